@@ -50,6 +50,8 @@ mod m20261122_000046_provider_profiles;
 mod m20261122_000047_customer_notes;
 mod m20261122_000048_event_indexes;
 mod m20261122_000049_plans;
+mod m20261123_000050_counting;
+mod m20261123_000051_plan_versions;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -97,6 +99,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000047_customer_notes::Migration),
             Box::new(m20261122_000048_event_indexes::Migration),
             Box::new(m20261122_000049_plans::Migration),
+            Box::new(m20261123_000050_counting::Migration),
+            Box::new(m20261123_000051_plan_versions::Migration),
         ]
     }
 }

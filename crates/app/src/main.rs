@@ -11,6 +11,10 @@ use portico::{
 };
 use portico_runtime::{settings::Problems, telemetry};
 
+#[cfg(unix)]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The backend behind a customer portal.
 #[derive(Parser)]
 #[command(version, about)]
@@ -37,8 +41,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         steps: u32,
     },
-    /// Write the catalogue of plans and the library of templates; changes nothing that is up to date, and no template that
-    /// staff edited.
+    /// Write the plans that are not there and the library of templates; changes nothing that is up to date, and no plan or
+    /// template that staff edited.
     Seed {
         /// For development: also make a customer with people of every role, a published site and sample data, and print the
         /// accounts. Their password is taken from PORTICO_DEMO_PASSWORD, or generated. Leaves what exists as it is.

@@ -92,8 +92,8 @@ pub fn published() -> Result<String, serde_json::Error> {
 /// All operations of the API.
 pub fn operations() -> Vec<Row> {
     let mut rows = Vec::new();
-    routes::api(&mut Routes::Listed { prefix: PREFIX, rows: &mut rows });
-    routes::operations(&mut Routes::Listed { prefix: "", rows: &mut rows });
+    Routes::listed(PREFIX, &mut rows, routes::api);
+    Routes::listed("", &mut rows, routes::operations);
     rows
 }
 
@@ -120,7 +120,9 @@ pub fn application(
         .app_data(Data::new(app.sites.clone()))
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
-        .service(web::scope(PREFIX).configure(|config| routes::api(&mut Routes::Plain(config))))
+        .service(
+            web::scope(PREFIX).configure(|config| Routes::grouped(config, openapi::is_in_group, routes::api)),
+        )
         .configure(|config| routes::operations(&mut Routes::Plain(config)))
         .configure(routes::pages)
         .route(DOCUMENT_PATH, web::get().guard(fn_guard(host::is_own)).to(serve_document))

@@ -94,7 +94,7 @@ pub async fn migration_status(settings: &Settings) -> anyhow::Result<Vec<Migrati
     Ok(status)
 }
 
-/// Writes the catalogue of plans and the library of templates. Returns how many of each were written: none on a second run.
+/// Writes the plans that are not there and the library of templates. Returns how many of each were written: none on a second run.
 pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)> {
     let mut work = store.begin().await?;
     let plans = Plans::new(&mut work).seed().await?;
@@ -109,7 +109,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     // A second installation in one process (tests) keeps the first provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     make_private(&settings.data_dir)?;
-    let telemetry = Telemetry::install()?;
+    // The clock of the metrics measures the processor's counter, which takes up to 200 ms. The database is opened meanwhile.
+    let telemetry = tokio::task::spawn_blocking(Telemetry::install);
     let clock = Arc::new(SharedClock::new(Arc::new(SystemClock)));
     let env =
         Env::new(clock.clone(), Arc::new(SystemRandom)).reserving(settings.sites.reserved.iter().cloned());
@@ -130,6 +131,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let store = connect(&settings).await?.with_listener(signals.clone()).with_observer(watch);
     store.migrate().await.context("the database cannot be migrated")?;
     seed(&store, &env).await?;
+    let telemetry = telemetry.await??;
 
     let public_url = settings.public_url(address);
     let parsed: url::Url = public_url.parse().context("server.public_url")?;

@@ -120,7 +120,7 @@ permissions! {
     PlatformImpersonate { name: "platform:impersonate", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: suspend tenants, bring them back, and name their dealers.
     PlatformTenants { name: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
-    /// Platform: put tenants on another plan.
+    /// Platform: make and edit plans, and put tenants on them.
     PlatformPlans { name: "platform:plans", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: see customers: tenants with their owners, plans and usage.
     PlatformCustomers { name: "platform:customers", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }

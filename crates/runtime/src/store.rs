@@ -129,13 +129,13 @@ async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
 
     let recorded = page_version::record(work, pages).await.map_err(broken)?;
     let stores_in = storing.filter(|(_, stores)| recorded || *stores).map(|(tenant, _)| tenant);
-    let mut room = None;
+    let (mut room, mut is_roomy) = (None, false);
     for (tenant, changes) in &site::by_tenant(&sites) {
         let status = match stores_in {
             // What both checks need, in one statement: most changes are of pages.
             Some(storing) if storing == *tenant => {
                 let (status, found) = work.frozen_and_room(*tenant, &changes.sites, &changes.pages).await?;
-                room = Some(found);
+                (room, is_roomy) = (found, found.is_none());
                 status
             }
             _ => work.sites().frozen_among(*tenant, &changes.sites, &changes.pages).await?,
@@ -150,7 +150,9 @@ async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
             }
         }
     }
-    if let Some(tenant) = stores_in {
+    if let Some(tenant) = stores_in
+        && !is_roomy
+    {
         let mut quotas = Quotas::new(work);
         let checked = match room {
             Some(room) => quotas.check_storage_of(tenant, room).await,

@@ -37,6 +37,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM tenants WHERE tenants.status <> $ AND (not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ AND not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
+    ("from subscriptions where subscriptions.plan_id = plans.id", "how many tenants are on a plan"),
+    (
+        "from subscriptions where plan_id = $ and plan_version < $",
+        "tenants that staff put on the current version of their plan",
+    ),
     // The directory: look-ups that find a tenant.
     ("from api_keys k join tenants t on t.id = k.tenant_id", "whose key it is"),
     ("from domains join sites on sites.tenant_id = domains.tenant_id", "whose host name it is"),

@@ -2,20 +2,26 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 
-const DEFAULTS: [(&str, &str); 8] = [
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
+/// Made once: each response gets them.
+static DEFAULTS: [(HeaderName, HeaderValue); 8] = [
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY")),
     // Documented by a source system. Browsers of today have no such filter; the policy below is what protects.
-    ("x-xss-protection", "1; mode=block"),
-    ("referrer-policy", "strict-origin-when-cross-origin"),
-    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=()"),
+    (HeaderName::from_static("x-xss-protection"), HeaderValue::from_static("1; mode=block")),
+    (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("strict-origin-when-cross-origin")),
     (
-        "content-security-policy",
-        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=()"),
     ),
-    ("cross-origin-opener-policy", "same-origin"),
+    (
+        HeaderName::from_static("content-security-policy"),
+        HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
+    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     // Responses depend on the caller; a cacheable route overrides this.
-    ("cache-control", "no-store"),
+    (HeaderName::from_static("cache-control"), HeaderValue::from_static("no-store")),
 ];
 
 /// Content security policy of our own HTML pages: scripts and styles from files of this server only.
@@ -30,10 +36,9 @@ pub fn secure(headers: &mut HeaderMap, tls: bool) {
     if tls {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TLS_ONLY));
     }
-    for (name, value) in DEFAULTS {
-        let name = HeaderName::from_static(name);
-        if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(value));
+    for (name, value) in &DEFAULTS {
+        if !headers.contains_key(name) {
+            headers.insert(name.clone(), value.clone());
         }
     }
 }

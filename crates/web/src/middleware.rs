@@ -2,10 +2,12 @@
 //! panics, headers, metrics, access log.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     net::IpAddr,
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -21,6 +23,7 @@ use actix_web::{
     web::Data,
 };
 use futures_util::FutureExt;
+use metrics::Histogram;
 use portico_kernel::{RequestInfo, limits::Verdict};
 use portico_runtime::{
     access::Presented,
@@ -53,6 +56,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Maximum stored length of `User-Agent`.
 const MAX_USER_AGENT: usize = 256;
+
+/// Most histograms of a route that a thread keeps at hand.
+const MAX_HISTOGRAMS: usize = 64;
 
 /// Maximum stored length of method and path.
 const MAX_LINE: usize = 300;
@@ -117,7 +123,8 @@ pub async fn around<B: MessageBody + 'static>(
             }
         }
     };
-    CURRENT.scope(context, span.run(work)).await
+    // Boxed, because it is large, and each of the wrappers would move all of it.
+    CURRENT.scope(context, span.run(Box::pin(work))).await
 }
 
 /// Middleware of API routes: aliases, credentials, limits, admission, usage of keys.
@@ -339,6 +346,37 @@ fn add_rate_limit_headers(headers: &mut HeaderMap, verdict: &Verdict) {
     }
 }
 
+/// The histograms of a route, by method and status.
+type RouteHistograms = Vec<(Method, StatusCode, Histogram)>;
+
+thread_local! {
+    /// The histograms of the routes that this thread has answered: finding one in the registry takes longer than all other metrics.
+    static DURATIONS: RefCell<HashMap<String, RouteHistograms>> = RefCell::default();
+}
+
+/// Counts an answer of a route. There are as many combinations as answers that the API document has.
+fn record_duration(method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
+    DURATIONS.with_borrow_mut(|durations| {
+        if !durations.contains_key(route) {
+            durations.insert(route.to_owned(), Vec::new());
+        }
+        let Some(histograms) = durations.get_mut(route) else { return };
+        let known = histograms.iter().find(|(of, with, _)| of == method && *with == status);
+        if let Some((.., histogram)) = known {
+            return histogram.record(elapsed);
+        }
+        let histogram = metrics::histogram!(
+            "portico_http_request_duration_seconds",
+            "method" => method.as_str().to_owned(), "route" => route.to_owned(), "status" => status.as_str().to_owned()
+        );
+        histogram.record(elapsed);
+        // Anybody can invent methods.
+        if histograms.len() < MAX_HISTOGRAMS {
+            histograms.push((method.clone(), status, histogram));
+        }
+    });
+}
+
 /// Fields of the access log and the metrics.
 struct Seen {
     method: Method,
@@ -373,12 +411,7 @@ impl Seen {
         };
         report::answered(answered, failures);
         traces::answered(span, self.method.as_str(), route, status.as_u16());
-        let route = route.unwrap_or("none").to_owned();
-        metrics::histogram!(
-            "portico_http_request_duration_seconds",
-            "method" => self.method.as_str().to_owned(), "route" => route, "status" => status.as_str().to_owned()
-        )
-        .record(elapsed.as_secs_f64());
+        record_duration(&self.method, route.unwrap_or("none"), status, elapsed);
         // While a component is unavailable or the server is overloaded, the lines would all be equal.
         let repeated = match status {
             StatusCode::SERVICE_UNAVAILABLE => logging::throttled("access", self.method.as_str()),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use actix_web::{http::Method, web::Bytes};
+use actix_web::{guard::GuardContext, http::Method, web::Bytes};
 use keyed::KeyedOperation;
 use matchit::{InsertError, Router};
 use portico_kernel::Permission;
@@ -56,20 +56,38 @@ pub struct DocumentedPath {
     pub merges: bool,
     /// The POST of this path, if that takes an `Idempotency-Key`.
     pub keyed: Option<KeyedOperation>,
-    operations: Vec<(&'static str, routing::Operation)>,
+    operations: Vec<DocumentedOperation>,
+}
+
+/// An operation of a path.
+struct DocumentedOperation {
+    method: &'static str,
+    operation: routing::Operation,
+    group: usize,
 }
 
 impl DocumentedPath {
     /// The operation of a method; `None` where the document has none.
     pub fn operation(&self, method: &Method) -> Option<routing::Operation> {
+        self.find(method).map(|documented| documented.operation)
+    }
+
+    fn find(&self, method: &Method) -> Option<&DocumentedOperation> {
         let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
-        self.operations.iter().find(|(name, _)| *name == method).map(|(_, operation)| *operation)
+        self.operations.iter().find(|documented| documented.method == method)
     }
 
     /// The pattern, where an operation has the strict limit: that holds for the path, whatever the method.
     pub fn strict(&self) -> Option<&str> {
-        self.operations.iter().any(|(_, operation)| operation.strict).then_some(self.pattern.as_str())
+        self.operations.iter().any(|documented| documented.operation.strict).then_some(self.pattern.as_str())
     }
+}
+
+/// Whether a request, which carries its path of the document, is for an operation of the group.
+pub fn is_in_group(request: &GuardContext<'_>, group: usize) -> bool {
+    let carried = request.req_data();
+    let operation = carried.get::<Arc<DocumentedPath>>().and_then(|path| path.find(&request.head().method));
+    operation.is_some_and(|operation| operation.group == group)
 }
 
 impl Document {
@@ -94,9 +112,22 @@ impl Document {
                 methods: methods.join(", "),
                 merges,
                 keyed: keyed.map(|row| KeyedOperation::new(row)),
-                operations: rows.iter().map(|row| (row.method, row.operation)).collect(),
+                operations: rows
+                    .iter()
+                    .map(|row| DocumentedOperation {
+                        method: row.method,
+                        operation: row.operation,
+                        group: row.group,
+                    })
+                    .collect(),
             };
-            paths.insert(pattern, Arc::new(path))?;
+            let takes_rest = rows.iter().any(|row| row.operation.takes_rest);
+            match pattern.rsplit_once('{').filter(|_| takes_rest) {
+                Some((before, parameter)) => {
+                    paths.insert(format!("{before}{{*{parameter}"), Arc::new(path))?
+                }
+                None => paths.insert(pattern, Arc::new(path))?,
+            }
         }
         Ok(Self { json, paths })
     }

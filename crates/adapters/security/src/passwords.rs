@@ -1,8 +1,11 @@
 //! Password hashing with Argon2id (RFC 9106), on a bounded pool of threads.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use argon2::{
@@ -69,26 +72,58 @@ pub struct Argon2Hasher {
     most_waiting: usize,
 }
 
+/// How long working memory is kept without a hash.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// Reused working memory of hashes, one block list for each concurrent thread: if it were freed and allocated each time,
-/// the allocator would keep several copies of it, in the arena of every thread.
+/// the allocator would keep several copies of it, in the arena of every thread. Freed when nobody has signed in for a while.
 #[derive(Default)]
-struct Memory(Mutex<Vec<Vec<Block>>>);
+struct Memory(Mutex<Blocks>);
+
+#[derive(Default)]
+struct Blocks {
+    free: Vec<Vec<Block>>,
+    last_used: Option<Instant>,
+    /// Whether a task waits to free them.
+    is_watched: bool,
+}
 
 impl Memory {
     /// The Argon2id hash of a password with these parameters.
     fn hash(&self, params: Params, password: &[u8], salt: &[u8]) -> Result<Output, IdentityError> {
-        let mut blocks = self.free().pop().unwrap_or_default();
+        let mut blocks = self.blocks().free.pop().unwrap_or_default();
         blocks.resize(params.block_count(), Block::new());
         let mut output = [0; Output::MAX_LENGTH];
         let output = &mut output[..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let hashed = argon2.hash_password_into_with_memory(password, salt, output, &mut blocks);
-        self.free().push(blocks);
+        let mut kept = self.blocks();
+        kept.free.push(blocks);
+        kept.last_used = Some(Instant::now());
+        drop(kept);
         hashed.map_err(internal)?;
         Output::new(output).map_err(internal)
     }
 
-    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+    /// Frees the working memory after [`IDLE`].
+    fn free_when_idle(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.blocks().is_watched, true) {
+            return;
+        }
+        let memory = self.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(IDLE).await;
+                let mut blocks = memory.blocks();
+                if blocks.last_used.is_none_or(|used| used.elapsed() >= IDLE) {
+                    *blocks = Blocks::default();
+                    break;
+                }
+            }
+        });
+    }
+
+    fn blocks(&self) -> std::sync::MutexGuard<'_, Blocks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -163,12 +198,13 @@ impl Argon2Hasher {
     ) -> Result<T, IdentityError> {
         let permit = self.thread().await?;
         let memory = self.memory.clone();
-        tokio::task::spawn_blocking(move || {
+        let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work(&memory)
         })
-        .await
-        .map_err(internal)?
+        .await;
+        self.memory.free_when_idle();
+        done.map_err(internal)?
     }
 }
 

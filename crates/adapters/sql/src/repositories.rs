@@ -7,6 +7,7 @@ use portico_kernel::{CommitListener, Event, StoreError, TraceParent, trace::Stor
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
 use crate::{
+    billing::RoomyTenants,
     connection::{Connections, StatementConnection, Transaction, notification},
     db::Db,
 };
@@ -20,6 +21,8 @@ pub(crate) const CHANNEL: &str = "portico";
 pub struct Repositories<C> {
     pub(crate) connection: C,
     pub(crate) written: Written,
+    /// Of the whole process.
+    pub(crate) roomy: Arc<RoomyTenants>,
     listener: Option<Arc<dyn CommitListener>>,
     observer: Option<Arc<dyn StoreObserver>>,
 }
@@ -42,10 +45,11 @@ pub type SqlReader = Repositories<ReadConnection>;
 impl<C> Repositories<C> {
     pub(crate) fn new(
         connection: C,
+        roomy: Arc<RoomyTenants>,
         listener: Option<Arc<dyn CommitListener>>,
         observer: Option<Arc<dyn StoreObserver>>,
     ) -> Self {
-        Self { connection, written: Written::default(), listener, observer }
+        Self { connection, written: Written::default(), roomy, listener, observer }
     }
 
     /// The connection, to send statements over it.
@@ -82,6 +86,9 @@ impl SqlUnitOfWork {
             observer.statement("commit", started.elapsed(), committed.is_err());
         }
         committed?;
+        for event in self.written.events.iter().filter(|event| event.kind.starts_with("subscription.")) {
+            self.roomy.forget(event.tenant);
+        }
         if let Some(listener) = self.listener
             && (self.written.jobs || !self.written.events.is_empty())
         {

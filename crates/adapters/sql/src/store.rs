@@ -22,6 +22,7 @@ use sea_orm_migration::MigratorTrait;
 use tokio::time::timeout;
 
 use crate::{
+    billing::RoomyTenants,
     connection::{Connections, Health, PoolFigures, Slots, Source, Transaction},
     db::Db,
     error::store_error,
@@ -77,6 +78,7 @@ pub struct SqlStore {
     /// For background work, where that has connections of its own.
     background: Option<Connections>,
     pub(crate) health: Arc<Health>,
+    roomy: Arc<RoomyTenants>,
     listener: Option<Arc<dyn CommitListener>>,
     observer: Option<Arc<dyn StoreObserver>>,
 }
@@ -140,12 +142,12 @@ impl SqlStore {
         if let Some(observer) = &self.observer {
             observer.statement("begin", started.elapsed(), begun.is_err());
         }
-        Ok(Repositories::new(begun?, self.listener.clone(), self.observer.clone()))
+        Ok(Repositories::new(begun?, self.roomy.clone(), self.listener.clone(), self.observer.clone()))
     }
 
     /// The repositories for reading, without a transaction.
     pub fn reader(&self) -> SqlReader {
-        Repositories::new(ReadConnection(self.reader.clone()), None, None)
+        Repositories::new(ReadConnection(self.reader.clone()), self.roomy.clone(), None, None)
     }
 
     /// Whether the database answers within a second, and takes what is written as far as is known: where writing failed, it
@@ -322,6 +324,7 @@ async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError
         background: Some(Connections::new(source(&background), limit, health.clone()).patient(limit)),
         pools: Pools::Postgres { requests, background },
         health,
+        roomy: Arc::default(),
         listener: None,
         observer: None,
     })
@@ -531,6 +534,7 @@ async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> 
         background: None,
         pools: Pools::Sqlite { writer, readers },
         health,
+        roomy: Arc::default(),
         listener: None,
         observer: None,
     })

@@ -500,7 +500,6 @@ async fn every_instance_knows_at_once() {
     let dns = TestDns::start().await;
     let server = start(Database::Postgres, &dns).await;
     let other = server.another_instance().await;
-    // Starting wrote the plans anew.
     unlimited(&server).await;
     let shop = Shop::new(&server, server.email("instances")).await;
     shop.deploy().await;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use portico_billing::plan::catalogue;
+use portico_billing::plan::{Plan, catalogue};
 use portico_identity::{
     email_change::EmailChange,
     external::ExternalIdentity,
@@ -190,6 +190,16 @@ pub async fn dead_job(server: &TestServer) -> String {
     id.to_string()
 }
 
+/// A plan that is not on offer for everybody, so that other tests see the offer as it is: its id.
+pub async fn plan(server: &TestServer) -> String {
+    let id = format!("plan_{}", server.app.core.env.random_uuid().simple());
+    let plan = Plan { id: id.clone(), is_public: false, position: 100, ..catalogue().swap_remove(1) };
+    let mut work = server.app.core.begin().await.unwrap();
+    work.plans().insert(&plan).await.unwrap();
+    work.commit().await.unwrap();
+    id
+}
+
 /// An open invitation to an address, into another tenant of `inviter`: its id and the token of its link.
 pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (String, String) {
     let (id, secret, now) =
@@ -319,6 +329,7 @@ impl Fixture {
         }
         fixture.ids.insert("sessionId".into(), fixture.owner.claims.session.to_string());
         fixture.ids.insert("jobId".into(), dead_job(server).await);
+        fixture.ids.insert("planId".into(), plan(server).await);
         let asset = fixture.fresh(server, "assetId").await;
         let link = client.get(&client.t(&format!("/assets/{asset}"))).await.expect(200);
         fixture.ids.insert("variant".into(), text(&link, "url").rsplit('/').next().unwrap().to_owned());
@@ -415,6 +426,7 @@ impl Fixture {
             "noteId" => return note(server, self).await,
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
+            "planId" => return plan(server).await,
             "submissionId" => return submission(server, self).await,
             // Shared by all tenants, so without the marker in its name.
             "templateId" => return wizard::template(server, false).await.id.to_string(),

@@ -53,6 +53,7 @@ mod outages;
 mod outside_calls;
 mod passkeys;
 mod plan_grants;
+mod plans;
 mod previews;
 mod profile_and_sessions;
 mod provider;

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portico_kernel::Permission;
+use portico_kernel::{Permission, PlatformRole};
 use portico_testkit::server::TestServer;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, parameters};
+use crate::fixture::{Fixture, Person, parameters};
 
 /// Methods that an item of `paths` may have.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
@@ -341,13 +341,14 @@ fn items_of_lists_of_texts_have_a_limit() {
 async fn items_of_lists_of_texts_have_the_limit_that_is_documented() {
     TestServer::shared(async |server| {
         let fixture = Fixture::new(server, "okapi").await;
+        let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client;
         let sections = "/api/v1/tenants/{tenantId}/pages/{pageId}/sections";
         let page = |field: &str, text: &str| {
             json!({"title": "About", "purpose": "To say who we are", "business": {"name": "Luz", field: [text]}, "sections": []})
         };
         let content = |kind: &str, content: Value| json!({"type": kind, "content": content});
         type Body<'b> = &'b dyn Fn(&str) -> Value;
-        let cases: [(&str, &str, &str, &str, Body<'_>); 14] = [
+        let cases: [(&str, &str, &str, &str, Body<'_>); 16] = [
             ("BusinessDetails.services", "POST", "/api/v1/wizard/start", "businessInfo.services[0]", &|text| json!({"businessInfo": {"name": "Luz", "industry": "bakery", "services": [text]}})),
             ("SiteGoals.goals", "POST", "/api/v1/wizard/start", "goals.goals[0]", &|text| json!({"goals": {"goals": [text]}})),
             ("Presence.keywords", "POST", "/api/v1/wizard/start", "seo.keywords[0]", &|text| json!({"seo": {"keywords": [text]}})),
@@ -361,6 +362,8 @@ async fn items_of_lists_of_texts_have_the_limit_that_is_documented() {
             ("NewApiKey.allowedAddresses", "POST", "/api/v1/tenants/{tenantId}/api-keys", "allowedAddresses[0]", &|text| json!({"name": "Shop", "permissions": ["pages:read"], "allowedAddresses": [address(text)]})),
             ("ApiKeyUpdate.allowedAddresses", "PUT", "/api/v1/tenants/{tenantId}/api-keys/{apiKeyId}", "allowedAddresses[0]", &|text| json!({"allowedAddresses": [address(text)]})),
             ("NewWebhook.events", "POST", "/api/v1/tenants/{tenantId}/webhooks", "events[0]", &|text| json!({"url": "https://localhost/hooks/new", "events": [text]})),
+            ("PlanInput.features", "POST", "/api/v1/admin/plans", "features[0]", &|text| json!({"features": [text]})),
+            ("PlanUpdate.features", "PUT", "/api/v1/admin/plans/{planId}", "features[0]", &|text| json!({"features": [text]})),
             ("WebhookUpdate.events", "PUT", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}", "events[0]", &|text| json!({"events": [text]})),
         ];
         let lists = free_strings(&document());
@@ -371,9 +374,10 @@ async fn items_of_lists_of_texts_have_the_limit_that_is_documented() {
             let path = fixture.path(template);
             for (length, fits) in [(longest, true), (longest + 1, false)] {
                 let body = body(&"x".repeat(length));
+                let client = if template.starts_with("/api/v1/admin/") { &staff } else { &fixture.owner.client };
                 let answer = match method {
-                    "PUT" => fixture.owner.client.put(&path, body).await,
-                    _ => fixture.owner.client.post(&path, body).await,
+                    "PUT" => client.put(&path, body).await,
+                    _ => client.post(&path, body).await,
                 };
                 let is_name = place.ends_with(".permissions") || place.ends_with(".events");
                 assert_eq!(answer.fields().contains(&field.to_owned()), !fits || is_name, "{place}: {} {}", answer.status, answer.text);

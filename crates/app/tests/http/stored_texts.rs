@@ -35,6 +35,8 @@ async fn plan_of(server: &TestServer, bytes: u64) {
     let mut work = server.app.core.begin().await.unwrap();
     work.plans().upsert(&plan).await.unwrap();
     work.commit().await.unwrap();
+    // That a tenant had plenty of room is believed for this long.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,18 @@ pub enum BillingError {
     /// There is no such tenant, or it is deleted.
     #[error("no such tenant")]
     NoTenant,
+    /// There is no such plan.
+    #[error("no such plan")]
+    NoPlan,
+    /// There is a plan of this id already, maybe a retired one.
+    #[error("a plan has this id")]
+    PlanExists,
+    /// The plan was taken off the offer, and is not changed any more.
+    #[error("the plan is retired")]
+    PlanRetired,
+    /// Every tenant begins with this plan.
+    #[error("the plan of new tenants")]
+    PlanNeeded,
     /// The plan does not include it.
     #[error(transparent)]
     Entitlement(#[from] EntitlementError),
@@ -32,7 +44,8 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
-            Self::NoTenant => Kind::NotFound,
+            Self::NoTenant | Self::NoPlan => Kind::NotFound,
+            Self::PlanExists | Self::PlanRetired | Self::PlanNeeded => Kind::Conflict,
             Self::Entitlement(error) => error.kind(),
             Self::TokensUsedUp => Kind::Unavailable,
             Self::Store(error) => error.kind(),
@@ -43,7 +56,10 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
-            Self::NoTenant => "not_found",
+            Self::NoTenant | Self::NoPlan => "not_found",
+            Self::PlanExists => "plan_exists",
+            Self::PlanRetired => "plan_retired",
+            Self::PlanNeeded => "plan_needed",
             Self::Entitlement(error) => error.code(),
             Self::TokensUsedUp => "generator_unavailable",
             Self::Store(error) => error.code(),
@@ -55,6 +71,12 @@ impl Fault for BillingError {
             Self::Denied(denied) => denied.detail(),
             Self::Invalid(_) => "Some fields are not valid.".into(),
             Self::NoTenant => "There is no such tenant.".into(),
+            Self::NoPlan => "There is no such plan.".into(),
+            Self::PlanExists => "Another plan has this id, or had it.".into(),
+            Self::PlanRetired => "The plan was taken off the offer and cannot be changed any more.".into(),
+            Self::PlanNeeded => {
+                "Every tenant begins with this plan, so it cannot be taken off the offer.".into()
+            }
             Self::Entitlement(error) => error.detail(),
             Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
             Self::Store(error) => error.detail(),

@@ -11,7 +11,7 @@ use crate::{BillingError, events, plan::Plan, ports::BillingRepositories};
 const REASON_MAX: usize = 500;
 
 /// The largest limit of a meter: the largest integer that every reader of JSON knows exactly.
-const LIMIT_MAX: u64 = (1 << 53) - 1;
+pub(crate) const LIMIT_MAX: u64 = (1 << 53) - 1;
 
 /// The largest limit of requests in a minute.
 const RATE_MAX: u32 = 1_000_000;
@@ -244,6 +244,7 @@ mod tests {
         let subscription = Subscription {
             tenant_id: env.new_id(),
             plan: "free".to_owned(),
+            plan_version: 1,
             status: SubscriptionStatus::Active,
             created_at: env.now(),
             updated_at: env.now(),

@@ -1,8 +1,6 @@
 //! The plan of a tenant.
 
-use portico_kernel::{
-    Env, Event, FieldError, Permission, Scope, StoreError, TenantId, Timestamp, UserId, Violations,
-};
+use portico_kernel::{Env, Event, FieldError, Permission, Scope, TenantId, Timestamp, UserId, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::{BillingError, events, plan::FREE, ports::BillingRepositories};
@@ -48,6 +46,8 @@ pub struct Subscription {
     pub tenant_id: TenantId,
     /// Id of the plan.
     pub plan: String,
+    /// The version of the plan that was bought: its prices and limits hold for the tenant, whatever the plan is sold with now.
+    pub plan_version: i32,
     /// Whether it is in force.
     pub status: SubscriptionStatus,
     /// When it began.
@@ -83,22 +83,36 @@ impl<'a> Subscriptions<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Puts a new tenant on the free plan; `owner` is the user who made it. Asks for no permission: it is a part of making a
+    /// The subscription of the active tenant.
+    ///
+    /// # Errors
+    /// `Denied` without `billing:read`; `NoTenant`, also for a tenant without a subscription.
+    pub async fn get(&mut self) -> Result<Subscription, BillingError> {
+        let tenant = self.scope.require(Permission::BillingRead)?;
+        self.repositories.subscriptions().find(tenant).await?.ok_or(BillingError::NoTenant)
+    }
+
+    /// Puts a new tenant on the current version of the free plan; `owner` is the user who made it. Asks for no permission: it is a part of making a
     /// tenant, in whose unit of work it runs.
+    ///
+    /// # Errors
+    /// `NoPlan` where no plan was ever stored.
     pub async fn start_free(
         &mut self,
         tenant: TenantId,
         owner: UserId,
     ) -> Result<Subscription, BillingError> {
         let now = self.env.now();
-        let subscription = Subscription {
+        let mut subscription = Subscription {
             tenant_id: tenant,
             plan: FREE.to_owned(),
+            plan_version: 1,
             status: SubscriptionStatus::Active,
             created_at: now,
             updated_at: now,
         };
-        self.repositories.subscriptions().insert(&subscription).await?;
+        let version = self.repositories.subscriptions().insert_current(&subscription).await?;
+        subscription.plan_version = version.ok_or(BillingError::NoPlan)?;
         let event = Event::new(self.env, self.scope, &events::SUBSCRIPTION_CREATED, tenant.uuid());
         self.repositories
             .events()
@@ -107,11 +121,11 @@ impl<'a> Subscriptions<'a> {
         Ok(subscription)
     }
 
-    /// Puts a tenant on a plan, by staff, without a payment. Nothing is deleted where the new plan includes less: what is
-    /// there stays, and nothing is added until there is room. The tenant that is on the plan already stays as it is.
+    /// Puts a tenant on the current version of a plan, by staff, without a payment. Nothing is deleted where the new plan includes less:
+    /// what is there stays, and nothing is added until there is room. The tenant that is on this version already stays as it is.
     ///
     /// # Errors
-    /// `Denied` without `platform:plans`; `Invalid`, also for a plan that does not exist; `NoTenant`.
+    /// `Denied` without `platform:plans`; `Invalid`, also for a plan that does not exist or is retired; `NoTenant`.
     pub async fn grant(&mut self, tenant: TenantId, grant: PlanGrant) -> Result<Subscription, BillingError> {
         self.scope.require_platform(Permission::PlatformPlans)?;
         let mut violations = Violations::default();
@@ -119,22 +133,22 @@ impl<'a> Subscriptions<'a> {
         violations.line("reason", &grant.reason, 1, REASON_MAX);
         violations.into_result().map_err(BillingError::Invalid)?;
         let before = self.repositories.subscriptions().lock(tenant).await?.ok_or(BillingError::NoTenant)?;
+        let Some(plan) = self.repositories.plans().current(&grant.plan).await? else {
+            let message = "There is no such plan, see GET /api/v1/billing/plans.";
+            return Err(BillingError::Invalid(vec![FieldError::new("plan", "unknown_plan", message)]));
+        };
         let after = Subscription {
-            plan: grant.plan,
+            plan: plan.id,
+            plan_version: plan.version,
             status: SubscriptionStatus::Active,
             updated_at: self.env.now(),
             ..before.clone()
         };
-        if (&after.plan, after.status) == (&before.plan, before.status) {
+        let bought = |subscription: &Subscription| (subscription.plan_version, subscription.status);
+        if after.plan == before.plan && bought(&after) == bought(&before) {
             return Ok(before);
         }
-        self.repositories.subscriptions().update(&after).await.map_err(|error| match error {
-            StoreError::MissingReference(_) => {
-                let message = "There is no such plan, see GET /api/v1/billing/plans.";
-                BillingError::Invalid(vec![FieldError::new("plan", "unknown_plan", message)])
-            }
-            error => BillingError::Store(error),
-        })?;
+        self.repositories.subscriptions().update(&after).await?;
         let mut noted = serde_json::to_value(&after).unwrap_or_default();
         noted["reason"] = grant.reason.trim().into();
         let event = Event::new(self.env, self.scope, &events::SUBSCRIPTION_UPDATED, tenant.uuid());
@@ -149,27 +163,128 @@ mod tests {
 
     use super::*;
     use crate::{
-        ports::MockSubscriptionRepository,
+        plan::{Plan, catalogue},
+        ports::{MockPlanRepository, MockSubscriptionRepository},
         testing::{Repositories, env},
     };
 
+    fn on(plan: &str, plan_version: i32) -> Subscription {
+        let env = env();
+        Subscription {
+            tenant_id: env.new_id(),
+            plan: plan.to_owned(),
+            plan_version,
+            status: SubscriptionStatus::Active,
+            created_at: env.now(),
+            updated_at: env.now(),
+        }
+    }
+
+    /// A tenant is on a plan, and another plan is found or is not.
+    fn granting(before: &Subscription, found: Option<Plan>) -> Repositories {
+        let mut lock = MockSubscriptionRepository::new();
+        let before = before.clone();
+        lock.expect_lock().times(1).return_once(|_| Ok(Some(before)));
+        let mut plans = MockPlanRepository::new();
+        plans.expect_current().times(1).return_once(|_| Ok(found));
+        let mut repositories = Repositories::default();
+        repositories.subscriptions.push_back(lock);
+        repositories.plans.push_back(plans);
+        repositories
+    }
+
+    fn wish(plan: &str) -> PlanGrant {
+        PlanGrant { plan: plan.to_owned(), reason: " By phone ".to_owned() }
+    }
+
     #[tokio::test]
-    async fn a_new_tenant_starts_on_the_free_plan() {
+    async fn a_new_tenant_starts_on_the_current_version_of_the_free_plan() {
         let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
         let tenant: TenantId = env.new_id();
         let mut subscriptions = MockSubscriptionRepository::new();
         let free = move |s: &Subscription| {
             s.tenant_id == tenant && s.plan == "free" && s.status == SubscriptionStatus::Active
         };
-        subscriptions.expect_insert().times(1).withf(free).return_once(|_| Ok(()));
+        subscriptions.expect_insert_current().times(1).withf(free).return_once(|_| Ok(Some(3)));
         let mut repositories = Repositories::default();
         repositories.subscriptions.push_back(subscriptions);
-        Subscriptions::new(&mut repositories, &scope, &env).start_free(tenant, env.new_id()).await.unwrap();
+        let made = Subscriptions::new(&mut repositories, &scope, &env)
+            .start_free(tenant, env.new_id())
+            .await
+            .unwrap();
+        assert_eq!(made.plan_version, 3);
         let events = repositories.events();
         assert_eq!(
             (events.len(), events[0].kind.as_ref(), events[0].tenant),
             (1, "subscription.created", tenant)
         );
-        assert_eq!(events[0].after.as_ref().unwrap()["plan"], "free");
+        let after = events[0].after.as_ref().unwrap();
+        assert_eq!((&after["plan"], &after["planVersion"]), (&"free".into(), &3.into()));
+    }
+
+    #[tokio::test]
+    async fn a_grant_is_of_the_current_version() {
+        let (env, scope) = (env(), Scope::system(None, RequestInfo::default()));
+        // From another plan, and from an earlier version of the same.
+        for before in [on("free", 1), on("starter", 1)] {
+            let current = Plan { version: 2, ..catalogue().remove(1) };
+            let mut repositories = granting(&before, Some(current));
+            let mut store = MockSubscriptionRepository::new();
+            store
+                .expect_update()
+                .times(1)
+                .withf(|stored| (stored.plan.as_str(), stored.plan_version) == ("starter", 2))
+                .return_once(|_| Ok(()));
+            repositories.subscriptions.push_back(store);
+            let granted = Subscriptions::new(&mut repositories, &scope, &env)
+                .grant(before.tenant_id, wish("starter"))
+                .await
+                .unwrap();
+            assert_eq!(granted.plan_version, 2);
+            let events = repositories.events();
+            assert_eq!((events.len(), events[0].kind.as_ref()), (1, "subscription.updated"));
+            let after = events[0].after.as_ref().unwrap();
+            assert_eq!((&after["planVersion"], &after["reason"]), (&2.into(), &"By phone".into()));
+            assert_eq!(events[0].before.as_ref().unwrap()["planVersion"], 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_on_that_version_stays_and_unknown_plans_are_refused() {
+        let (env, scope) = (env(), Scope::system(None, RequestInfo::default()));
+        let before = on("starter", 2);
+        let mut repositories = granting(&before, Some(Plan { version: 2, ..catalogue().remove(1) }));
+        let same = Subscriptions::new(&mut repositories, &scope, &env)
+            .grant(before.tenant_id, wish("starter"))
+            .await
+            .unwrap();
+        assert_eq!((same, repositories.events().len()), (before.clone(), 0));
+
+        let mut repositories = granting(&before, None);
+        let refused =
+            Subscriptions::new(&mut repositories, &scope, &env).grant(before.tenant_id, wish("gold")).await;
+        let Err(BillingError::Invalid(errors)) = refused else { panic!("{refused:?}") };
+        assert_eq!((errors[0].field.as_str(), &*errors[0].code), ("plan", "unknown_plan"));
+        assert!(repositories.events().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_subscription_of_the_active_tenant_is_read() {
+        let (env, stored) = (env(), on("starter", 2));
+        let scope = Scope::system(Some(stored.tenant_id), RequestInfo::default());
+        let mut found = MockSubscriptionRepository::new();
+        let answer = stored.clone();
+        found.expect_find().times(1).return_once(|_| Ok(Some(answer)));
+        let mut nothing = MockSubscriptionRepository::new();
+        nothing.expect_find().times(1).return_once(|_| Ok(None));
+        let mut repositories = Repositories::default();
+        repositories.subscriptions.extend([found, nothing]);
+        assert_eq!(Subscriptions::new(&mut repositories, &scope, &env).get().await.unwrap(), stored);
+        let missing = Subscriptions::new(&mut repositories, &scope, &env).get().await;
+        assert!(matches!(missing, Err(BillingError::NoTenant)));
+
+        let anonymous = Scope::anonymous(RequestInfo::default());
+        let denied = Subscriptions::new(&mut repositories, &anonymous, &env).get().await;
+        assert!(matches!(denied, Err(BillingError::Denied(_))));
     }
 }

@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 94] = [
+pub const CODES: [&str; 97] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -61,7 +61,10 @@ pub const CODES: [&str; 94] = [
     "overloaded",
     "own_account",
     "person_required",
+    "plan_exists",
+    "plan_needed",
     "plan_required",
+    "plan_retired",
     "precondition_failed",
     "provider_unavailable",
     "quota_exceeded",

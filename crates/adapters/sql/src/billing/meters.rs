@@ -40,7 +40,7 @@ const ROOM: &str = "coalesce((select used from meters where tenant_id = $1 and m
     (select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts where tenant_id = $1) as texts, \
     (select case cast(overrides -> 'limits' -> 'storage' as text) when 'null' then $2 \
     else coalesce(cast(overrides -> 'limits' ->> 'storage' as bigint), cast(plans.limits ->> 'storage' as bigint), $2) \
-    end from subscriptions join plans on plans.id = subscriptions.plan_id \
+    end from subscriptions join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version \
     where subscriptions.tenant_id = $1 and subscriptions.status = 'active') as included, \
     exists (select 1 from memberships join users on users.id = memberships.user_id \
     where memberships.tenant_id = $1 and memberships.role = 'owner' and users.email_verified) as verified";
@@ -67,33 +67,43 @@ impl SqlUnitOfWork {
     /// [`SiteRepository::frozen_among`](portico_sites::ports::SiteRepository::frozen_among) answers it, and what the tenant stores
     /// and may store, as [`MeterRepository::storage`] answers it, without waiting for others: in one statement, because each change
     /// of a page asks for both, and with it the rows that are to be added later. What the tenant stores may be told as it is without
-    /// these rows.
+    /// these rows; it is `None` for one that had plenty of room a moment ago, and so needs no check.
     pub async fn frozen_and_room(
         &mut self,
         tenant: TenantId,
         sites: &[SiteId],
         pages: &[PageId],
-    ) -> Result<(Option<SiteStatus>, StorageRoom), StoreError> {
+    ) -> Result<(Option<SiteStatus>, Option<StorageRoom>), StoreError> {
+        let is_roomy = self.roomy.has(tenant);
         let places = |from: usize, count: usize| {
             let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
             // A list without an item is none to SQL.
             if places.is_empty() { "null".to_owned() } else { places.join(", ") }
         };
+        let (room_columns, mut values) = match is_roomy {
+            true => (String::new(), vec![tenant.value()]),
+            false => (format!("{ROOM}, "), vec![tenant.value(), i64::MAX.value()]),
+        };
+        let first = values.len() + 1;
         let sql = format!(
             // Not with `or`, which no index serves.
-            "{ROOM}, coalesce(\
+            "{room_columns}coalesce(\
              (select status from sites where tenant_id = $1 and status not in ('draft', 'published') and id in ({}) limit 1), \
              (select status from sites where tenant_id = $1 and status not in ('draft', 'published') \
              and id in (select site_id from pages where tenant_id = $1 and id in ({})) limit 1)) as frozen",
-            places(3, sites.len()),
-            places(3 + sites.len(), pages.len())
+            places(first, sites.len()),
+            places(first + sites.len(), pages.len())
         );
-        let ids = sites.iter().map(|id| id.value()).chain(pages.iter().map(|id| id.value()));
-        let values: Vec<_> = [tenant.value(), i64::MAX.value()].into_iter().chain(ids).collect();
+        values.extend(sites.iter().map(|id| id.value()).chain(pages.iter().map(|id| id.value())));
         let found = self.connection.flush_with(sql, values).await?.ok_or_else(no_row)?;
-        let (files, texts, included, verified, frozen) =
-            Row::read(&found).map_err(|error| store_error(DbErr::from(error)))?;
-        Ok((frozen, room(files, texts, included, verified)))
+        let unread = |error| store_error(DbErr::from(error));
+        if is_roomy {
+            return Ok((Row::read(&found).map_err(unread)?, None));
+        }
+        let (files, texts, included, verified, frozen) = Row::read(&found).map_err(unread)?;
+        let room = room(files, texts, included, verified);
+        self.roomy.note(tenant, &room);
+        Ok((frozen, Some(room)))
     }
 }
 

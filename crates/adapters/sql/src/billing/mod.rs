@@ -9,8 +9,10 @@ use crate::{Repositories, connection::StatementConnection};
 mod generations;
 mod meters;
 mod plans;
+mod roomy;
 mod subscriptions;
 
+pub(crate) use roomy::RoomyTenants;
 pub(crate) use subscriptions::agreed_rate;
 
 impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {

@@ -7,13 +7,16 @@ use portico_billing::{
     subscription::{Subscription, SubscriptionStatus},
 };
 use portico_kernel::{StoreError, TenantId, Timestamp};
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, TryGetError};
+use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, TryGetError, Value};
 
 use super::plans;
 use crate::{
     columns::{documents, read, words},
-    db::Db,
+    db::{Db, Param},
 };
+
+/// Tenants named in one statement: far below the 32,766 values that SQLite can bind.
+const CHUNK: usize = 500;
 
 words!(SubscriptionStatus);
 documents!(Overrides);
@@ -21,6 +24,16 @@ documents!(Overrides);
 /// Requests in a minute that were agreed on with the tenant of a subscription: `perUser` or `perKey`. Null for none.
 pub(crate) fn agreed_rate(subscription: &str, of: &str) -> String {
     format!("cast({subscription}.overrides -> 'requestsPerMinute' ->> '{of}' as integer)")
+}
+
+/// What is read of a subscription.
+const COLUMNS: &str = "tenant_id, plan_id, plan_version, status, created_at, updated_at";
+
+/// A row of [`COLUMNS`].
+type Row = (TenantId, String, i32, SubscriptionStatus, Timestamp, Timestamp);
+
+fn subscription((tenant_id, plan, plan_version, status, created_at, updated_at): Row) -> Subscription {
+    Subscription { tenant_id, plan, plan_version, status, created_at, updated_at }
 }
 
 /// Subscriptions over one connection.
@@ -31,8 +44,24 @@ pub(crate) struct Subscriptions<'c, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> {
     async fn insert(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
-        let sql = "insert into subscriptions (tenant_id, plan_id, status, created_at, updated_at) \
-             values ($1, $2, $3, $4, $5)";
+        let sql = format!("insert into subscriptions ({COLUMNS}) values ($1, $2, $3, $4, $5, $6)");
+        let values = (
+            subscription.tenant_id,
+            &subscription.plan,
+            subscription.plan_version,
+            subscription.status,
+            subscription.created_at,
+            subscription.updated_at,
+        );
+        self.db.execute(&sql, values).await.map(drop)
+    }
+
+    async fn insert_current(&mut self, subscription: &Subscription) -> Result<Option<i32>, StoreError> {
+        // In one statement, because every new tenant needs it.
+        let sql = format!(
+            "insert into subscriptions ({COLUMNS}) select $1, plans.id, plans.version, $3, $4, $5 from plans \
+             where plans.id = $2 and plans.is_current returning plan_version"
+        );
         let values = (
             subscription.tenant_id,
             &subscription.plan,
@@ -40,36 +69,66 @@ impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> 
             subscription.created_at,
             subscription.updated_at,
         );
-        self.db.execute(sql, values).await.map(drop)
+        self.db.row(&sql, values).await
+    }
+
+    async fn find(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError> {
+        let sql = format!("select {COLUMNS} from subscriptions where tenant_id = $1");
+        Ok(self.db.row(&sql, [tenant]).await?.map(subscription))
     }
 
     async fn lock(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError> {
         let lock = self.db.dialect().for_update;
         let sql = format!(
-            "select plan_id, status, created_at, updated_at from subscriptions where tenant_id = $1 \
+            "select {COLUMNS} from subscriptions where tenant_id = $1 \
              and exists (select 1 from tenants where tenants.id = $1 and tenants.status <> 'deleted') {lock}"
         );
-        let row: Option<(String, SubscriptionStatus, Timestamp, Timestamp)> =
-            self.db.row(&sql, [tenant]).await?;
-        Ok(row.map(|(plan, status, created_at, updated_at)| Subscription {
-            tenant_id: tenant,
-            plan,
-            status,
-            created_at,
-            updated_at,
-        }))
+        Ok(self.db.row(&sql, [tenant]).await?.map(subscription))
     }
 
     async fn update(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
-        let sql = "update subscriptions set plan_id = $2, status = $3, updated_at = $4 where tenant_id = $1";
-        let values =
-            (subscription.tenant_id, &subscription.plan, subscription.status, subscription.updated_at);
+        let sql = "update subscriptions set plan_id = $2, plan_version = $3, status = $4, updated_at = $5 \
+             where tenant_id = $1";
+        let values = (
+            subscription.tenant_id,
+            &subscription.plan,
+            subscription.plan_version,
+            subscription.status,
+            subscription.updated_at,
+        );
         self.db.execute(sql, values).await.map(drop)
+    }
+
+    async fn move_to<'s>(
+        &mut self,
+        plan: &'s str,
+        version: i32,
+        now: Timestamp,
+    ) -> Result<Vec<Subscription>, StoreError> {
+        let lock = self.db.dialect().for_update;
+        // In the order of the key, so that two such units of work do not wait for each other in a circle.
+        let earlier = format!(
+            "select {COLUMNS} from subscriptions where plan_id = $1 and plan_version < $2 order by tenant_id {lock}"
+        );
+        let rows: Vec<Row> = self.db.rows(&earlier, (plan, version)).await?;
+        let moved: Vec<Subscription> = rows.into_iter().map(subscription).collect();
+        // By their tenants, and not by the same condition: another one may have come to an earlier version meanwhile.
+        for tenants in moved.chunks(CHUNK) {
+            let places: Vec<String> = (3..3 + tenants.len()).map(|place| format!("${place}")).collect();
+            let sql = format!(
+                "update subscriptions set plan_version = $1, updated_at = $2 where tenant_id in ({})",
+                places.join(", ")
+            );
+            let ids = tenants.iter().map(|subscription| subscription.tenant_id.value());
+            let values: Vec<Value> = [version.value(), now.value()].into_iter().chain(ids).collect();
+            self.db.execute(&sql, values).await?;
+        }
+        Ok(moved)
     }
 
     async fn allowance(&mut self, tenant: TenantId) -> Result<Option<Allowance>, StoreError> {
         let sql = "select plans.*, subscriptions.overrides from subscriptions \
-             join plans on plans.id = subscriptions.plan_id \
+             join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version \
              where subscriptions.tenant_id = $1 and subscriptions.status = $2";
         let allowance = |row: &QueryResult| {
             let plan = plans::row::Model::from_query_result(row, "")?;

@@ -6,24 +6,21 @@ use portico_billing::{
     limits::{Allowance, Overrides, RequestRates},
     period::Period,
     plan::Plan,
+    plan_edit::{ManagedPlan, PlanVersion},
     ports::BillingRepositories,
     subscription::{Subscription, SubscriptionStatus},
 };
-use portico_kernel::{Meter, StoreError};
+use portico_kernel::{Env, Meter, PageRequest, StoreError, TenantId};
+use portico_sql::SqlStore;
+use portico_tenancy::ports::TenancyRepositories;
 use portico_testkit::{env, on_each_database};
+use time::Duration;
 
-use crate::fixtures::{at_once, stored_tenant};
+use crate::fixtures::{at_once, plan_of, stored_tenant, tenant};
 
 fn plan(id: &str, position: i32) -> Plan {
-    Plan {
-        id: id.to_owned(),
-        name: id.to_uppercase(),
-        amount: 1900,
-        currency: "usd".to_owned(),
-        limits: BTreeMap::from([(Meter::Sites, 3), (Meter::Storage, 5_000_000_000)]),
-        premium_templates: false,
-        position,
-    }
+    let limits = BTreeMap::from([(Meter::Sites, 3), (Meter::Storage, 5_000_000_000)]);
+    Plan { limits, ..plan_of(id, position) }
 }
 
 /// A plan without anything that was agreed on instead.
@@ -31,16 +28,203 @@ fn as_planned(plan: Plan) -> Allowance {
     Allowance { plan, overrides: Overrides::default() }
 }
 
+/// Stores what one unit of work does to the plans.
+async fn store_plans(store: &SqlStore, plans: &[Plan]) {
+    let mut work = store.begin().await.unwrap();
+    for plan in plans {
+        work.plans().upsert(plan).await.unwrap();
+    }
+    work.commit().await.unwrap();
+}
+
+/// A subscription in force.
+fn on(env: &Env, tenant: TenantId, plan: &str, plan_version: i32) -> Subscription {
+    Subscription {
+        tenant_id: tenant,
+        plan: plan.to_owned(),
+        plan_version,
+        status: SubscriptionStatus::Active,
+        created_at: env.now(),
+        updated_at: env.now(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_of_the_same_id_is_replaced() {
+async fn a_version_is_replaced_and_the_last_one_stored_is_the_current_one() {
     on_each_database(async |database| {
-        let mut work = database.store().begin().await.unwrap();
-        work.plans().upsert(&plan("starter", 2)).await.unwrap();
-        work.plans().upsert(&plan("free", 1)).await.unwrap();
+        let store = database.store();
+        store_plans(store, &[plan("starter", 2), plan("free", 1)]).await;
         let dearer = Plan { amount: 2900, limits: BTreeMap::new(), ..plan("starter", 2) };
-        work.plans().upsert(&dearer).await.unwrap();
+        store_plans(store, std::slice::from_ref(&dearer)).await;
+        assert_eq!(store.reader().plans().list().await.unwrap(), [plan("free", 1), dearer.clone()]);
+
+        let second = Plan { version: 2, trial_days: 7, ..plan("starter", 2) };
+        store_plans(store, std::slice::from_ref(&second)).await;
+        let mut reader = store.reader();
+        assert_eq!(reader.plans().list().await.unwrap(), [plan("free", 1), second.clone()]);
+        assert_eq!(reader.plans().current("starter").await.unwrap(), Some(second.clone()));
+        assert_eq!(reader.plans().current("gold").await.unwrap(), None);
+        assert_eq!(reader.plans().ids().await.unwrap(), ["free", "starter"]);
+        let version = |plan| PlanVersion { plan, subscriptions: 0 };
+        assert_eq!(
+            reader.plans().versions("starter", 10).await.unwrap(),
+            [version(second.clone()), version(dearer)],
+            "the version before stays as it is"
+        );
+        assert_eq!(reader.plans().versions("starter", 1).await.unwrap(), [version(second)]);
+        assert!(reader.plans().versions("gold", 10).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_new_plans_of_one_id_one_is_stored() {
+    on_each_database(async |database| {
+        let outcomes = at_once(database.store(), 8, |store, number| async move {
+            let mut work = store.begin().await.unwrap();
+            let stored = work.plans().insert(&plan("agency", number as i32)).await;
+            match stored {
+                Ok(()) => work.commit().await.map(|()| true).unwrap(),
+                Err(StoreError::Conflict(_)) => false,
+                Err(error) => panic!("{error:?}"),
+            }
+        })
+        .await;
+        assert_eq!(outcomes.into_iter().filter(|stored| *stored).count(), 1);
+        // The id of a retired plan is not free again, and neither is that of a plan with later versions.
+        store_plans(database.store(), &[Plan { version: 2, ..plan("agency", 1) }]).await;
+        let mut work = database.store().begin().await.unwrap();
+        work.plans().retire("agency", env().now()).await.unwrap();
         work.commit().await.unwrap();
-        assert_eq!(database.store().reader().plans().list().await.unwrap(), [plan("free", 1), dearer]);
+        let mut work = database.store().begin().await.unwrap();
+        let again = work.plans().insert(&plan("agency", 1)).await;
+        assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_offer_is_of_public_plans_and_staff_see_all_with_their_tenants() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let hidden = Plan { is_public: false, ..plan("hidden", 1) };
+        let (sold, old) = (plan("sold", 2), plan("old", 3));
+        store_plans(store, &[old.clone(), sold.clone(), hidden.clone()]).await;
+        let mut work = store.begin().await.unwrap();
+        for (name, plan) in [("one", "old"), ("two", "old"), ("three", "sold")] {
+            let tenant = tenant(&env, name);
+            work.tenants().insert(&tenant).await.unwrap();
+            work.subscriptions().insert(&on(&env, tenant.id, plan, 1)).await.unwrap();
+        }
+        // One that is not in force does not count.
+        let gone = tenant(&env, "gone");
+        work.tenants().insert(&gone).await.unwrap();
+        let canceled = Subscription { status: SubscriptionStatus::Canceled, ..on(&env, gone.id, "sold", 1) };
+        work.subscriptions().insert(&canceled).await.unwrap();
+        work.plans().retire("old", env.now()).await.unwrap();
+        work.commit().await.unwrap();
+        let second = Plan { version: 2, ..sold.clone() };
+        store_plans(store, std::slice::from_ref(&second)).await;
+
+        let mut reader = store.reader();
+        assert_eq!(reader.plans().list().await.unwrap(), std::slice::from_ref(&second));
+        assert_eq!(reader.plans().current("old").await.unwrap(), None);
+        assert_eq!(reader.plans().current("hidden").await.unwrap(), Some(hidden.clone()));
+        assert_eq!(reader.plans().ids().await.unwrap(), ["hidden", "old", "sold"]);
+        let expected = [
+            ManagedPlan { plan: hidden, retired_at: None, subscriptions: 0 },
+            // On any version.
+            ManagedPlan { plan: second.clone(), retired_at: None, subscriptions: 1 },
+            ManagedPlan { plan: old, retired_at: Some(env.now()), subscriptions: 2 },
+        ];
+        let all = reader.plans().managed(PageRequest { page: 1, limit: 10 }).await.unwrap();
+        assert_eq!((&all.items[..], all.total), (&expected[..], 3));
+        let last = reader.plans().managed(PageRequest { page: 2, limit: 2 }).await.unwrap();
+        assert_eq!((&last.items[..], last.total), (&expected[2..], 3));
+        for plan in expected {
+            let found = reader.plans().find(&plan.plan.id).await.unwrap();
+            assert_eq!(found, Some(plan));
+        }
+        assert_eq!(reader.plans().find("gold").await.unwrap(), None);
+        assert_eq!(
+            reader.plans().versions("sold", 10).await.unwrap(),
+            [PlanVersion { plan: second, subscriptions: 0 }, PlanVersion { plan: sold, subscriptions: 1 }]
+        );
+        // Who is on the retired plan stays.
+        assert!(reader.plans().find("old").await.unwrap().is_some_and(|plan| plan.subscriptions == 2));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_changes_a_plan_waits_for_the_others() {
+    on_each_database(async |database| {
+        let store = database.store();
+        store_plans(store, &[plan("starter", 2)]).await;
+        at_once(store, 8, |store, _| async move {
+            let mut work = store.begin().await.unwrap();
+            let found = work.plans().lock("starter").await.unwrap().unwrap();
+            let next = Plan { version: found.plan.version + 1, ..found.plan };
+            work.plans().upsert(&next).await.unwrap();
+            work.commit().await.unwrap();
+        })
+        .await;
+        let current = store.reader().plans().current("starter").await.unwrap().unwrap();
+        assert_eq!(current.version, 9, "each has seen what the one before has stored");
+        let mut work = store.begin().await.unwrap();
+        assert_eq!(work.plans().lock("gold").await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_keeps_the_version_that_it_has_until_it_is_moved() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let (early, late) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let first = plan("starter", 2);
+        let mut second = Plan { version: 2, ..first.clone() };
+        second.limits = BTreeMap::from([(Meter::Sites, 9), (Meter::Storage, 7_000_000_000)]);
+        store_plans(store, &[first.clone(), plan("free", 1)]).await;
+        let mut work = store.begin().await.unwrap();
+        let named = on(&env, early, "starter", 7);
+        let version = work.subscriptions().insert_current(&named).await.unwrap();
+        assert_eq!(version, Some(1), "whichever version is named");
+        let nothing = work.subscriptions().insert_current(&on(&env, late, "gold", 1)).await.unwrap();
+        assert_eq!(nothing, None, "there is no such plan");
+        assert_eq!(work.subscriptions().find(late).await.unwrap(), None);
+        work.commit().await.unwrap();
+        store_plans(store, std::slice::from_ref(&second)).await;
+        let mut work = store.begin().await.unwrap();
+        assert_eq!(
+            work.subscriptions().insert_current(&on(&env, late, "starter", 1)).await.unwrap(),
+            Some(2)
+        );
+        work.commit().await.unwrap();
+
+        let before = on(&env, early, "starter", 1);
+        let mut reader = store.reader();
+        assert_eq!(reader.subscriptions().find(early).await.unwrap(), Some(before.clone()));
+        for (tenant, plan, storage) in [(early, &first, 5_000_000_000_u64), (late, &second, 7_000_000_000)] {
+            let allowance = reader.subscriptions().allowance(tenant).await.unwrap();
+            assert_eq!(allowance, Some(as_planned(plan.clone())));
+            assert_eq!(reader.meters().storage(tenant, 0).await.unwrap().limit, Some(storage));
+        }
+
+        env.clock.advance(Duration::seconds(1));
+        let mut work = store.begin().await.unwrap();
+        let moved = work.subscriptions().move_to("starter", 2, env.now()).await.unwrap();
+        assert_eq!(moved, std::slice::from_ref(&before), "as they were, and nobody else");
+        let again = work.subscriptions().move_to("starter", 2, env.now()).await.unwrap();
+        assert!(again.is_empty(), "{again:?}");
+        work.commit().await.unwrap();
+        let after = Subscription { plan_version: 2, updated_at: env.now(), ..before };
+        let mut reader = store.reader();
+        assert_eq!(reader.subscriptions().find(early).await.unwrap(), Some(after));
+        assert_eq!(reader.subscriptions().allowance(early).await.unwrap(), Some(as_planned(second)));
     })
     .await;
 }
@@ -55,6 +239,7 @@ async fn the_plan_of_a_tenant_is_that_of_its_active_subscription() {
         let subscription = |tenant, status| Subscription {
             tenant_id: tenant,
             plan: "starter".to_owned(),
+            plan_version: 1,
             status,
             created_at: env.now(),
             updated_at: env.now(),
@@ -93,6 +278,7 @@ async fn a_subscription_changes_to_plans_that_exist() {
         let free = Subscription {
             tenant_id: tenant.id,
             plan: "free".to_owned(),
+            plan_version: 1,
             status: SubscriptionStatus::Active,
             created_at: env.now(),
             updated_at: env.now(),
@@ -109,9 +295,14 @@ async fn a_subscription_changes_to_plans_that_exist() {
         assert_eq!(work.subscriptions().lock(tenant.id).await.unwrap(), Some(starter));
         work.commit().await.unwrap();
         let mut work = store.begin().await.unwrap();
-        let unknown = Subscription { plan: "gold".to_owned(), ..free };
+        let unknown = Subscription { plan: "gold".to_owned(), ..free.clone() };
         let refused = work.subscriptions().update(&unknown).await.unwrap_err();
         assert!(matches!(refused, StoreError::MissingReference(_)), "{refused:?}");
+        drop(work);
+        let mut work = store.begin().await.unwrap();
+        let unknown = Subscription { plan_version: 2, ..free };
+        let refused = work.subscriptions().update(&unknown).await.unwrap_err();
+        assert!(matches!(refused, StoreError::MissingReference(_)), "no such version: {refused:?}");
         drop(work);
         let mut reader = store.reader();
         assert_eq!(reader.subscriptions().allowance(tenant.id).await.unwrap().unwrap().plan.id, "starter");
@@ -133,6 +324,7 @@ async fn what_is_agreed_on_holds_for_one_tenant() {
             let subscription = Subscription {
                 tenant_id,
                 plan: "starter".to_owned(),
+                plan_version: 1,
                 status: SubscriptionStatus::Active,
                 created_at: env.now(),
                 updated_at: env.now(),

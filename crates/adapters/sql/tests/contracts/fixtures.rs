@@ -1,7 +1,9 @@
 //! Things to store.
 
+use std::collections::BTreeMap;
+
 use portico_billing::{
-    plan::Plan,
+    plan::{BillingInterval, Plan, PlanPrice},
     ports::BillingRepositories,
     subscription::{Subscription, SubscriptionStatus},
 };
@@ -71,6 +73,26 @@ pub fn declared(name: &'static str) -> &'static EventDeclaration {
     }))
 }
 
+/// Version 1 of a plan for 12 dollars a month, without limits.
+pub fn plan_of(id: &str, position: i32) -> Plan {
+    let month = PlanPrice { interval: BillingInterval::Month, amount: 1200, currency: "usd".to_owned() };
+    Plan {
+        id: id.to_owned(),
+        version: 1,
+        name: id.to_uppercase(),
+        description: String::new(),
+        features: vec!["Everything".to_owned()],
+        amount: month.amount,
+        currency: month.currency.clone(),
+        prices: vec![month],
+        limits: BTreeMap::new(),
+        premium_templates: false,
+        trial_days: 14,
+        is_public: true,
+        position,
+    }
+}
+
 /// Stores a plan, and puts a tenant on it.
 pub async fn subscribe(
     store: &SqlStore,
@@ -79,18 +101,11 @@ pub async fn subscribe(
     plan: &str,
     status: SubscriptionStatus,
 ) {
-    let plan = Plan {
-        id: plan.to_owned(),
-        name: plan.to_owned(),
-        amount: 1200,
-        currency: "usd".to_owned(),
-        limits: std::collections::BTreeMap::new(),
-        premium_templates: false,
-        position: 2,
-    };
+    let plan = plan_of(plan, 2);
     let subscription = Subscription {
         tenant_id: tenant,
         plan: plan.id.clone(),
+        plan_version: 1,
         status,
         created_at: env.now(),
         updated_at: env.now(),

@@ -53,7 +53,7 @@ async fn a_store_without_a_free_connection_is_unavailable() {
     on_each_database(async |database| {
         let options = StoreOptions {
             max_connections: 1,
-            acquire_timeout: Patience::from_millis(200),
+            acquire_timeout: Patience::from_secs(1),
             ..StoreOptions::new(database.url())
         };
         let store = SqlStore::connect(&options).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_store_without_a_free_connection_is_unavailable() {
 async fn another_process_that_writes_makes_sqlite_wait_then_unavailable() {
     let database = TestDatabase::sqlite().await;
     let options =
-        StoreOptions { acquire_timeout: Patience::from_millis(200), ..StoreOptions::new(database.url()) };
+        StoreOptions { acquire_timeout: Patience::from_secs(1), ..StoreOptions::new(database.url()) };
     let other = SqlStore::connect(&options).await.unwrap();
     let holder = database.store().begin().await.unwrap();
     let busy = other.begin().await.err();
@@ -89,7 +89,7 @@ async fn another_process_that_writes_makes_sqlite_wait_then_unavailable() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_not_there_is_unavailable() {
     for url in ["postgres://nobody@127.0.0.1:1/none", "sqlite:///no/such/folder/portico.db"] {
-        let options = StoreOptions { acquire_timeout: Patience::from_millis(200), ..StoreOptions::new(url) };
+        let options = StoreOptions { acquire_timeout: Patience::from_secs(1), ..StoreOptions::new(url) };
         let error = SqlStore::connect(&options).await.err();
         assert!(matches!(error, Some(StoreError::Unavailable(_))), "{url}: {error:?}");
     }

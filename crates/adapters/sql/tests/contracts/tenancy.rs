@@ -1,7 +1,6 @@
 //! `portico_tenancy::ports`.
 
 use portico_billing::{
-    plan::Plan,
     ports::BillingRepositories,
     subscription::{Subscription, SubscriptionStatus},
 };
@@ -20,7 +19,7 @@ use portico_tenancy::{
 use portico_testkit::{TestEnv, env, on_each_database};
 use time::Duration;
 
-use crate::fixtures::{at_once, event, join, stored_event, stored_tenant, stored_user, tenant};
+use crate::fixtures::{at_once, event, join, plan_of, stored_event, stored_tenant, stored_user, tenant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_comes_back_as_stored() {
@@ -93,21 +92,14 @@ async fn three_tenants(store: &SqlStore, env: &TestEnv) -> [Tenant; 3] {
     env.clock.advance(Duration::seconds(1));
     let newest = stored_tenant(store, env, "percent").await;
     oldest.name = "Óptica 50%".to_owned();
-    let plan = Plan {
-        id: "starter".to_owned(),
-        name: "Starter".to_owned(),
-        amount: 1900,
-        currency: "usd".to_owned(),
-        limits: Default::default(),
-        premium_templates: false,
-        position: 2,
-    };
+    let plan = plan_of("starter", 2);
     let mut work = store.begin().await.unwrap();
     work.tenants().update(&oldest).await.unwrap();
     work.plans().upsert(&plan).await.unwrap();
     let subscription = Subscription {
         tenant_id: oldest.id,
         plan: plan.id.clone(),
+        plan_version: 1,
         status: SubscriptionStatus::Active,
         created_at: env.now(),
         updated_at: env.now(),

@@ -330,7 +330,7 @@ async fn tells_whether_one_of_some_sites_and_pages_is_frozen() {
                 assert_eq!(unit.sites().frozen_among(theirs, &sites, &pages).await.unwrap(), None);
                 // The same as of both checks at the commit at once.
                 let room = unit.meters().storage(ours, 0).await.unwrap();
-                assert_eq!(unit.frozen_and_room(ours, &sites, &pages).await.unwrap(), (found, room));
+                assert_eq!(unit.frozen_and_room(ours, &sites, &pages).await.unwrap(), (found, Some(room)));
                 assert_eq!(unit.frozen_and_room(theirs, &sites, &pages).await.unwrap().0, None);
             }
             unit.commit().await.unwrap();

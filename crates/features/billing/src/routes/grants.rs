@@ -22,7 +22,8 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 
 /// Put a tenant on a plan
 ///
-/// For staff: without a payment, at once, and with a reason that the audit trail keeps. Tenants that staff or super admins own are
+/// For staff: on the current version of the plan, without a payment, at once, and with a reason that the audit trail keeps. The plan may
+/// be one that is not public. Tenants that staff or super admins own are
 /// for super admins only. Where the plan includes less than
 /// the tenant uses, what is there stays, and nothing is added until there is room.
 #[utoipa::path(

@@ -1,9 +1,10 @@
-//! Plans and usage.
+//! Plans on offer, the subscription of a tenant, and what it uses.
 
 use actix_web::{HttpResponse, get, http::header, web::Data};
 use portico_billing::{
     plan::{Plan, Plans},
     quota::{Quotas, Usage},
+    subscription::{Subscription, Subscriptions},
 };
 use portico_kernel::{List, PageRequest};
 use portico_runtime::core::Core;
@@ -17,7 +18,7 @@ use utoipa::ToSchema;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ.for_anyone(), list).service(READ, usage);
+    config.service(READ.for_anyone(), list).service(READ, subscription).service(READ, usage);
 }
 
 /// Usage of a tenant against the limits of its plan.
@@ -29,7 +30,7 @@ struct UsageReport {
 
 /// List plans
 ///
-/// The plans on offer, cheapest first. Public: no sign-in is needed.
+/// The plans on offer in their current versions, cheapest first. Public: no sign-in is needed.
 #[utoipa::path(tag = "Billing", operation_id = "listPlans", responses((status = 200, body = List<Plan>)))]
 #[get("/billing/plans")]
 async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {
@@ -38,6 +39,18 @@ async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
         .json(List::new(plans, request, total)))
+}
+
+/// Read the subscription
+///
+/// The plan of the active tenant, and the version of it that was bought: its prices and limits hold for the tenant, also after staff
+/// have changed what the plan is sold with.
+#[utoipa::path(tag = "Billing", operation_id = "getSubscription", responses((status = 200, body = Subscription)), security(("bearer" = ["billing:read"])))]
+#[get("/billing/subscription")]
+async fn subscription(core: Data<Core>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let mut repositories = core.reader();
+    let subscription = Subscriptions::new(&mut *repositories, &caller.0, &core.env).get().await?;
+    Ok(HttpResponse::Ok().json(subscription))
 }
 
 /// Read the usage

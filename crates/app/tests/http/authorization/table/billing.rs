@@ -5,7 +5,13 @@ use super::*;
 /// The operations.
 pub const RULES: &[Row] = &[
     ("GET", "/api/v1/billing/plans", Everybody),
+    ("GET", "/api/v1/billing/subscription", VIEWER),
     ("GET", "/api/v1/billing/usage", VIEWER),
+    ("GET", "/api/v1/admin/plans", STAFF),
+    ("POST", "/api/v1/admin/plans", STAFF),
+    ("GET", "/api/v1/admin/plans/{planId}", STAFF),
+    ("PUT", "/api/v1/admin/plans/{planId}", STAFF),
+    ("DELETE", "/api/v1/admin/plans/{planId}", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/plan", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/limits", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/limits", STAFF),
@@ -18,6 +24,15 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         ("PUT", "/admin/customers/{customerId}/plan") => {
             let plan = if call.number.is_multiple_of(2) { "enterprise" } else { "professional" };
             json!({"plan": plan, "reason": "Paid by bank transfer"})
+        }
+        // Not public, so that the offer stays as it is for other tests.
+        ("POST", "/admin/plans") => json!({
+            "id": format!("plan_{}", call.server.app.core.env.random_uuid().simple()), "name": "Agency", "isPublic": false,
+            "prices": [{"interval": "month", "amount": 4900, "currency": "usd"}],
+        }),
+        // Another version each time.
+        ("PUT", "/admin/plans/{planId}") => {
+            json!({"limits": {"sites": 100 + call.number}, "moveSubscribers": true})
         }
         ("PUT", "/admin/customers/{customerId}/limits") => {
             json!({"limits": {"bandwidth": 1000 + call.number}, "reason": "Agreed on by phone"})

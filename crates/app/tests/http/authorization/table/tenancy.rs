@@ -84,7 +84,7 @@ pub(super) async fn body(call: &Call<'_>, method: &str, relative: &str) -> Optio
             json!({"reason": name})
         }
         ("POST", "/admin/customers/{customerId}/notes") => json!({"text": name}),
-        ("PUT", "/settings") => json!({"auditRetentionDays": 30 + number}),
+        ("PUT", "/settings") => json!({"auditRetentionDays": 30 + number % 3000}),
         ("PUT", "/dealer") => json!({"name": name}),
         ("PUT", "/members/{userId}") => json!({"role": "editor"}),
         ("POST", "/transfer-ownership") => json!({"userId": fixture.owner.claims.user}),

@@ -34,7 +34,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' https
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ.for_anyone(), show).service(READ.for_anyone(), show_file);
+    config.service(READ.for_anyone(), show).service(READ.for_anyone().taking_rest(), show_file);
 }
 
 /// Selects a page of a template.
