@@ -1,0 +1,607 @@
+//! Subscriptions: beginning, ending, and what invoices make of them.
+
+use serde_json::{Value, json};
+
+use super::{
+    catalog,
+    clock::Task,
+    collection::{self, Collected},
+    customers, discounts, invoice_items, invoices, lists,
+    payment_intents::{self, How},
+    payment_methods, pending_updates, proration, schedules,
+    world::{World, metadata},
+};
+use crate::{
+    calendar::{self, DAY},
+    config::AfterRetries,
+    errors::{Answer, ApiError},
+    value::{Read, Write},
+};
+
+/// Hours that a customer has for the first payment.
+pub(crate) const HOURS_TO_PAY: i64 = 23 * 3600;
+
+/// Whether a subscription has ended for good.
+pub(crate) fn is_over(sub: &Value) -> bool {
+    matches!(sub.text("status"), Some("canceled" | "incomplete_expired"))
+}
+
+/// POST /v1/subscriptions.
+pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
+    let customer = w.enter(p.text("customer").ok_or_else(|| ApiError::missing("customer"))?, "customer")?;
+    let before = p.is("payment_behavior", "error_if_incomplete").then(|| w.clone());
+    match (start(w, &customer, p, How::default()), before) {
+        (Ok((sub, Some(error))), Some(before)) => {
+            drop(sub);
+            *w = before;
+            Err(error)
+        }
+        (Ok((sub, _)), _) => Ok(sub),
+        (Err(error), Some(before)) => {
+            *w = before;
+            Err(error)
+        }
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// Begins a subscription and collects its first invoice. Beside the subscription: why the payment failed.
+pub(crate) fn start(
+    w: &mut World,
+    customer: &Value,
+    p: &Value,
+    how: How,
+) -> Result<(Value, Option<ApiError>), ApiError> {
+    let mut sub = build(w, customer, p)?;
+    let id = sub.owned("id");
+    let behavior = p.text("payment_behavior").unwrap_or("allow_incomplete").to_owned();
+    let is_trial = sub.is("status", "trialing");
+    let sends = sub.is("collection_method", "send_invoice");
+    let (begin, end) = (w.now, period_end(&sub));
+    let lines: Vec<_> = sub
+        .list("items.data")
+        .iter()
+        .map(|item| {
+            if is_trial {
+                return proration::trial(w, &sub, item, begin, end);
+            }
+            let mut line = proration::whole(w, &sub, item, begin, end);
+            // Until an anchor that was asked for, only a part of a period.
+            if let Some(length) = item.int("_whole_period") {
+                let is_free = p.is("proration_behavior", "none");
+                line.amount = if is_free { 0 } else { crate::money::share(line.amount, end - begin, length) };
+                line.proration = true;
+            }
+            line
+        })
+        .collect();
+    let currency = sub.owned("currency");
+    let mut invoice = invoices::make(w, customer, &currency, "subscription_create", Some(&sub));
+    invoice.put("discounts", sub.at("discounts").clone());
+    let waiting = invoice_items::pending(w, &customer.owned("id"), Some(&id));
+    let mut all = invoice_items::collect(w, &invoice, waiting);
+    all.extend(extra_lines(w, p)?);
+    all.extend(lines);
+    invoices::add_lines(w, &mut invoice, &all);
+    let due = invoice.num("amount_due");
+    let can_pay = collection::has_method(customer, &sub);
+    if due > 0 && !can_pay && !sends && behavior != "default_incomplete" {
+        let message = "This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting.";
+        // The pending items that were collected wait again.
+        invoice_items::set_free(w, &invoice);
+        return Err(ApiError::invalid(message).code("resource_missing"));
+    }
+    customers::bind_currency(w, &customer.owned("id"), &currency)?;
+    sub.put("latest_invoice", invoice.owned("id"));
+    if !is_trial {
+        sub.put("status", if sends { "active" } else { "incomplete" });
+    }
+    proration::note_billed(&mut sub, &invoice);
+    sub.put("discounts", discounts::left_after_use(w, sub.list("discounts"), w.now));
+    w.save(&sub);
+    w.save(&invoice);
+    w.emit("customer.subscription.created", &sub);
+    w.emit("invoice.created", &invoice);
+    let invoice = collection::finalize(w, invoice);
+    let mut failure = None;
+    if invoice.is("status", "open") && !sends {
+        if behavior != "default_incomplete" {
+            match collection::attempt(w, &invoice.owned("id"), None, how) {
+                Collected::Failed(error) => failure = Some(error),
+                Collected::Waits if behavior == "error_if_incomplete" => {
+                    let code = "subscription_payment_intent_requires_action";
+                    failure = Some(ApiError::card(
+                        code,
+                        None,
+                        "Payment for this subscription requires additional user action before it can be completed successfully.",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        let due = w.now + HOURS_TO_PAY;
+        w.later(&sub, due, Task::ExpireIncomplete);
+    }
+    plan_timers(w, &sub);
+    Ok((w.need("subscription", &id, "id")?, failure))
+}
+
+fn extra_lines(w: &mut World, p: &Value) -> Result<Vec<invoices::Line>, ApiError> {
+    let mut lines = Vec::new();
+    for one in p.list("add_invoice_items") {
+        let price = price_of(w, one)?;
+        let quantity = quantity(one)?;
+        let name = catalog::product_name(w, &price);
+        let mut line = invoices::Line::plain(price.num("unit_amount").saturating_mul(quantity), name, w.now);
+        line.quantity = quantity;
+        line.price = price;
+        lines.push(line);
+    }
+    Ok(lines)
+}
+
+/// The subscription that parameters describe; not saved yet.
+fn build(w: &mut World, customer: &Value, p: &Value) -> Answer {
+    let id = w.id("sub");
+    let given = p.list("items").to_vec();
+    if given.is_empty() {
+        return Err(ApiError::missing("items"));
+    }
+    if given.len() > 20 {
+        return Err(ApiError::param("items", "A subscription has at most 20 items."));
+    }
+    let trial = trial_end(w, p)?;
+    let mut items = Vec::new();
+    for one in &given {
+        items.push(new_item(w, &id, one)?);
+    }
+    check_items(&items)?;
+    if let Some(method) = p.text("default_payment_method") {
+        let method = w.need("payment_method", method, "default_payment_method")?;
+        let owner = json!({"customer": customer.at("id")});
+        payment_intents::check_owner(Some(&method), owner.at("customer"))?;
+        if method.at("customer").is_null() {
+            let message = "The customer does not have a payment method with this ID. The payment method must be attached to the customer.";
+            return Err(ApiError::param("default_payment_method", message).code("resource_missing"));
+        }
+    }
+    let recurring = items.first().map(|item| item.at("price.recurring").clone()).unwrap_or_default();
+    let anchor = match (trial, p.int("billing_cycle_anchor")) {
+        (Some(end), _) => end,
+        (None, Some(anchor)) => {
+            if anchor < w.now || anchor > calendar::next_end(w.now, &recurring, w.now) {
+                let message = "billing_cycle_anchor must lie in the future, within one period.";
+                return Err(ApiError::param("billing_cycle_anchor", message));
+            }
+            anchor
+        }
+        (None, None) => w.now,
+    };
+    let end = match trial {
+        Some(end) => end,
+        None if anchor > w.now => anchor,
+        None => calendar::next_end(anchor, &recurring, w.now),
+    };
+    for item in &mut items {
+        item.put("current_period_start", w.now);
+        item.put("current_period_end", end);
+        if trial.is_none() && anchor > w.now {
+            item.put("_whole_period", calendar::next_end(anchor, &recurring, anchor) - anchor);
+        }
+    }
+    let currency = items.first().map(|item| item.owned("price.currency")).unwrap_or_default();
+    let made = discounts::redeem(w, p.at("discounts"), customer.at("id"), ("subscription", &id))?;
+    let ends = p.flag("cancel_at_period_end");
+    let cancel_at = p.int("cancel_at").or(ends.then_some(end));
+    let sub = json!({
+        "id": id,
+        "object": "subscription",
+        "application": null,
+        "application_fee_percent": null,
+        "automatic_tax": {"disabled_reason": null, "enabled": p.flag("automatic_tax.enabled"), "liability": null},
+        "billing_cycle_anchor": anchor,
+        "billing_cycle_anchor_config": null,
+        "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible", "updated_at": w.now},
+        "billing_schedules": [],
+        "billing_thresholds": null,
+        "cancel_at": cancel_at,
+        "cancel_at_period_end": ends,
+        "canceled_at": if cancel_at.is_some() { json!(w.now) } else { Value::Null },
+        "cancellation_details": {"comment": null, "feedback": null, "reason": if ends { json!("cancellation_requested") } else { Value::Null }},
+        "collection_method": p.text("collection_method").unwrap_or("charge_automatically"),
+        "created": w.now,
+        "currency": currency,
+        "customer": customer.at("id"),
+        "customer_account": null,
+        "days_until_due": p.at("days_until_due"),
+        "default_payment_method": p.at("default_payment_method"),
+        "default_source": null,
+        "default_tax_rates": [],
+        "description": p.at("description"),
+        "discounts": made,
+        "ended_at": null,
+        "invoice_settings": {"account_tax_ids": null, "custom_fields": null, "description": null, "footer": null, "issuer": {"type": "self"}},
+        "items": lists::whole(items, &format!("/v1/subscription_items?subscription={id}")),
+        "latest_invoice": null,
+        "livemode": false,
+        "metadata": metadata(p),
+        "next_pending_invoice_item_invoice": null,
+        "on_behalf_of": null,
+        "pause_collection": null,
+        "payment_settings": {"payment_method_options": null, "payment_method_types": null, "save_default_payment_method": p.text("payment_settings.save_default_payment_method").unwrap_or("off")},
+        "pending_invoice_item_interval": null,
+        "pending_setup_intent": null,
+        "pending_update": null,
+        "schedule": null,
+        "start_date": w.now,
+        "status": if trial.is_some() { "trialing" } else { "active" },
+        "test_clock": customer.at("test_clock"),
+        "transfer_data": null,
+        "trial_end": trial,
+        "trial_settings": {"end_behavior": {"missing_payment_method": p.text("trial_settings.end_behavior.missing_payment_method").unwrap_or("create_invoice")}},
+        "trial_start": trial.map(|_| w.now),
+    });
+    Ok(sub)
+}
+
+fn trial_end(w: &World, p: &Value) -> Result<Option<i64>, ApiError> {
+    let days = p.int("trial_period_days");
+    let end = match (p.int("trial_end"), days) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid(
+                "You may only specify one of these parameters: trial_end, trial_period_days.",
+            ));
+        }
+        (Some(end), None) => end,
+        (None, Some(days)) if (1..=730).contains(&days) => w.now + days * DAY,
+        (None, Some(_)) => return Err(ApiError::param("trial_period_days", "Must be between 1 and 730.")),
+        (None, None) => return Ok(None),
+    };
+    if end <= w.now || end > w.now + 730 * DAY {
+        return Err(ApiError::param(
+            "trial_end",
+            "Invalid timestamp: must be an integer Unix timestamp in the future.",
+        ));
+    }
+    Ok(Some(end))
+}
+
+/// The recurring or one-time price of `price` or `price_data`.
+pub(crate) fn price_of(w: &mut World, given: &Value) -> Answer {
+    match (given.text("price"), given.get("price_data")) {
+        (Some(id), None) => {
+            let price = w.need("price", id, "items[0][price]")?;
+            if !price.flag("active") {
+                let message = "The price specified is inactive. This field only accepts active prices.";
+                return Err(ApiError::param("price", message));
+            }
+            Ok(price)
+        }
+        (None, Some(data)) => catalog::inline_price(w, data),
+        _ => Err(ApiError::param("items", "Each item needs either a price or price_data.")),
+    }
+}
+
+/// A quantity within bounds.
+pub(crate) fn quantity(given: &Value) -> Result<i64, ApiError> {
+    let quantity = given.int("quantity").unwrap_or(1);
+    if (0..=999_999).contains(&quantity) {
+        return Ok(quantity);
+    }
+    Err(ApiError::param("quantity", "Invalid non-negative integer").code("parameter_invalid_integer"))
+}
+
+/// A new item; its period is the caller's to set.
+pub(crate) fn new_item(w: &mut World, sub: &str, given: &Value) -> Answer {
+    let price = price_of(w, given)?;
+    if price.at("recurring").is_null() {
+        let message = format!(
+            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`. ({})",
+            price.owned("id")
+        );
+        return Err(ApiError::param("items[0][price]", message));
+    }
+    Ok(json!({
+        "id": w.id("si"),
+        "object": "subscription_item",
+        "billing_thresholds": null,
+        "created": w.now,
+        "current_period_end": 0,
+        "current_period_start": 0,
+        "discounts": [],
+        "metadata": metadata(given),
+        "price": price,
+        "quantity": quantity(given)?,
+        "subscription": sub,
+        "tax_rates": [],
+    }))
+}
+
+/// All items have one currency and one interval.
+pub(crate) fn check_items(items: &[Value]) -> Result<(), ApiError> {
+    let Some(first) = items.first() else {
+        return Err(ApiError::param("items", "A subscription must have at least one active plan.")
+            .code("resource_missing"));
+    };
+    for item in items {
+        for (field, what) in [
+            ("price.currency", "currency"),
+            ("price.recurring.interval", "interval"),
+            ("price.recurring.interval_count", "interval count"),
+        ] {
+            if item.at(field) != first.at(field) {
+                let message = format!(
+                    "All prices of a subscription must have the same {what} (the sandbox knows no mixed intervals)."
+                );
+                return Err(ApiError::param("items", message));
+            }
+        }
+        if items.iter().filter(|other| other.at("price.id") == item.at("price.id")).count() > 1 {
+            let message = format!(
+                "Cannot add multiple subscription items with the same plan: {}",
+                item.owned("price.id")
+            );
+            return Err(ApiError::param("items", message));
+        }
+    }
+    let sum = items.iter().fold(0_i64, |sum, item| sum.saturating_add(proration::full(item)));
+    crate::money::priced(sum, &first.owned("price.currency"), "quantity")
+}
+
+/// Where the present period ends.
+pub(crate) fn period_end(sub: &Value) -> i64 {
+    sub.list("items.data").iter().map(|item| item.num("current_period_end")).min().unwrap_or(0)
+}
+
+/// Sets the timers of the present period.
+pub(crate) fn plan_timers(w: &mut World, sub: &Value) {
+    w.later(sub, period_end(sub), Task::Renew);
+    if let Some(at) = sub.int("cancel_at") {
+        w.later(sub, at, Task::CancelAt);
+    }
+    if let Some(end) =
+        sub.int("trial_end").filter(|end| end - 3 * DAY > w.now && sub.is("status", "trialing"))
+    {
+        w.later(sub, end - 3 * DAY, Task::TrialWillEnd);
+    }
+}
+
+/// Three days before the end of a trial.
+pub(crate) fn trial_will_end(w: &mut World, id: &str) {
+    let Some(sub) = w.find("subscription", id).filter(|sub| sub.is("status", "trialing")) else { return };
+    if sub.int("trial_end") == Some(w.now + 3 * DAY) {
+        w.emit("customer.subscription.trial_will_end", &sub);
+    }
+}
+
+/// Nobody paid the first invoice.
+pub(crate) fn expire_incomplete(w: &mut World, id: &str) {
+    let Some(mut sub) = w.find("subscription", id).filter(|sub| sub.is("status", "incomplete")) else {
+        return;
+    };
+    let before = sub.clone();
+    sub.put("status", "incomplete_expired");
+    sub.put("ended_at", w.now);
+    w.save(&sub);
+    if let Some(invoice) =
+        w.find("invoice", &sub.owned("latest_invoice")).filter(|invoice| invoice.is("status", "open"))
+    {
+        invoices::make_void(w, invoice);
+    }
+    w.emit_update("customer.subscription.updated", &before, &sub);
+    schedules::subscription_ended(w, &sub, true);
+}
+
+/// A subscription that was to end on a date ends.
+pub(crate) fn cancel_due(w: &mut World, id: &str, at: i64) {
+    let Some(sub) = w.find("subscription", id).filter(|sub| !is_over(sub)) else { return };
+    if sub.int("cancel_at") == Some(at) {
+        end(w, id, "cancellation_requested");
+    }
+}
+
+/// DELETE /v1/subscriptions/{id}.
+pub(crate) fn cancel(w: &mut World, id: &str, p: &Value) -> Answer {
+    let mut sub = w.need("subscription", id, "id")?;
+    if is_over(&sub) {
+        return Err(ApiError::no_such("subscription", id, "id"));
+    }
+    w.enter_owner(&sub);
+    for name in ["comment", "feedback"] {
+        if let Some(value) = p.at("cancellation_details").get(name) {
+            sub.put(&format!("cancellation_details.{name}"), value.clone());
+        }
+    }
+    w.save(&sub);
+    if p.flag("prorate") {
+        let lines: Vec<_> = sub
+            .list("items.data")
+            .iter()
+            .filter_map(|item| proration::credit(w, &sub, item, w.now))
+            .collect();
+        for line in lines {
+            let item = invoice_items::make(w, &sub.owned("customer"), &sub.owned("currency"), &line);
+            w.save(&item);
+            w.emit("invoiceitem.created", &item);
+        }
+    }
+    if p.flag("invoice_now") {
+        let customer = w.need("customer", &sub.owned("customer"), "customer")?;
+        let items = invoice_items::pending(w, &sub.owned("customer"), Some(id));
+        if !items.is_empty() {
+            let mut invoice = invoices::make(w, &customer, &sub.owned("currency"), "manual", Some(&sub));
+            let lines = invoice_items::collect(w, &invoice, items);
+            invoices::add_lines(w, &mut invoice, &lines);
+            sub.put("latest_invoice", invoice.owned("id"));
+            w.save(&sub);
+            w.save(&invoice);
+            w.emit("invoice.created", &invoice);
+            let invoice = collection::finalize(w, invoice);
+            if invoice.is("status", "open") {
+                let _ = collection::attempt(
+                    w,
+                    &invoice.owned("id"),
+                    None,
+                    How { off_session: true, authenticated: false },
+                );
+            }
+        }
+    }
+    end(w, id, "cancellation_requested");
+    w.need("subscription", id, "id")
+}
+
+/// Ends a subscription at once; open invoices are not collected any more.
+pub(crate) fn end(w: &mut World, id: &str, reason: &str) {
+    let Some(mut sub) = w.find("subscription", id).filter(|sub| !is_over(sub)) else { return };
+    pending_updates::discard(w, &mut sub);
+    sub.put("status", "canceled");
+    sub.put("ended_at", w.now);
+    if sub.at("canceled_at").is_null() {
+        sub.put("canceled_at", w.now);
+    }
+    sub.put("cancellation_details.reason", reason);
+    w.save(&sub);
+    let open: Vec<Value> = w
+        .store
+        .all("invoice")
+        .filter(|invoice| invoice.is("parent.subscription_details.subscription", id))
+        .filter(|invoice| matches!(invoice.text("status"), Some("open" | "draft")))
+        .cloned()
+        .collect();
+    for mut invoice in open {
+        invoice.put("auto_advance", false);
+        invoice.put("next_payment_attempt", Value::Null);
+        w.save(&invoice);
+    }
+    w.emit("customer.subscription.deleted", &sub);
+    schedules::subscription_ended(w, &sub, reason == "payment_failed");
+}
+
+/// POST …/resume: of one that a trial without payment method has paused.
+pub(crate) fn resume(w: &mut World, id: &str) -> Answer {
+    let mut sub = w.need("subscription", id, "id")?;
+    w.enter_owner(&sub);
+    if !sub.is("status", "paused") {
+        return Err(ApiError::invalid("You can only resume a subscription that is paused."));
+    }
+    let before = sub.clone();
+    sub.put("status", "active");
+    w.save(&sub);
+    super::billing_cycle::renew(w, &mut sub, true, true);
+    let now = w.need("subscription", id, "id")?;
+    w.emit("customer.subscription.resumed", &now);
+    w.emit_update("customer.subscription.updated", &before, &now);
+    Ok(now)
+}
+
+/// An invoice of a subscription was paid.
+pub(crate) fn invoice_paid(w: &mut World, invoice: &Value) {
+    let id = invoice.owned("parent.subscription_details.subscription");
+    pending_updates::invoice_paid(w, &id, invoice);
+    let Some(mut sub) = w.find("subscription", &id) else { return };
+    let before = sub.clone();
+    let is_latest = sub.at("latest_invoice") == invoice.at("id");
+    match sub.text("status") {
+        Some("incomplete") if is_latest => sub.put("status", "active"),
+        Some("past_due" | "unpaid") if is_latest || latest_is_settled(w, &sub) => sub.put("status", "active"),
+        _ => return,
+    }
+    if sub.is("payment_settings.save_default_payment_method", "on_subscription") {
+        let intent = w.find("payment_intent", &invoice.owned("_payment_intent")).unwrap_or_default();
+        if let Some(method) = w.find("payment_method", &intent.owned("payment_method")) {
+            let customer = sub.owned("customer");
+            if let Ok(method) = payment_methods::attach_to(w, method, &customer) {
+                sub.put("default_payment_method", method.owned("id"));
+            }
+        }
+    }
+    w.save(&sub);
+    w.emit_update("customer.subscription.updated", &before, &sub);
+}
+
+fn latest_is_settled(w: &World, sub: &Value) -> bool {
+    let latest = w.store.get("invoice", &sub.owned("latest_invoice"));
+    latest.is_none_or(|invoice| matches!(invoice.text("status"), Some("paid" | "void" | "draft")))
+}
+
+/// The payment of an invoice failed, perhaps for the last time.
+pub(crate) fn invoice_failed(w: &mut World, invoice: &Value, is_last: bool) {
+    let id = invoice.owned("parent.subscription_details.subscription");
+    let Some(mut sub) = w.find("subscription", &id) else { return };
+    if sub.is("_pending.invoice", &invoice.owned("id")) {
+        return;
+    }
+    let before = sub.clone();
+    if matches!(sub.text("status"), Some("active" | "trialing")) {
+        sub.put("status", "past_due");
+        w.save(&sub);
+        w.emit_update("customer.subscription.updated", &before, &sub);
+    }
+    if !is_last || !sub.is("status", "past_due") {
+        return;
+    }
+    match w.config.after_retries {
+        AfterRetries::Cancel => end(w, &id, "payment_failed"),
+        AfterRetries::Unpaid => {
+            let before = sub.clone();
+            sub.put("status", "unpaid");
+            w.save(&sub);
+            w.emit_update("customer.subscription.updated", &before, &sub);
+        }
+        AfterRetries::PastDue => {}
+    }
+}
+
+/// An invoice of a subscription was voided.
+pub(crate) fn invoice_voided(w: &mut World, invoice: &Value) {
+    let id = invoice.owned("parent.subscription_details.subscription");
+    let Some(mut sub) = w.find("subscription", &id) else { return };
+    let before = sub.clone();
+    match sub.text("status") {
+        Some("incomplete") if sub.at("latest_invoice") == invoice.at("id") => {
+            sub.put("status", "incomplete_expired");
+            sub.put("ended_at", w.now);
+        }
+        Some("past_due") if sub.at("latest_invoice") == invoice.at("id") => sub.put("status", "active"),
+        _ => return,
+    }
+    w.save(&sub);
+    w.emit_update("customer.subscription.updated", &before, &sub);
+}
+
+/// GET /v1/subscriptions: without a status those that are not canceled.
+pub(crate) fn list(w: &World, p: &Value) -> Answer {
+    lists::page(
+        w,
+        "subscription",
+        p,
+        "/v1/subscriptions",
+        &["status", "price", "current_period_end", "current_period_start", "automatic_tax"],
+        |sub| {
+            let status = match p.text("status") {
+                None => !sub.is("status", "canceled"),
+                Some("all") => true,
+                Some("ended") => is_over(sub),
+                Some(status) => sub.is("status", status),
+            };
+            status
+                && p.text("price")
+                    .is_none_or(|price| sub.list("items.data").iter().any(|item| item.is("price.id", price)))
+        },
+    )
+}
+
+/// GET /v1/subscription_items.
+pub(crate) fn items(w: &World, p: &Value) -> Answer {
+    let sub = w.need("subscription", p.text("subscription").unwrap_or_default(), "subscription")?;
+    let items: Vec<&Value> = sub.list("items.data").iter().collect();
+    lists::of(&items, p, "/v1/subscription_items")
+}
+
+/// GET /v1/subscription_items/{id}.
+pub(crate) fn item(w: &World, id: &str) -> Answer {
+    let items = w.store.all("subscription").flat_map(|sub| sub.list("items.data"));
+    let found = items.into_iter().find(|item| item.is("id", id)).cloned();
+    found.ok_or_else(|| ApiError::no_such("subscription_item", id, "id"))
+}
