@@ -18,6 +18,9 @@ use crate::state::App;
 /// Checkouts that the schedule reads at once.
 const BATCH: u64 = 100;
 
+/// Checkouts in a row that the provider does not answer about, after which it is left alone for this round.
+const FAILURES: usize = 3;
+
 /// Stores what the provider says about a checkout, in a transaction of its own.
 ///
 /// # Errors
@@ -100,14 +103,24 @@ async fn follow(app: &App, scope: &Scope, session: &str) -> Result<InboundStatus
 /// over. It is how a payment is found whose webhook never came.
 ///
 /// # Errors
-/// Where the provider or the database does not answer: the rest is done in the next round.
+/// Where the provider or the database does not answer, several times in a row: the rest is done in the next round.
 pub async fn look_after(app: &App) -> Result<(), BillingError> {
     let now = app.core.env.now();
+    let mut failures = 0;
     loop {
         // Each one that was asked about is due later, or never again.
         let due = app.core.reader().checkouts().due(now, BATCH).await?;
         for checkout in &due {
-            ask(app, checkout).await?;
+            let Err(error) = ask(app, checkout).await else {
+                failures = 0;
+                continue;
+            };
+            // Later than the others, so that one about which there never is an answer does not hold them up.
+            postpone(app, checkout).await?;
+            failures += 1;
+            if failures == FAILURES {
+                return Err(error);
+            }
         }
         if due.len() < BATCH as usize {
             return Ok(());
@@ -139,9 +152,15 @@ async fn ask(app: &App, checkout: &PurchaseCheckout) -> Result<(), BillingError>
             if checkout.session_id.is_none() {
                 return give_up(app, &scope, tenant, id).await;
             }
-            let mut work = app.core.begin().await?;
-            Checkouts::new(&mut *work, &scope, &app.core.env).postpone(tenant, id).await?;
-            Ok(work.commit().await?)
+            postpone(app, checkout).await
         }
     }
+}
+
+async fn postpone(app: &App, checkout: &PurchaseCheckout) -> Result<(), BillingError> {
+    let (tenant, scope) =
+        (checkout.tenant_id, Scope::system(Some(checkout.tenant_id), RequestInfo::default()));
+    let mut work = app.core.begin().await?;
+    Checkouts::new(&mut *work, &scope, &app.core.env).postpone(tenant, checkout.id).await?;
+    Ok(work.commit().await?)
 }
