@@ -53,7 +53,7 @@ impl Moment {
             3 | 5 | 8 | 10 => 30,
             _ => 31,
         };
-        Self { year, month, day: self.day.min(days), time: self.time.clone() }
+        Self { year, month, day: Ord::min(self.day, days), time: self.time.clone() }
     }
 
     fn key(&self) -> String {

@@ -105,6 +105,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ),
     ("select tenant_id, meter, period, used from meters where period like", "a migration"),
     ("delete from meters where period like", "a migration"),
+    ("update subscriptions set period_anchor = created_at", "a migration"),
     ("insert into meters_by_period", "a migration"),
     ("insert into meters_for_ever", "a migration"),
     // A migration.

@@ -5,7 +5,7 @@ use portico_kernel::{
     declare_events,
     event::{
         Audience::{Holders, Internal},
-        AuditClass::{Recorded, Sealed},
+        AuditClass::Sealed,
         CacheTopic::{Responses, Tenant},
     },
 };
@@ -32,7 +32,7 @@ declare_events! {
     "The tenant was put on another plan, or on another version of its plan."
     SUBSCRIPTION_UPDATED { name: "subscription.updated", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
     "All that the limit of a meter allows is used."
-    USAGE_EXHAUSTED { name: "usage.exhausted", audience: Holders(BillingRead), invalidates: &[], audit: Recorded }
+    USAGE_EXHAUSTED { name: "usage.exhausted", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "80 % of what the limit of a meter allows is used."
-    USAGE_WARNING { name: "usage.warning", audience: Holders(BillingRead), invalidates: &[], audit: Recorded }
+    USAGE_WARNING { name: "usage.warning", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
 }

@@ -244,7 +244,8 @@ async fn a_payment_is_booked_once_for_a_tenant() {
             let paid = transaction.clone();
             async move {
                 let mut work = store.begin().await.unwrap();
-                match work.ledger().book(ours, &paid).await {
+                let booked = work.ledger().book(ours, &paid).await;
+                match booked {
                     Ok(()) => work.commit().await.is_ok(),
                     Err(StoreError::Conflict(_)) => false,
                     Err(error) => panic!("{error}"),

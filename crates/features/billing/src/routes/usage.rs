@@ -24,7 +24,7 @@ use utoipa::IntoParams;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(READ, daily).service(READ, usage);
+    config.service(READ, daily).service(READ, of_period);
 }
 
 /// Query of the usage.
@@ -75,7 +75,7 @@ struct UsageOfDays {
     security(("bearer" = ["billing:read"])),
 )]
 #[get("/billing/usage")]
-async fn usage(
+async fn of_period(
     core: Data<Core>,
     caller: Caller,
     request: HttpRequest,
