@@ -5,8 +5,8 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    io::{self, Read, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -61,12 +61,10 @@ struct Storing<'a> {
     sandbox: &'a Sandbox,
 }
 
-/// Which file it was: each time that it is written it is another one.
-type Version = (u64, i64, i64);
-
 struct State {
     sandbox: Sandbox,
-    version: Option<Version>,
+    /// Of the file that it was read from or written to.
+    version: u64,
 }
 
 struct Shared {
@@ -94,12 +92,11 @@ impl EmbeddedSandbox {
     /// When the file cannot be written, or holds something else.
     pub fn open(directory: &Path, public_url: String, env: Env) -> io::Result<Self> {
         let file = directory.join(FILE);
-        let _alone = alone(&file)?;
-        let (keys, state) = match read(&file)? {
-            Some((stored, version)) => {
-                let mut sandbox = stored.sandbox;
+        let mut alone = Alone::wait(&file)?;
+        let (keys, sandbox) = match read(&file)? {
+            Some(Stored { keys, mut sandbox }) => {
                 adjust(&mut sandbox, &public_url);
-                (stored.keys, State { sandbox, version: Some(version) })
+                (keys, sandbox)
             }
             None => {
                 let keys = Keys {
@@ -107,10 +104,11 @@ impl EmbeddedSandbox {
                     webhook_secret: format!("whsec_{}", env.secret()),
                 };
                 let sandbox = fresh(&keys, &public_url, &env);
-                let version = write(&file, &keys, &sandbox)?;
-                (keys, State { sandbox, version: Some(version) })
+                alone.write(&file, &keys, &sandbox)?;
+                (keys, sandbox)
             }
         };
+        let state = State { sandbox, version: alone.version };
         let (state, called) = (Mutex::new(state), Notify::new());
         Ok(Self { shared: Arc::new(Shared { file, public_url, keys, env, state, called }) })
     }
@@ -207,18 +205,19 @@ impl EmbeddedSandbox {
 impl Shared {
     fn work<T>(&self, work: impl FnOnce(&mut Sandbox, OffsetDateTime) -> (T, bool)) -> io::Result<T> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let _alone = alone(&self.file)?;
-        if state.version != version_of(&self.file)? {
-            (state.sandbox, state.version) = match read(&self.file)? {
-                Some((stored, version)) => (stored.sandbox, Some(version)),
+        let mut alone = Alone::wait(&self.file)?;
+        if state.version != alone.version || !self.file.try_exists()? {
+            state.sandbox = match read(&self.file)? {
+                Some(stored) => stored.sandbox,
                 // Somebody has removed it: it begins anew, with the keys that this process uses.
-                None => (fresh(&self.keys, &self.public_url, &self.env), None),
+                None => fresh(&self.keys, &self.public_url, &self.env),
             };
             adjust(&mut state.sandbox, &self.public_url);
+            state.version = alone.version;
         }
         let (answer, changed) = work(&mut state.sandbox, self.env.now().into_inner());
         if changed {
-            state.version = Some(write(&self.file, &self.keys, &state.sandbox)?);
+            state.version = alone.write(&self.file, &self.keys, &state.sandbox)?;
         }
         Ok(answer)
     }
@@ -284,43 +283,49 @@ fn adjust(sandbox: &mut Sandbox, public_url: &str) {
     sandbox.set_delivery(delivery());
 }
 
-/// Waits until no other process works with the file. Dropping it lets the next one in.
-fn alone(file: &Path) -> io::Result<File> {
-    // The file itself is replaced each time, so another one is locked.
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(file.with_extension("lock"))?;
-    lock.lock()?;
-    Ok(lock)
+/// The right to work with the file, which one process has at a time. Dropping it lets the next one in.
+struct Alone {
+    /// The file itself is replaced each time, so another one is locked. It holds the number of times that the state was written.
+    lock: File,
+    version: u64,
 }
 
-fn version_of(file: &Path) -> io::Result<Option<Version>> {
-    match fs::metadata(file) {
-        Ok(about) => Ok(Some((about.ino(), about.mtime(), about.mtime_nsec()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+impl Alone {
+    /// Waits for it.
+    fn wait(file: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true).mode(0o600);
+        let mut lock = options.open(file.with_extension("lock"))?;
+        lock.lock()?;
+        let mut text = String::new();
+        lock.read_to_string(&mut text)?;
+        Ok(Self { lock, version: text.trim().parse().unwrap_or_default() })
+    }
+
+    /// Writes the state, and answers its version. The number is written first: where this breaks off, others read once too often.
+    fn write(&mut self, file: &Path, keys: &Keys, sandbox: &Sandbox) -> io::Result<u64> {
+        let bytes = serde_json::to_vec(&Storing { keys, sandbox })?;
+        self.version += 1;
+        self.lock.write_all_at(format!("{:020}", self.version).as_bytes(), 0)?;
+        // To another file, which is renamed, so that nobody finds half of it.
+        let draft = file.with_extension("tmp");
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(0o600);
+        options.open(&draft)?.write_all(&bytes)?;
+        fs::rename(&draft, file)?;
+        Ok(self.version)
     }
 }
 
-fn read(file: &Path) -> io::Result<Option<(Stored, Version)>> {
-    let Some(version) = version_of(file)? else { return Ok(None) };
-    let stored = serde_json::from_slice(&fs::read(file)?).map_err(|error| {
+/// What is in the file; `None` where there is none.
+fn read(file: &Path) -> io::Result<Option<Stored>> {
+    let bytes = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let stored = serde_json::from_slice(&bytes).map_err(|error| {
         let text = format!("{}: {error}; remove it, and the payments sandbox begins anew", file.display());
         io::Error::new(io::ErrorKind::InvalidData, text)
     })?;
-    Ok(Some((stored, version)))
-}
-
-fn write(file: &Path, keys: &Keys, sandbox: &Sandbox) -> io::Result<Version> {
-    let bytes = serde_json::to_vec(&Storing { keys, sandbox })?;
-    // Written to another file and renamed, so that nobody finds half of it.
-    let draft = file.with_extension("tmp");
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true).mode(0o600);
-    io::Write::write_all(&mut options.open(&draft)?, &bytes)?;
-    fs::rename(&draft, file)?;
-    version_of(file)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    Ok(Some(stored))
 }

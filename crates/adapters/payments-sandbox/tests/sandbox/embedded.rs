@@ -156,6 +156,7 @@ async fn a_file_that_is_gone_begins_anew_and_a_damaged_one_is_refused() {
     checkout(&sandbox).await;
     assert!(file.exists());
     fs::write(&file, "{").unwrap();
+    fs::remove_file(file.with_extension("lock")).unwrap();
     let error = EmbeddedSandbox::open(folder.path(), String::new(), env().0).err().unwrap();
     assert!(error.to_string().contains("remove it"), "{error}");
     let broken = sandbox.send(HttpRequest::get(format!("{BASE_URL}/v1/events"))).await;
