@@ -18,6 +18,7 @@ use portico_kernel::{
     http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
@@ -157,6 +158,21 @@ impl EmbeddedSandbox {
     /// When the state cannot be read.
     pub async fn time(&self) -> io::Result<Timestamp> {
         self.work(|sandbox, now| (Timestamp::new(sandbox.time(now)), false)).await
+    }
+
+    /// The latest checkouts as its API shows them, newest first; a hundred at most.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn checkouts(&self) -> io::Result<Vec<Value>> {
+        let authorization = format!("Bearer {}", self.secret_key());
+        let answer = self.work(move |sandbox, now| {
+            let headers = [("authorization", authorization.as_str())];
+            let path = "/v1/checkout/sessions?limit=100";
+            (sandbox.handle(ApiRequest { method: "GET", path, headers: &headers, body: b"" }, now), false)
+        });
+        let list: Value = serde_json::from_slice(&answer.await?.body)?;
+        Ok(list.get("data").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 
     /// Webhooks that are to be delivered now, and how long until there may be others. Each comes again until it is acknowledged.

@@ -96,6 +96,8 @@ async fn what_it_has_answered_is_there_after_a_restart() {
     assert_eq!((second.secret_key(), second.webhook_secret()), (keys.0.as_str(), keys.1.as_str()));
     let path = format!("/v1/checkout/sessions/{}", text(&session["id"]));
     assert_eq!(call(&second, &path, None).await["payment_status"], "paid");
+    let list = second.checkouts().await.unwrap();
+    assert_eq!((list.len(), &list[0]["id"]), (1, &session["id"]));
     assert_eq!(second.time().await.unwrap(), moved);
     assert!(text(&checkout(&second).await["url"]).starts_with("http://127.0.0.1:2/dev/payments/"));
 }
