@@ -13,7 +13,7 @@ use portico_kernel::{Env, Event, NewJob};
 use portico_runtime::worker::{Background, Workers, jobs::Handlers, readers::EventReader};
 use tokio::{sync::watch, time::sleep};
 
-use crate::state::App;
+use crate::{payments_sandbox, state::App};
 
 /// Interval of removing unused rate limit counts.
 const FORGET_LIMITS: Duration = Duration::from_secs(60);
@@ -75,7 +75,11 @@ pub fn start_listening(app: &App) -> Workers {
     let mut workers = Workers::start(&app.core, &wire(app));
     let app = app.clone();
     workers.listen(&app.core.clone(), |stopping| async move {
-        tokio::join!(visits::run(app.sites.clone(), stopping.clone()), forget_idle_limits(&app, stopping));
+        tokio::join!(
+            visits::run(app.sites.clone(), stopping.clone()),
+            forget_idle_limits(&app, stopping.clone()),
+            payments_sandbox::run(&app, stopping),
+        );
     });
     workers
 }

@@ -1,11 +1,14 @@
 //! Outbound HTTP clients: the destinations allowed for each purpose, by the settings.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use portico_kernel::http::{HttpClient, HttpError};
 use portico_outbound::{Bounds, GuardedClient, Purpose, Rules};
 
 use crate::settings::{OidcProvider, Settings};
+
+/// Timeout of a call of Stripe. Its own libraries wait longer, but a buyer waits for this one.
+const STRIPE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// For webhooks. Customers choose these URLs, so networks allowed for the operator's URLs are not allowed here.
 pub fn for_webhooks(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
@@ -37,6 +40,14 @@ pub fn for_ai(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
     client(rules, Bounds { total: ai.timeout, ..Bounds::default() })
 }
 
+/// For Stripe, or what stands in for it, which may use any port.
+pub fn for_stripe(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
+    let rules = Rules::new(Purpose::Payments)
+        .networks(&settings.outbound.allow_networks)
+        .ports(settings.stripe.base_url.as_ref().and_then(|url| url.port()));
+    client(rules, Bounds { total: STRIPE_PATIENCE, ..Bounds::default() })
+}
+
 /// For the trace collector.
 pub fn for_telemetry() -> Result<Arc<dyn HttpClient>, HttpError> {
     client(Rules::new(Purpose::Telemetry), Bounds::default())
@@ -60,6 +71,9 @@ mod tests {
                 ("PORTICO__OIDC__OWN__CLIENT_SECRET", "2"),
                 ("PORTICO__AI__BASE_URL", "https://ai.example.com:9444"),
                 ("PORTICO__AI__MODEL", "m"),
+                ("PORTICO__STRIPE__SECRET_KEY", "sk_test_3"),
+                ("PORTICO__STRIPE__WEBHOOK_SECRETS", "whsec_4"),
+                ("PORTICO__STRIPE__BASE_URL", "https://pay.example.com:9445"),
             ];
             all.extend_from_slice(pairs);
             let environment = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -71,29 +85,31 @@ mod tests {
                 for_provider(settings, &settings.oidc["own"]),
                 for_ai(settings),
                 for_telemetry(),
+                for_stripe(settings),
             ];
             clients.map(|client| client.unwrap().admits(url).is_ok())
         };
         let inside = "http://10.1.2.3:8080/";
         for (setting, expected) in [
-            (None, [false, false, false, true]),
-            (Some("PORTICO__OUTBOUND__ALLOW_NETWORKS"), [false, true, true, true]),
-            (Some("PORTICO__WEBHOOKS__ALLOW_NETWORKS"), [true, false, false, true]),
-            (Some("PORTICO__OIDC__OWN__ALLOW_NETWORKS"), [false, true, false, true]),
-            (Some("PORTICO__AI__ALLOW_NETWORKS"), [false, false, true, true]),
+            (None, [false, false, false, true, false]),
+            (Some("PORTICO__OUTBOUND__ALLOW_NETWORKS"), [false, true, true, true, true]),
+            (Some("PORTICO__WEBHOOKS__ALLOW_NETWORKS"), [true, false, false, true, false]),
+            (Some("PORTICO__OIDC__OWN__ALLOW_NETWORKS"), [false, true, false, true, false]),
+            (Some("PORTICO__AI__ALLOW_NETWORKS"), [false, false, true, true, false]),
         ] {
             let pairs: Vec<_> = setting.map(|setting| (setting, "10.0.0.0/8")).into_iter().collect();
             assert_eq!(admitted(&from(&pairs), inside), expected, "{setting:?}");
-            assert_eq!(admitted(&from(&pairs), "https://93.184.215.14/"), [true; 4], "{setting:?}");
+            assert_eq!(admitted(&from(&pairs), "https://93.184.215.14/"), [true; 5], "{setting:?}");
             assert!(!admitted(&from(&pairs), "http://169.254.169.254/")[0], "{setting:?}");
         }
         let public = |port: u16| format!("https://93.184.215.14:{port}/");
-        assert_eq!(admitted(&from(&[]), &public(9443)), [false, true, false, true]);
-        assert_eq!(admitted(&from(&[]), &public(9444)), [false, false, true, true]);
-        let more = from(&[("PORTICO__WEBHOOKS__ALLOW_PORTS", "9445, 9446")]);
-        assert_eq!(admitted(&more, &public(9446)), [true, false, false, true]);
+        assert_eq!(admitted(&from(&[]), &public(9443)), [false, true, false, true, false]);
+        assert_eq!(admitted(&from(&[]), &public(9444)), [false, false, true, true, false]);
+        assert_eq!(admitted(&from(&[]), &public(9445)), [false, false, false, true, true]);
+        let more = from(&[("PORTICO__WEBHOOKS__ALLOW_PORTS", "9446, 9447")]);
+        assert_eq!(admitted(&more, &public(9446)), [true, false, false, true, false]);
         assert!(!admitted(&more, "http://93.184.215.14/")[0]);
         let plain = from(&[("PORTICO__WEBHOOKS__ALLOW_HTTP", "true")]);
-        assert_eq!(admitted(&plain, "http://93.184.215.14/"), [true, false, false, true]);
+        assert_eq!(admitted(&plain, "http://93.184.215.14/"), [true, false, false, true, false]);
     }
 }

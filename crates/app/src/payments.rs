@@ -1,54 +1,68 @@
 //! Which payment provider the server uses, and where it sends buyers.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use async_trait::async_trait;
+use anyhow::Context;
 use portico_billing::{
     checkout::CheckoutRule,
     order::ReturnRule,
-    payment::{
-        Checkout, InboundEvent, NewCheckout, NewRefund, PaymentError, PaymentProvider, Provider, Refund,
-        SignatureError,
-    },
+    payment::{PaymentProvider, Provider},
 };
-use portico_kernel::Timestamp;
+use portico_kernel::Env;
+use portico_payments_sandbox::embedded::{self, EmbeddedSandbox};
+use portico_stripe::{StripeConfig, StripePayments};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use crate::settings::{Profile, Settings};
+use crate::{
+    outbound,
+    settings::{Profile, Settings},
+};
 
 /// Beginnings of the secret keys with which real money is moved.
 const LIVE_KEYS: [&str; 2] = ["sk_live_", "rk_live_"];
 
-/// An installation where nothing can be paid. It says so to everybody who wants to, and believes no webhook.
-pub struct NoPayments;
+/// Where the pages of the sandbox are, below the public address.
+pub const SANDBOX_PATH: &str = "/dev/payments";
 
-#[async_trait]
-impl PaymentProvider for NoPayments {
-    async fn create_checkout(&self, _: &NewCheckout, _: &str) -> Result<Checkout, PaymentError> {
-        Err(PaymentError::Unsupported)
-    }
+/// The account at Stripe that the settings name; `None` where payments are made at the sandbox.
+///
+/// # Errors
+/// When no client can be made.
+pub fn at_stripe(settings: &Settings) -> anyhow::Result<Option<Arc<dyn PaymentProvider>>> {
+    let stripe = &settings.stripe;
+    let Some(secret_key) = &stripe.secret_key else { return Ok(None) };
+    let base_url = stripe.base_url.as_ref().map_or(portico_stripe::BASE_URL, Url::as_str);
+    let config = StripeConfig {
+        base_url: base_url.to_owned(),
+        secret_key: secret_key.clone(),
+        webhook_secrets: stripe.webhook_secrets.clone(),
+    };
+    Ok(Some(Arc::new(StripePayments::new(&config, outbound::for_stripe(settings)?))))
+}
 
-    async fn checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
-        Err(PaymentError::Unsupported)
-    }
+/// Opens the sandbox in the folder of the data.
+///
+/// # Errors
+/// When its file cannot be read or written.
+pub fn open_sandbox(data_dir: &Path, public_url: &str, env: &Env) -> anyhow::Result<EmbeddedSandbox> {
+    EmbeddedSandbox::open(data_dir, format!("{public_url}{SANDBOX_PATH}"), env.clone())
+        .context("data_dir: the payments sandbox cannot be opened")
+}
 
-    async fn expire_checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
-        Err(PaymentError::Unsupported)
-    }
-
-    async fn refund(&self, _: &NewRefund, _: &str) -> Result<Refund, PaymentError> {
-        Err(PaymentError::Unsupported)
-    }
-
-    fn verify(&self, _: &[(String, String)], _: &[u8], _: Timestamp) -> Result<InboundEvent, SignatureError> {
-        Err(SignatureError)
-    }
+/// Payments at the sandbox, through the adapter of Stripe.
+pub fn at_sandbox(sandbox: &EmbeddedSandbox) -> Arc<dyn PaymentProvider> {
+    let config = StripeConfig {
+        base_url: embedded::BASE_URL.to_owned(),
+        secret_key: sandbox.secret_key().into(),
+        webhook_secrets: vec![sandbox.webhook_secret().into()],
+    };
+    Arc::new(StripePayments::new(&config, Arc::new(sandbox.clone())))
 }
 
 /// How checkouts are made: by the settings, for a server at this address.
 pub fn checkout_rule(settings: &Settings, public_url: &Url) -> Arc<CheckoutRule> {
-    let key = settings.payments.stripe_secret_key.as_ref();
+    let key = settings.stripe.secret_key.as_ref();
     let live = key.is_some_and(|key| LIVE_KEYS.iter().any(|live| key.expose_secret().starts_with(live)));
     Arc::new(CheckoutRule { provider: Provider::Stripe, live, returns: return_rule(settings, public_url) })
 }
@@ -98,7 +112,7 @@ mod tests {
         for (key, live) in
             [("sk_live_x", true), ("rk_live_x", true), ("sk_test_x", false), ("x_sk_live_", false)]
         {
-            let rule = rule(|settings| settings.payments.stripe_secret_key = Some(key.to_owned().into()));
+            let rule = rule(|settings| settings.stripe.secret_key = Some(key.to_owned().into()));
             assert_eq!(rule.live, live, "{key}");
         }
     }

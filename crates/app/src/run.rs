@@ -175,6 +175,9 @@ fn announce(app: &App, started: Instant) {
     if app.mailbox.is_some() {
         println!("  Mailbox  {url}/dev/mailbox");
     }
+    if app.payments_sandbox.is_some() {
+        println!("  Payments {url}{}", crate::payments::SANDBOX_PATH);
+    }
     println!("  Sites    {}", app.sites.hosting.addresses.site_url("{subdomain}"));
 }
 

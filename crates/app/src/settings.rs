@@ -26,6 +26,7 @@ mod redis;
 pub mod reference;
 mod security;
 mod sources;
+mod stripe;
 
 pub use ai::Ai;
 pub use domains::Dns;
@@ -40,6 +41,7 @@ pub use proxies::Metrics;
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
 pub use sources::Sources;
+pub use stripe::Stripe;
 
 /// The environment; production rejects settings made for development.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -62,7 +64,7 @@ pub struct Settings {
     /// Directory of all data of embedded components: SQLite, files, generated secrets, mailbox. Made for this user only.
     pub data_dir: PathBuf,
     /// What is accepted in production although it is made for development: `sqlite`, `generated_secret`, `sandbox_mail`,
-    /// `sandbox_ai`, `plain_http` (a public address that begins with `http://`). Default: none.
+    /// `sandbox_ai`, `sandbox_payments`, `plain_http` (a public address that begins with `http://`). Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_in_production: Vec<String>,
     /// HTTP server.
@@ -93,6 +95,8 @@ pub struct Settings {
     pub ai: Ai,
     /// Payments.
     pub payments: Payments,
+    /// Stripe.
+    pub stripe: Stripe,
     /// Calls to URLs configured by the operator.
     pub outbound: Outbound,
     /// DNS lookups for customers' domains.
@@ -176,8 +180,8 @@ impl Email {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outbound {
-    /// Networks that may be called for the text generator and every identity provider although they are not public, also
-    /// without TLS; not for webhooks. Default: none.
+    /// Networks that may be called for the text generator, every identity provider and payments although they are not public,
+    /// also without TLS; not for webhooks. Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_networks: Vec<IpNet>,
 }
@@ -211,6 +215,7 @@ impl Default for Settings {
             oidc: BTreeMap::new(),
             ai: Ai::default(),
             payments: Payments::default(),
+            stripe: Stripe::default(),
             outbound: Outbound::default(),
             dns: Dns::default(),
             sites: Sites::default(),

@@ -9,7 +9,7 @@ use std::{
 
 use actix_web::web::Bytes;
 use anyhow::Context;
-use portico_billing::{payment::PaymentProvider, plan::Plans, product::Products};
+use portico_billing::{plan::Plans, product::Products};
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
 use portico_dns::HickoryResolver;
 use portico_email::{SmtpTransport, TemplateMailer};
@@ -58,8 +58,7 @@ use crate::{
     keys::{Keys, make_private},
     outbound,
     parts::StorageProbe,
-    payments::{self, NoPayments},
-    server,
+    payments, server,
     settings::{self, Security, Settings, Telemetry as TraceSettings},
     state::App,
     writer,
@@ -237,11 +236,18 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         tokens: core.access.tokens.clone(),
         webhook_client: outbound::for_webhooks(&settings)?,
     };
+    let (provider, payments_sandbox) = match payments::at_stripe(&settings)? {
+        Some(stripe) => (stripe, None),
+        None => {
+            let sandbox = payments::open_sandbox(&settings.data_dir, &public_url, &env)?;
+            (payments::at_sandbox(&sandbox), Some(sandbox))
+        }
+    };
     let billing = Billing {
         core: core.clone(),
         api: api.clone(),
         mail: mail.clone(),
-        provider: payment_provider(&settings)?,
+        provider,
         checkout_rule: payments::checkout_rule(&settings, &parsed),
     };
     let hosting = Hosting {
@@ -288,17 +294,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         redis,
         storage,
         mailbox,
+        payments_sandbox,
     })
-}
-
-/// The payment provider of the settings. Adapters are chosen here and nowhere else.
-fn payment_provider(settings: &Settings) -> anyhow::Result<Arc<dyn PaymentProvider>> {
-    // Better not to start than to accept a key and charge nobody.
-    anyhow::ensure!(
-        settings.payments.stripe_secret_key.is_none(),
-        "payments.stripe_secret_key: this version has no adapter for Stripe"
-    );
-    Ok(Arc::new(NoPayments))
 }
 
 /// Lifetimes of sessions and their tokens.

@@ -14,6 +14,8 @@ pub enum HttpMethod {
     Get,
     /// Send.
     Post,
+    /// Remove.
+    Delete,
 }
 
 /// A request.

@@ -38,7 +38,7 @@ const PURE_LIBRARIES: [&str; 21] = [
 ];
 
 /// Libraries that do I/O, and the crates of ours that may use them outside of tests.
-const OWNED_LIBRARIES: [(&str, &[&str]); 20] = [
+const OWNED_LIBRARIES: [(&str, &[&str]); 24] = [
     ("totp-rs", &["portico-security"]),
     ("webauthn-rs", &["portico-security"]),
     ("hickory-resolver", &["portico-dns", "portico-testkit"]),
@@ -71,6 +71,10 @@ const OWNED_LIBRARIES: [(&str, &[&str]); 20] = [
     ("opentelemetry_sdk", &["portico-otlp"]),
     ("opentelemetry-otlp", &["portico-otlp"]),
     ("opentelemetry-http", &["portico-otlp"]),
+    ("async-stripe-checkout", &["portico-stripe"]),
+    ("async-stripe-client-core", &["portico-stripe"]),
+    ("async-stripe-core", &["portico-stripe"]),
+    ("async-stripe-shared", &["portico-stripe"]),
     ("reqwest", &["portico-outbound", "portico-testkit", "portico-bench"]),
 ];
 

@@ -123,6 +123,15 @@ pub async fn admit(
     (presented, verdict)
 }
 
+/// The same for a request that a service is to have signed: its route checks that, and nothing else admits it.
+pub async fn admit_signed(api: &Api, address: IpAddr) -> (Presented, Option<Verdict>) {
+    let verdict = match &api.limits {
+        Some(limits) => Some(limits.check_signed(address).await),
+        None => None,
+    };
+    (Presented::Nothing, verdict)
+}
+
 /// The current state of a key that was valid when the request arrived. Counts against no limit.
 pub async fn check_again(api: &Api, headers: &HeaderMap, address: IpAddr) -> Presented {
     match credentials(headers) {

@@ -45,6 +45,11 @@ impl Limits {
         }
     }
 
+    /// Counts a request that a service is to have signed, before its signature is checked.
+    pub async fn check_signed(&self, address: IpAddr) -> Verdict {
+        self.count(&format!("signed:{}", network(address)), self.settings.signed).await
+    }
+
     /// Counts a request by a signed-in user who acts in a tenant with this rate. On the strict routes the limit of the address
     /// applies as well.
     pub async fn check_user(
@@ -131,6 +136,7 @@ mod tests {
             per_key: 4,
             sensitive: 2,
             checkouts: 2,
+            signed: 7,
             plans: BTreeMap::from([("large".to_owned(), large)]),
         };
         Limits::new(&settings, Arc::new(ProcessLimiter::default())).unwrap()
@@ -214,6 +220,18 @@ mod tests {
             1,
             "a mapped address is the IPv4 address"
         );
+    }
+
+    #[tokio::test]
+    async fn what_services_sign_is_counted_apart() {
+        let limits = limits();
+        let address = "192.0.2.1".parse().unwrap();
+        assert_eq!(allowed(&limits, None, None, "192.0.2.1", 10).await, 3);
+        let mut taken = 0;
+        for _ in 0..10 {
+            taken += u32::from(limits.check_signed(address).await.allowed);
+        }
+        assert_eq!(taken, 7);
     }
 
     #[tokio::test]

@@ -173,8 +173,13 @@ pub async fn api<B: MessageBody + 'static>(
     {
         return Ok(request.into_response(fault.problem().error_response()).map_into_right_body());
     }
-    let (presented, verdict) =
-        credentials::admit(&api, request.headers(), request.path(), ticket.as_ref(), strict, address).await;
+    let (presented, verdict) = match operation.is_some_and(|operation| operation.signed) {
+        true => credentials::admit_signed(&api, address).await,
+        false => {
+            let (headers, path) = (request.headers(), request.path());
+            credentials::admit(&api, headers, path, ticket.as_ref(), strict, address).await
+        }
+    };
     let needs_caller = operation.is_some_and(|operation| !operation.for_anyone);
     let keyed = presented.key().map(|(key, admitted)| (key.clone(), admitted, request.method().clone()));
     let answered = match verdict {

@@ -22,6 +22,9 @@ pub struct Operation {
     pub class: Option<Class>,
     /// Whether the strict rate limit applies, because it allows guessing secrets, sends mail or costs money.
     pub strict: bool,
+    /// Whether its requests are signed by a service, which sends many from one address: they are counted by a limit of their own, and what
+    /// else they show of their sender is not looked at.
+    pub signed: bool,
     /// Whether it takes an `Idempotency-Key`.
     pub keyed: bool,
     /// Whether callers need not be signed in.
@@ -38,6 +41,7 @@ pub struct Operation {
 pub const READ: Operation = Operation {
     class: Some(Class::Reads),
     strict: false,
+    signed: false,
     keyed: false,
     for_anyone: false,
     merges: false,
@@ -78,6 +82,12 @@ impl Operation {
     #[must_use]
     pub const fn strict(self) -> Self {
         Self { strict: true, ..self }
+    }
+
+    /// The same for requests that a service signs. The route MUST check the signature before it does anything else.
+    #[must_use]
+    pub const fn signed(self) -> Self {
+        Self { signed: true, for_anyone: true, ..self }
     }
 
     /// The same with another class.

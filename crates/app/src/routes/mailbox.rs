@@ -92,7 +92,7 @@ async fn find(app: &App, id: &str) -> Result<StoredMessage, Problem> {
     mailbox(app)?.get(id).await.map_err(Problem::internal)?.ok_or_else(Problem::not_found)
 }
 
-fn wants_json(request: &HttpRequest) -> bool {
+pub(super) fn wants_json(request: &HttpRequest) -> bool {
     let accept =
         request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     accept.contains("application/json") && !accept.contains("text/html")
@@ -170,7 +170,7 @@ fn out_of_the_frame(html: &str) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -4,6 +4,7 @@ pub mod health;
 pub mod jobs;
 pub mod mailbox;
 pub mod pages_static;
+pub mod payments_sandbox;
 pub mod public_config;
 
 use actix_web::web::ServiceConfig as PlainConfig;
@@ -42,6 +43,7 @@ pub fn health(config: &mut Routes<'_, '_>) {
 pub fn pages(config: &mut PlainConfig) {
     pages_static::configure(config);
     mailbox::configure(config);
+    payments_sandbox::configure(config);
     sites::pages(config);
 }
 

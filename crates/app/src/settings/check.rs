@@ -11,7 +11,8 @@ use url::Url;
 use super::{Cors, Database, Email, Profile, Security, Settings};
 
 /// What `allow_in_production` may list.
-const ALLOWANCES: [&str; 5] = ["sqlite", "generated_secret", "sandbox_mail", "sandbox_ai", "plain_http"];
+const ALLOWANCES: [&str; 6] =
+    ["sqlite", "generated_secret", "sandbox_mail", "sandbox_ai", "sandbox_payments", "plain_http"];
 
 /// The least length of a secret, in characters.
 const SECRET: usize = 32;
@@ -47,6 +48,7 @@ impl Settings {
         }
         problems.note(self.ai.check());
         problems.note(self.payments.check());
+        problems.note(self.stripe.check());
         if self.dns.timeout.is_zero() {
             problems.add("dns.timeout must be longer than 0s");
         }
@@ -79,6 +81,7 @@ impl Settings {
             (!self.is_postgres(), "sqlite", "database.url must point to Postgres"),
             (generates, "generated_secret", "security.jwt_secret must be set"),
             (self.email.smtp_url.is_none(), "sandbox_mail", "email.smtp_url must be set"),
+            (self.stripe.secret_key.is_none(), "sandbox_payments", "stripe.secret_key must be set"),
             (is_plain, "plain_http", "server.public_url must begin with https://"),
         ] {
             if used && !self.accepts(name) {

@@ -60,7 +60,10 @@ fn wrong_settings_are_refused() {
 #[test]
 fn production_drains_unless_told_otherwise() {
     let drains = |pairs: &[(&str, &str)]| {
-        let accepted = [("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,plain_http")];
+        let accepted = [(
+            "PORTICO__ALLOW_IN_PRODUCTION",
+            "sqlite,generated_secret,sandbox_mail,sandbox_payments,plain_http",
+        )];
         Settings::from_sources("", environment(&[&accepted, pairs].concat())).unwrap().drain_delay()
     };
     assert_eq!(drains(&[]), Duration::ZERO);
@@ -150,19 +153,25 @@ fn production_names_what_is_missing() {
     let database = ("PORTICO__DATABASE__URL", "postgres://db/portico");
     let secret = ("PORTICO__SECURITY__JWT_SECRET", "0123456789abcdef0123456789abcdef");
     let all = refused(&[production]);
-    for missing in ["database.url", "security.jwt_secret", "email.smtp_url", "server.public_url"] {
+    for missing in
+        ["database.url", "security.jwt_secret", "email.smtp_url", "stripe.secret_key", "server.public_url"]
+    {
         assert!(all.lines().any(|line| line.contains(missing)), "{missing}: {all}");
     }
     let mail = ("PORTICO__EMAIL__SMTP_URL", "smtp://mail.example");
     let plain = ("PORTICO__SERVER__PUBLIC_URL", "http://portal.example");
-    let only = refused(&[production, database, secret, mail, plain]);
+    let stripe = ("PORTICO__STRIPE__SECRET_KEY", "sk_live_1");
+    let signed = ("PORTICO__STRIPE__WEBHOOK_SECRETS", "whsec_1");
+    let only = refused(&[production, database, secret, mail, stripe, signed, plain]);
     assert!(
         only.contains("server.public_url must begin with https://") && only.lines().count() == 1,
         "{only}"
     );
     let tls = ("PORTICO__SERVER__PUBLIC_URL", "https://portal.example");
-    assert!(Settings::from_sources("", environment(&[production, database, secret, mail, tls])).is_ok());
-    let allowed = ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,plain_http");
+    let complete = [production, database, secret, mail, stripe, signed, tls];
+    assert!(Settings::from_sources("", environment(&complete)).is_ok());
+    let allowed =
+        ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,sandbox_payments,plain_http");
     assert!(Settings::from_sources("", environment(&[production, allowed])).is_ok());
 }
 
@@ -194,5 +203,32 @@ fn wrong_limits_are_refused() {
         ("PORTICO__RATE_LIMIT__PLANS__FREE__PER_HOUR", "10"),
     ] {
         assert!(limits(&[wrong]).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn an_account_at_stripe_has_a_key_and_secrets_of_its_webhooks() {
+    let key = ("PORTICO__STRIPE__SECRET_KEY", "sk_test_1");
+    let secrets = ("PORTICO__STRIPE__WEBHOOK_SECRETS", "whsec_1, whsec_2");
+    let base = |url| ("PORTICO__STRIPE__BASE_URL", url);
+    let read = |pairs: &[(&str, &str)]| Settings::from_sources("", environment(pairs));
+    let set = read(&[key, secrets, base("http://127.0.0.1:12111")]).unwrap().stripe;
+    let found: Vec<&str> = set.webhook_secrets.iter().map(|secret| secret.expose_secret()).collect();
+    assert_eq!(found, ["whsec_1", "whsec_2"]);
+    assert_eq!(set.base_url.unwrap().as_str(), "http://127.0.0.1:12111/");
+    assert!(!format!("{:?}", read(&[key, secrets]).unwrap()).contains("sk_test_1"));
+    for wrong in [
+        &[key][..],
+        &[("PORTICO__STRIPE__SECRET_KEY", ""), secrets],
+        &[("PORTICO__STRIPE__SECRET_KEY", "pk_live_1"), secrets],
+        &[key, ("PORTICO__STRIPE__WEBHOOK_SECRETS", "")],
+        &[key, ("PORTICO__STRIPE__WEBHOOK_SECRETS", "whsec_1,hush")],
+        &[base("https://api.stripe.com")],
+        &[key, secrets, base("ftp://api.stripe.com")],
+        &[key, secrets, base("https://sk_test_1@api.stripe.com")],
+        &[key, secrets, base("https://api.stripe.com?x=1")],
+        &[("PORTICO__PAYMENTS__STRIPE_SECRET_KEY", "sk_test_1")],
+    ] {
+        assert!(read(wrong).is_err(), "{wrong:?}");
     }
 }

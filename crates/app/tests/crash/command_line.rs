@@ -29,7 +29,7 @@ fn a_wrong_setting_is_one_line_and_exit_code_2() {
         (
             &[
                 ("PORTICO_PROFILE", "production"),
-                ("PORTICO__ALLOW_IN_PRODUCTION", "generated_secret,sandbox_mail,plain_http"),
+                ("PORTICO__ALLOW_IN_PRODUCTION", "generated_secret,sandbox_mail,sandbox_payments,plain_http"),
             ],
             "database.url",
         ),
@@ -87,6 +87,7 @@ fn what_serve_refuses_is_refused_by_the_check_and_each_problem_has_a_line() {
                 "database.url",
                 "jwt_secret",
                 "email.smtp_url",
+                "stripe.secret_key",
                 "server.public_url",
             ],
         ),
@@ -267,7 +268,8 @@ async fn sample_data_is_made_once_and_not_in_production() {
         let settings = [&[("PORTICO_DEMO_PASSWORD", "Correct-Horse-7")], settings].concat();
         run(folder.path(), &settings, &["seed", "--demo"])
     };
-    let allowed = ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,plain_http");
+    let allowed =
+        ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,sandbox_payments,plain_http");
     let refused = seed(&[("PORTICO_PROFILE", "production"), allowed]);
     assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stdout));
     assert!(text(&refused.stderr).contains("production"), "{}", text(&refused.stderr));

@@ -112,7 +112,7 @@ async fn a_server_in_production_tells_its_metrics_at_a_port_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let settings = [
         ("PORTICO_PROFILE", "production"),
-        ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,plain_http"),
+        ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,sandbox_payments,plain_http"),
         ("PORTICO__SERVER__PORT", "0"),
         ("PORTICO__METRICS__PORT", "0"),
     ];

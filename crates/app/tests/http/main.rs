@@ -60,6 +60,7 @@ mod provider;
 mod publishing;
 mod purchases;
 mod samples;
+mod sandbox_payments;
 mod seo;
 mod site_sales;
 mod sites;

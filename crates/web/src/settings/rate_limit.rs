@@ -22,6 +22,8 @@ pub struct RateLimit {
     pub sensitive: u32,
     /// For each user, in a minute, of purchases that they begin to pay.
     pub checkouts: u32,
+    /// For each address, in a minute, on routes for webhooks that a payment provider signs: it sends all of them from a few addresses.
+    pub signed: u32,
     /// Overrides for plans, by their ids.
     pub plans: BTreeMap<String, PlanLimits>,
 }
@@ -46,6 +48,8 @@ impl Default for RateLimit {
             per_key: 600,
             sensitive: 10,
             checkouts: 10,
+            // Twice as many as come in when a provider sends a thousand in a second.
+            signed: 120_000,
             plans: BTreeMap::new(),
         }
     }
@@ -55,7 +59,8 @@ impl RateLimit {
     /// Fails if a setting is invalid.
     pub fn check(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();
-        let general = [self.per_address, self.per_user, self.per_key, self.sensitive, self.checkouts];
+        let general =
+            [self.per_address, self.per_user, self.per_key, self.sensitive, self.checkouts, self.signed];
         let of_plans = self.plans.values().flat_map(|plan| [plan.per_user, plan.per_key]).flatten();
         if general.into_iter().chain(of_plans).any(|limit| limit == 0) {
             problems.add("rate limits must be 1 or more; switch them off with rate_limit.enabled = false");

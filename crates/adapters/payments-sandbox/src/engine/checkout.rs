@@ -48,7 +48,7 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
     if p.text(wanted).is_none() && !(wanted == "return_url" && p.is("redirect_on_completion", "never")) {
         return Err(ApiError::missing(wanted));
     }
-    let expires = p.int("expires_at").unwrap_or(w.wall + DAY);
+    let expires = p.int("expires_at").unwrap_or(w.wall - w.offset + DAY);
     let id = w.id("cs_test");
     let url = w.url(&format!("/checkout/{id}"));
     let email = p.text("customer_email").map(str::to_owned);
@@ -121,6 +121,7 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
         "url": if is_hosted { url.into() } else { Value::Null },
         "wallet_options": null,
         "_discounts": p.at("discounts"),
+        "_expires": expires + w.offset,
         "_items": items,
         "_payment_intent_data": p.at("payment_intent_data"),
         "_setup_intent_data": p.at("setup_intent_data"),
@@ -135,10 +136,11 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
         money::chargeable(session.num("amount_total"), &session.owned("currency"), "line_items")?;
     }
     w.save(&session);
-    // A checkout lives by the sandbox's clock, not by its customer's.
+    // A checkout lives by the sandbox's clock, not by its customer's. Whoever makes one tells its end by a clock that was not moved on.
+    let at = expires + w.offset;
     w.timers.insert(super::clock::Timer {
         clock: String::new(),
-        at: expires,
+        at,
         task: Task::ExpireSession,
         order: 0,
         id,
@@ -159,7 +161,7 @@ fn check(w: &World, p: &Value, mode: &str) -> Result<(), ApiError> {
         return Err(ApiError::param("customer", message));
     }
     if let Some(expires) = p.int("expires_at") {
-        let ahead = expires - w.wall;
+        let ahead = expires - (w.wall - w.offset);
         if ahead < 30 * 60 {
             let message =
                 "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.";
@@ -372,7 +374,7 @@ pub(crate) fn expire(w: &mut World, id: &str) -> Answer {
 /// The time of a session is over.
 pub(crate) fn expire_due(w: &mut World, id: &str, at: i64) {
     let session = w.find("checkout.session", id).filter(|session| session.is("status", "open"));
-    if let Some(session) = session.filter(|session| session.int("expires_at") == Some(at)) {
+    if let Some(session) = session.filter(|session| session.int("_expires") == Some(at)) {
         end(w, session);
     }
 }

@@ -184,6 +184,18 @@ impl Sandbox {
         self.world.faults.push_back(fault);
     }
 
+    /// When something happens by itself next, by the caller's clock: a webhook is due, or somebody's time is over.
+    pub fn next_due(&self) -> Option<OffsetDateTime> {
+        let timer = clock::next(&self.world, "").map(|timer| timer.at);
+        let at = webhooks::next_due(&self.world).into_iter().chain(timer).min()?;
+        OffsetDateTime::from_unix_timestamp(at.saturating_sub(self.world.offset)).ok()
+    }
+
+    /// The pages are reached elsewhere from now on. Addresses that were given out stay as they are.
+    pub fn set_public_url(&mut self, url: &str) {
+        url.clone_into(&mut self.world.config.public_url);
+    }
+
     /// Delivers webhooks otherwise from now on.
     pub fn set_delivery(&mut self, delivery: crate::config::Delivery) {
         self.world.config.delivery = delivery;

@@ -75,6 +75,11 @@ fn event_order(event: &Value) -> u64 {
     event.at("_seq").as_u64().unwrap_or(0)
 }
 
+/// When the next delivery is due, by the sandbox's clock.
+pub(crate) fn next_due(w: &World) -> Option<i64> {
+    w.outbox.waiting.values().map(|waiting| waiting.due).min()
+}
+
 /// What is due, signed with the caller's time; unless acknowledged, it is due again after the time between tries.
 pub(crate) fn due(w: &mut World, real_now: i64) -> Vec<WebhookDelivery> {
     let mut due: Vec<(u64, String)> = Vec::new();

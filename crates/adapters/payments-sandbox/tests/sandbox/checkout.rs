@@ -100,6 +100,23 @@ fn sessions_expire_in_time_or_when_told_to() {
 }
 
 #[test]
+fn a_shop_whose_clock_was_not_moved_on_still_sells() {
+    let mut shop = Shop::new();
+    shop.days(40);
+    let soon = shop.now.unix_timestamp() + 3600;
+    let session = open(&mut shop, json!({"expires_at": soon, "customer_email": "ana@shop.example"}));
+    assert_eq!(session["expires_at"], soon);
+    let by_default = open(&mut shop, json!({}));
+    assert_eq!(by_default["expires_at"], shop.now.unix_timestamp() + 86_400);
+    shop.click(text(&session["url"]), json!({"action": "pay", "card": "visa"}));
+    assert_eq!(seen(&mut shop, &session)["payment_status"], "paid");
+    shop.now += time::Duration::hours(23);
+    assert_eq!(seen(&mut shop, &by_default)["status"], "open");
+    shop.hours(2);
+    assert_eq!(seen(&mut shop, &by_default)["status"], "expired");
+}
+
+#[test]
 fn a_delayed_payment_completes_unpaid_and_is_settled_later() {
     let mut shop = Shop::new();
     for (card, status, event) in [

@@ -4,6 +4,7 @@
 
 mod calls;
 mod checkout;
+mod embedded;
 mod harness;
 mod idempotency;
 mod payments;

@@ -76,6 +76,27 @@ fn deliveries_are_signed_and_come_until_acknowledged() {
 }
 
 #[test]
+fn it_tells_when_to_ask_again() {
+    let delivery = Delivery { late_seconds: 600, ..Delivery::default() };
+    let mut shop = Shop::with(Config { delivery, ..config() });
+    assert_eq!(shop.sandbox.next_due(), None, "nothing is to come");
+    shop.days(3);
+    buy(&mut shop);
+    for _ in 0..3 {
+        let next = shop.sandbox.next_due().unwrap();
+        assert!((0..=600).contains(&(next - shop.now).whole_seconds()), "{next}");
+        assert!(shop.sandbox.due_webhooks(next - time::Duration::seconds(1)).is_empty());
+        for due in shop.sandbox.due_webhooks(next) {
+            shop.sandbox.acknowledge(&due.id, true);
+        }
+        if shop.sandbox.next_due().is_none() {
+            return;
+        }
+    }
+    assert_eq!(shop.sandbox.next_due(), None, "three events have three moments at most");
+}
+
+#[test]
 fn two_secrets_sign_while_one_is_rolled() {
     let mut shop = Shop::new();
     assert!(shop.sandbox.roll_secret(HOOK, "whsec_new", Duration::from_secs(7200), shop.now));

@@ -4,7 +4,7 @@ use portico_billing::{
     BillingError,
     checkout::{CheckoutStage, Checkouts, PurchaseCheckout},
     inbound::{InboundEvents, InboundStatus, PaymentEvent},
-    payment::{Checkout, PaymentError},
+    payment::{Checkout, PaymentError, Provider},
     settlement::{Settled, Settlements},
 };
 use portico_kernel::{CheckoutId, Job, RequestInfo, Scope, TenantId};
@@ -60,6 +60,23 @@ pub fn report(settled: &Settled) {
             "a payment is not what was asked for: nothing was granted for it"
         );
     }
+}
+
+/// Takes a webhook of the provider: checks its signature, and stores the event once. `headers` are names in lower case, and values; `body` is as
+/// it came.
+///
+/// # Errors
+/// `Signature` where it is not believed; those of the database.
+pub async fn receive(
+    app: &App,
+    scope: &Scope,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<(), BillingError> {
+    let event = app.provider.verify(headers, body, app.core.env.now())?;
+    let mut work = app.core.begin().await?;
+    InboundEvents::new(&mut *work, scope, &app.core.env).receive(Provider::Stripe, event).await?;
+    Ok(work.commit().await?)
 }
 
 /// `payment.event`: works off an event of the provider. The event is a hint; what it is about is asked of the provider.

@@ -47,7 +47,7 @@ struct CheckoutReturn {
     responses(
         (status = 201, body = CheckoutSession),
         (status = 402, description = "The payment provider declines it (`payment_failed`).", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Nothing can be paid here (`payment_unsupported`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The payment provider cannot do this (`payment_unsupported`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The payment provider does not answer (`payment_provider_unavailable`). Nothing was charged.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["billing:write"])),

@@ -4,7 +4,6 @@ use actix_web::{
     HttpRequest, HttpResponse, post,
     web::{Data, Payload},
 };
-use portico_billing::{BillingError, inbound::InboundEvents, payment::Provider};
 use portico_web::{
     body::{BodyLimit, collect},
     caller::Visitor,
@@ -14,11 +13,11 @@ use portico_web::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::state::App;
+use crate::{flows::payments, state::App};
 
 /// Adds the route.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(WRITE.for_anyone(), stripe);
+    config.service(WRITE.signed(), stripe);
 }
 
 /// An event was stored.
@@ -61,9 +60,6 @@ async fn stripe(
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
-    let event = app.provider.verify(&headers, &body, app.core.env.now()).map_err(BillingError::from)?;
-    let mut work = app.core.begin().await?;
-    InboundEvents::new(&mut *work, &visitor.0, &app.core.env).receive(Provider::Stripe, event).await?;
-    work.commit().await?;
+    payments::receive(&app, &visitor.0, &headers, &body).await?;
     Ok(HttpResponse::Ok().json(EventReceipt { received: true }))
 }

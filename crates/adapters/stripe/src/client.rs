@@ -1,0 +1,217 @@
+//! Calls of Stripe's API: requests of `async-stripe`, sent by the HTTP client of the server.
+
+use std::{fmt::Display, sync::Arc};
+
+use bytes::Bytes;
+use portico_billing::payment::PaymentError;
+use portico_kernel::http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, Patience};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use stripe_client_core::{
+    CustomizedStripeRequest, IdempotencyKey, RequestStrategy, StripeClient, StripeClientErr, StripeMethod,
+    StripeRequest, VERSION,
+};
+
+/// Most characters of a word of Stripe in an error.
+const WORD_MAX: usize = 80;
+
+/// A client of one account. It makes no call twice: whoever asks knows whether that is right.
+pub(crate) struct Client {
+    base_url: String,
+    secret_key: SecretString,
+    http: Arc<dyn HttpClient>,
+}
+
+/// Why a call was not answered as it should be.
+pub(crate) struct CallError(PaymentError);
+
+impl StripeClientErr for CallError {
+    /// Something was done, or it was not Stripe that answered: unknown.
+    fn deserialize_err(_: impl Display) -> Self {
+        Self(PaymentError::Unavailable("an answer that cannot be read".to_owned()))
+    }
+}
+
+impl Client {
+    pub fn new(base_url: &str, secret_key: SecretString, http: Arc<dyn HttpClient>) -> Self {
+        Self { base_url: base_url.trim_end_matches('/').to_owned(), secret_key, http }
+    }
+
+    /// Sends a request that makes something, under the key of the caller.
+    pub async fn make<R>(&self, request: &R, key: &str) -> Result<R::Output, PaymentError>
+    where
+        R: StripeRequest,
+        R::Output: miniserde::Deserialize,
+    {
+        let key =
+            IdempotencyKey::new(key).map_err(|_| PaymentError::Refused("an unusable key".to_owned()))?;
+        let call = request.customize().request_strategy(RequestStrategy::Idempotent(key));
+        call.send(self).await.map_err(|error| error.0)
+    }
+
+    /// Sends a request that makes nothing, or nothing more when it is sent again.
+    pub async fn ask<R>(&self, request: &R) -> Result<R::Output, PaymentError>
+    where
+        R: StripeRequest,
+        R::Output: miniserde::Deserialize,
+    {
+        request.customize().send(self).await.map_err(|error| error.0)
+    }
+}
+
+impl StripeClient for Client {
+    type Err = CallError;
+
+    async fn execute(&self, request: CustomizedStripeRequest) -> Result<Bytes, CallError> {
+        let (request, overrides) = request.into_pieces();
+        let mut url = format!("{}/v1{}", self.base_url, request.path);
+        if let Some(query) = request.query.filter(|query| !query.is_empty()) {
+            url.push('?');
+            url.push_str(&query);
+        }
+        let mut headers = vec![
+            ("authorization".to_owned(), format!("Bearer {}", self.secret_key.expose_secret())),
+            ("stripe-version".to_owned(), VERSION.as_str().to_owned()),
+        ];
+        if let Some(key) = overrides.request_strategy.and_then(|strategy| strategy.get_key()) {
+            headers.push(("idempotency-key".to_owned(), key.into_inner()));
+        }
+        let body = request.body.unwrap_or_default().into_bytes();
+        let method = match request.method {
+            StripeMethod::Get => HttpMethod::Get,
+            StripeMethod::Post => HttpMethod::Post,
+            StripeMethod::Delete => HttpMethod::Delete,
+        };
+        if method == HttpMethod::Post {
+            let form = "application/x-www-form-urlencoded".to_owned();
+            headers.push(("content-type".to_owned(), form));
+        }
+        let patience = Patience { time: overrides.timeout, beginning: None };
+        let answer = self.http.send(HttpRequest { method, url, headers, body, patience }).await;
+        let answer = answer.map_err(|error| CallError(not_reached(&error)))?;
+        match answer.status {
+            200..=299 => Ok(Bytes::from(answer.body)),
+            _ => Err(CallError(failure(&answer))),
+        }
+    }
+}
+
+fn not_reached(error: &HttpError) -> PaymentError {
+    match error {
+        HttpError::Refused(reason) => {
+            PaymentError::Refused(format!("stripe.base_url: {reason}; see outbound.allow_networks"))
+        }
+        HttpError::Unreachable(_) | HttpError::TimedOut | HttpError::TooLarge => {
+            PaymentError::Unavailable(error.to_string())
+        }
+    }
+}
+
+/// What Stripe answers instead of an object.
+#[derive(Deserialize)]
+struct Envelope {
+    error: Fault,
+}
+
+/// The words of an error that programs read. The message is for people, and can hold what they have entered.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Fault {
+    r#type: String,
+    code: Option<String>,
+    decline_code: Option<String>,
+    param: Option<String>,
+}
+
+/// What an answer that is no success means ("Errors" in Stripe's reference).
+fn failure(answer: &HttpResponse) -> PaymentError {
+    let fault = serde_json::from_slice::<Envelope>(&answer.body).ok().map(|envelope| envelope.error);
+    let said_by_stripe = fault.is_some();
+    let fault = fault.unwrap_or_default();
+    let code = fault.code.as_deref();
+    match answer.status {
+        // In use, a dependency, too many, or broken; a proxy may have waited too long. Whether anything was done is unknown.
+        408 | 409 | 424 | 429 | 500.. => PaymentError::Unavailable(told(answer, &fault)),
+        _ if fault.r#type == "card_error" => {
+            let reason = fault.decline_code.as_deref().or(code).and_then(word);
+            PaymentError::Declined { code: reason.unwrap_or("declined").to_owned() }
+        }
+        404 if said_by_stripe => PaymentError::NotFound,
+        // One that a parameter names.
+        _ if code == Some("resource_missing") => PaymentError::NotFound,
+        _ => PaymentError::Refused(told(answer, &fault)),
+    }
+}
+
+/// Status, words and the id by which Stripe finds the call, for the log.
+fn told(answer: &HttpResponse, fault: &Fault) -> String {
+    let id = answer.headers.iter().find(|(name, _)| name == "request-id").map(|(_, id)| id.as_str());
+    let words = [Some(fault.r#type.as_str()), fault.code.as_deref(), fault.param.as_deref(), id];
+    let words: Vec<&str> = words.into_iter().flatten().filter_map(word).collect();
+    match words.is_empty() {
+        true => format!("status {}, and not in the words of Stripe", answer.status),
+        false => format!("status {} ({})", answer.status, words.join(", ")),
+    }
+}
+
+/// A text, if it looks like one of Stripe's words and not like something that somebody has entered.
+fn word(text: &str) -> Option<&str> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'[' | b']' | b'.');
+    ((1..=WORD_MAX).contains(&text.len()) && text.bytes().all(is_word)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> HttpResponse {
+        let headers = vec![("request-id".to_owned(), "req_1".to_owned())];
+        HttpResponse { status, headers, body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn the_version_is_the_one_that_was_read_about() {
+        assert_eq!(VERSION.as_str(), "2026-09-30.endive");
+    }
+
+    #[test]
+    fn what_is_unknown_is_unavailable_and_a_card_is_declined() {
+        let invalid = r#"{"error": {"type": "invalid_request_error", "code": "parameter_missing", "param": "line_items[0][quantity]", "message": "ana@example.com"}}"#;
+        let missing = r#"{"error": {"type": "invalid_request_error", "code": "resource_missing", "param": "payment_intent"}}"#;
+        let card = r#"{"error": {"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds"}}"#;
+        let plain = r#"{"error": {"type": "card_error", "code": "expired_card"}}"#;
+        let odd = r#"{"error": {"type": "card_error", "code": "4242 4242 4242 4242"}}"#;
+        let declined = |code: &str| PaymentError::Declined { code: code.to_owned() };
+        for (status, body, expected) in [
+            (402, card, declined("insufficient_funds")),
+            (402, plain, declined("expired_card")),
+            (402, odd, declined("declined")),
+            (404, invalid, PaymentError::NotFound),
+            (400, missing, PaymentError::NotFound),
+        ] {
+            assert_eq!(failure(&answer(status, body)), expected, "{status} {body}");
+        }
+        for status in [408, 409, 424, 429, 500, 502, 503, 504] {
+            for body in [invalid, "<html>"] {
+                assert!(failure(&answer(status, body)).is_passing(), "{status} {body}");
+            }
+        }
+        for (status, body, text) in [
+            (
+                400,
+                invalid,
+                "status 400 (invalid_request_error, parameter_missing, line_items[0][quantity], req_1)",
+            ),
+            (401, "", "status 401 (req_1)"),
+            (404, "<html>", "status 404 (req_1)"),
+            (301, "{}", "status 301 (req_1)"),
+        ] {
+            assert_eq!(failure(&answer(status, body)), PaymentError::Refused(text.to_owned()), "{status}");
+        }
+        let bare = HttpResponse { status: 403, headers: Vec::new(), body: Vec::new() };
+        assert_eq!(
+            failure(&bare),
+            PaymentError::Refused("status 403, and not in the words of Stripe".to_owned())
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! Payments at Stripe, and at the payments sandbox, which speaks the same API.
+//!
+//! Requests and answers are those of `async-stripe`; they go out through the HTTP client of the server, and only through it (ADR 71).
+
+mod client;
+mod payments;
+mod webhooks;
+
+pub use payments::StripePayments;
+
+use secrecy::SecretString;
+
+/// Where Stripe is.
+pub const BASE_URL: &str = "https://api.stripe.com";
+
+/// An account, and where it is.
+#[derive(Clone, Debug)]
+pub struct StripeConfig {
+    /// Where the API is, without its version: [`BASE_URL`], or another server that speaks it.
+    pub base_url: String,
+    /// Secret or restricted key of the account.
+    pub secret_key: SecretString,
+    /// Secrets of the webhook endpoint: several while one is replaced. Blank ones are left out: everybody knows them.
+    pub webhook_secrets: Vec<SecretString>,
+}

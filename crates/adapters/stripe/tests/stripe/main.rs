@@ -1,0 +1,8 @@
+//! The port `PaymentProvider`: its contract, against a server that behaves like Stripe, and what comes of one that does not.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test as the test itself would")]
+
+mod contract;
+mod misbehaviour;
+mod refunds;
+mod server;
+mod shop;
