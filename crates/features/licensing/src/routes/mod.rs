@@ -1,0 +1,10 @@
+//! Routes, one file per aggregate. A handler parses, calls one use case, and answers.
+
+pub mod licenses;
+
+use portico_web::routing::Routes;
+
+/// Everything under `/api/v1`.
+pub fn api(config: &mut Routes<'_, '_>) {
+    config.configure(licenses::configure);
+}
