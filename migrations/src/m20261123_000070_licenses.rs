@@ -19,6 +19,7 @@ impl MigrationTrait for Migration {
             "
             create table license_policies (
                 product_type text not null primary key,
+                product_name text not null,
                 seats integer,
                 term_days integer,
                 support_days integer,
@@ -56,6 +57,7 @@ impl MigrationTrait for Migration {
                 tenant_id uuid not null references tenants (id),
                 license_id uuid not null
             );
+            create unique index license_keys_license_key on license_keys (license_id);
 
             create table license_activations (
                 tenant_id uuid not null references tenants (id),

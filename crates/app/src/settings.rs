@@ -19,6 +19,7 @@ mod ai;
 mod check;
 mod domains;
 mod files;
+mod licensing;
 mod links;
 mod payments;
 mod proxies;
@@ -30,6 +31,7 @@ mod sources;
 pub use ai::Ai;
 pub use domains::Dns;
 pub use files::Storage;
+pub use licensing::Licensing;
 pub use links::Links;
 pub use payments::Payments;
 pub use portico_feature_sites::settings::{Assets, Sites};
@@ -93,6 +95,8 @@ pub struct Settings {
     pub ai: Ai,
     /// Payments.
     pub payments: Payments,
+    /// Licenses.
+    pub licensing: Licensing,
     /// Calls to URLs configured by the operator.
     pub outbound: Outbound,
     /// DNS lookups for customers' domains.
@@ -211,6 +215,7 @@ impl Default for Settings {
             oidc: BTreeMap::new(),
             ai: Ai::default(),
             payments: Payments::default(),
+            licensing: Licensing::default(),
             outbound: Outbound::default(),
             dns: Dns::default(),
             sites: Sites::default(),

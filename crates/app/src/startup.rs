@@ -32,7 +32,7 @@ use portico_images::BoundedImages;
 use portico_kernel::{
     Env, cache::Cache, files::FileStore, images::ImageProcessor, limits::RateLimiter, mail::MailTransport,
 };
-use portico_licensing::{key::KeyVault, policy::LicensePolicies};
+use portico_licensing::{key::KeyVault, policy::LicensePolicies, ports::LicenseSigner};
 use portico_otlp::{Collector, Tracer};
 use portico_renderer::HtmlRenderer;
 use portico_runtime::{
@@ -57,7 +57,7 @@ use secrecy::ExposeSecret;
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
-    keys::{Keys, make_private},
+    keys::{Keys, license_signer, make_private},
     outbound,
     parts::StorageProbe,
     payments::{self, NoPayments},
@@ -240,17 +240,17 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         tokens: core.access.tokens.clone(),
         webhook_client: outbound::for_webhooks(&settings)?,
     };
+    let vault = KeyVault::new(core.sealer.clone(), Arc::new(MacKeyDigests::new(&sealing)));
+    let signer = license_signer(&settings, &env)?.map(|signer| Arc::new(signer) as Arc<dyn LicenseSigner>);
     let billing = Billing {
         core: core.clone(),
         api: api.clone(),
         mail: mail.clone(),
         provider: payment_provider(&settings)?,
         checkout_rule: payments::checkout_rule(&settings, &parsed),
+        vault: vault.clone(),
     };
-    let licensing = Licensing {
-        core: core.clone(),
-        vault: KeyVault::new(core.sealer.clone(), Arc::new(MacKeyDigests::new(&sealing))),
-    };
+    let licensing = Licensing { core: core.clone(), vault, signer };
     let hosting = Hosting {
         core: core.clone(),
         api: api.clone(),

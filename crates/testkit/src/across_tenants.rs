@@ -52,6 +52,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ),
     ("select $ from sites where subdomain = $ union all", "whether a subdomain is free"),
     ("FROM sites WHERE sites.status = $ AND (exists", "sites for sale, of all tenants"),
+    ("from license_keys where license_id", "whose license it is"),
     ("from license_keys where digest in", "whose license has a key"),
     ("from invitations i join tenants t on t.id = i.tenant_id", "where somebody is invited to"),
     ("from invitations where email", "where somebody is invited to"),

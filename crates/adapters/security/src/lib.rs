@@ -16,7 +16,7 @@ pub mod tokens;
 
 pub use factors::FactorKeys;
 pub use keys::{KeyRing, Secrets};
-pub use licenses::MacKeyDigests;
+pub use licenses::{Ed25519Signer, MacKeyDigests, NoSigningKey};
 pub use links::MacLinkSigner;
 pub use marks::MacMarks;
 pub use oidc::{OidcProvider, ProviderConfig};

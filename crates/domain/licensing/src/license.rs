@@ -212,7 +212,6 @@ impl License {
         tenant_id: TenantId,
         key: SealedKey,
         policy: &LicensePolicy,
-        product_name: String,
         now: Timestamp,
     ) -> Self {
         Self {
@@ -220,7 +219,7 @@ impl License {
             tenant_id,
             key,
             product_type: policy.product_type.clone(),
-            product_name,
+            product_name: policy.product_name.clone(),
             purchase_id: None,
             unit: None,
             status: LicenseStatus::Active,

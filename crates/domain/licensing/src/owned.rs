@@ -1,14 +1,19 @@
 //! Licenses as their owners see them.
 
-use portico_kernel::{Env, LicenseId, List, PageRequest, Permission, PurchaseId, Scope};
-use serde::Serialize;
+use portico_kernel::{
+    ActivationId, Env, Event, LicenseId, List, PageRequest, Permission, PurchaseId, Scope, Violations,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     LicensingError,
-    activation::Activation,
+    activation::{Activation, Machine},
+    events,
+    file::{self, LicenseFile},
     key::{KeyVault, LicenseKey},
-    license::License,
-    ports::{CountedLicense, LicensingRepositories},
+    license::{License, LicenseStatus},
+    ports::{CountedLicense, LicenseSigner, LicensingRepositories},
+    seat,
 };
 
 /// A license with its key, for its owner.
@@ -38,12 +43,31 @@ pub struct PurchasedLicense {
     pub key: LicenseKey,
 }
 
+/// A machine for which a license file is to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({
+    "fingerprint": "b6f1d6f0c0a84f5f9d1d3c1e8a7e4f02", "name": "Press 4", "ttl": 2_592_000
+})))]
+pub struct OfflineMachine {
+    /// What the product knows the machine by; the product shows it where it has no connection.
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 200))]
+    pub fingerprint: String,
+    /// What people call the machine.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100))]
+    pub name: Option<String>,
+    /// For how many seconds the file is to be good, an hour or more; what the license allows where absent.
+    #[cfg_attr(feature = "openapi", schema(minimum = 3600))]
+    pub ttl: Option<i64>,
+}
+
 /// Use cases around the licenses of a tenant.
 pub struct Licenses<'a> {
-    pub(crate) repositories: &'a mut dyn LicensingRepositories,
-    pub(crate) scope: &'a Scope,
-    pub(crate) env: &'a Env,
-    pub(crate) vault: &'a KeyVault,
+    repositories: &'a mut dyn LicensingRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+    vault: &'a KeyVault,
 }
 
 impl<'a> Licenses<'a> {
@@ -115,8 +139,68 @@ impl<'a> Licenses<'a> {
             .collect()
     }
 
+    /// Frees the seat of a machine, at most as often in a calendar month as the license allows.
+    ///
+    /// # Errors
+    /// `Denied` without `licenses:write`; `NoLicense`, `NoActivation`, also for those of others; `TooManyReleases`: then the unit of work
+    /// is to be dropped.
+    pub async fn free_seat(&mut self, id: LicenseId, activation: ActivationId) -> Result<(), LicensingError> {
+        let tenant = self.scope.require(Permission::LicensesWrite)?;
+        let license = self.locked(id).await?;
+        let freed = self.repositories.activations().delete(tenant, id, activation).await?;
+        let freed = freed.ok_or(LicensingError::NoActivation)?;
+        let limit = license.terms.releases_per_month;
+        let releases = license.releases.one_more(self.env.now(), limit);
+        let releases = releases.ok_or(LicensingError::TooManyReleases { limit })?;
+        self.repositories.licenses().update(&License { releases, ..license }).await?;
+        seat::note_free(self.repositories, self.scope, self.env, &freed).await
+    }
+
+    /// Replaces the key, which finds nothing from then on. Machines keep their seats, but have to be told the new key.
+    ///
+    /// # Errors
+    /// `Denied` without `licenses:write`; `NoLicense`; `Revoked`.
+    pub async fn rotate_key(&mut self, id: LicenseId) -> Result<OwnedLicense, LicensingError> {
+        let tenant = self.scope.require(Permission::LicensesWrite)?;
+        let before = self.locked(id).await?;
+        if before.status == LicenseStatus::Revoked {
+            return Err(LicensingError::Revoked);
+        }
+        let license = License { key: self.vault.make(self.env, id)?, ..before };
+        self.repositories.licenses().replace_key(&license).await?;
+        let event = Event::new(self.env, self.scope, &events::LICENSE_KEY_ROTATED, id.uuid());
+        self.repositories.events().append(event.in_tenant(tenant).after(&license)).await?;
+        let activations = self.repositories.activations().count(tenant, id).await?;
+        self.shown(CountedLicense { license, activations })
+    }
+
+    /// A license file for a machine without a connection, which takes a seat unless it has one.
+    ///
+    /// # Errors
+    /// `Denied` without `licenses:write`; `Invalid`; `NoLicense`; `Suspended`, `Expired`, `Revoked`; `TooManyActivations`;
+    /// `OfflineNotAllowed`; `FilesUnavailable`.
+    pub async fn file(
+        &mut self,
+        id: LicenseId,
+        wanted: &OfflineMachine,
+        signer: Option<&dyn LicenseSigner>,
+    ) -> Result<LicenseFile, LicensingError> {
+        self.scope.require(Permission::LicensesWrite)?;
+        let license = self.locked(id).await?;
+        let mut violations = Violations::default();
+        let machine = Machine::read(&wanted.fingerprint, wanted.name.as_deref(), None, &mut violations);
+        let ttl = file::ttl_of(wanted.ttl, &license, &mut violations);
+        violations.into_result().map_err(LicensingError::Invalid)?;
+        seat::issue_file(self.repositories, self.scope, self.env, signer, &license, machine, ttl).await
+    }
+
+    async fn locked(&mut self, id: LicenseId) -> Result<License, LicensingError> {
+        let tenant = self.scope.require(Permission::LicensesWrite)?;
+        self.repositories.licenses().lock(tenant, id).await?.ok_or(LicensingError::NoLicense)
+    }
+
     /// As its owner sees it now.
-    pub(crate) fn shown(&self, counted: CountedLicense) -> Result<OwnedLicense, LicensingError> {
+    fn shown(&self, counted: CountedLicense) -> Result<OwnedLicense, LicensingError> {
         let CountedLicense { license, activations } = counted;
         let key = self.vault.open(license.id, &license.key)?;
         Ok(OwnedLicense { license: license.at(self.env.now()), key, activations })

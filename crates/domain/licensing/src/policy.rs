@@ -72,6 +72,9 @@ pub struct LicensePolicy {
     /// Id of the product.
     #[cfg_attr(feature = "openapi", schema(example = "base_product"))]
     pub product_type: String,
+    /// Name of the product on its licenses.
+    #[cfg_attr(feature = "openapi", schema(example = "Base Software License"))]
+    pub product_name: String,
     /// On how many machines a license may be used at once; null for any number.
     pub seats: Option<u32>,
     /// For how many days a license is good; null for ever.
@@ -99,6 +102,7 @@ impl LicensePolicy {
 pub fn catalogue() -> Vec<LicensePolicy> {
     vec![LicensePolicy {
         product_type: "base_product".to_owned(),
+        product_name: "Base Software License".to_owned(),
         seats: Some(3),
         term_days: None,
         support_days: Some(365),

@@ -21,6 +21,28 @@ pub trait KeyDigests: Send + Sync {
     fn digests(&self, key: &str) -> Vec<[u8; 32]>;
 }
 
+/// A public key with which license files are verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyingKey {
+    /// Its id, which every file names.
+    pub id: String,
+    /// The Ed25519 public key (RFC 8032).
+    pub public: [u8; 32],
+}
+
+/// Signs license files with Ed25519 (RFC 8032). Its key outlives every other secret: programs that were sold have the public one built in.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait LicenseSigner: Send + Sync {
+    /// Id of the key that signs now.
+    fn current_id(&self) -> String;
+
+    /// The signature of a message with that key: 64 bytes.
+    fn sign(&self, message: &[u8]) -> Vec<u8>;
+
+    /// The keys with which files may be signed that are still good: the current one first.
+    fn keys(&self) -> Vec<VerifyingKey>;
+}
+
 /// Policies of products.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -79,6 +101,9 @@ pub trait LicenseRepository: Send {
         tenant: TenantId,
         purchases: &[PurchaseId],
     ) -> Result<Vec<License>, StoreError>;
+
+    /// Whose a license is, whichever tenant that is: for staff.
+    async fn tenant_of(&mut self, id: LicenseId) -> Result<Option<TenantId>, StoreError>;
 
     /// Whose license has a key with one of these hashes.
     async fn owner_of(&mut self, digests: &[[u8; 32]]) -> Result<Option<(TenantId, LicenseId)>, StoreError>;

@@ -19,7 +19,7 @@ use crate::{
     policy::{LicensePolicy, catalogue},
     ports::{
         ActivationRepository, CountedLicense, KeyDigests, LicenseFilter, LicensePolicyRepository,
-        LicenseRepository, LicensingRepositories,
+        LicenseRepository, LicenseSigner, LicensingRepositories, VerifyingKey,
     },
 };
 
@@ -78,6 +78,23 @@ impl KeyDigests for OpenDigests {
     }
 }
 
+/// Signs with the number of bytes of the message.
+pub struct Signer;
+
+impl LicenseSigner for Signer {
+    fn current_id(&self) -> String {
+        "test-key".to_owned()
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        vec![(message.len() % 256) as u8; 64]
+    }
+
+    fn keys(&self) -> Vec<VerifyingKey> {
+        vec![VerifyingKey { id: self.current_id(), public: [7; 32] }]
+    }
+}
+
 pub fn vault() -> KeyVault {
     KeyVault::new(Arc::new(OpenSealer), Arc::new(OpenDigests))
 }
@@ -86,7 +103,23 @@ pub fn vault() -> KeyVault {
 pub fn license(env: &Env) -> License {
     let (id, policy) = (env.new_id(), catalogue().remove(0));
     let key = vault().make(env, id).unwrap();
-    License::issued(id, env.new_id(), key, &policy, "Base Software License".to_owned(), env.now())
+    License::issued(id, env.new_id(), key, &policy, env.now())
+}
+
+/// A machine on which a license is used.
+pub fn activation(env: &Env, license: &License, fingerprint: &str) -> Activation {
+    Activation {
+        id: env.new_id(),
+        tenant_id: license.tenant_id,
+        license_id: license.id,
+        fingerprint: fingerprint.to_owned(),
+        name: None,
+        platform: None,
+        ip: None,
+        activated_at: env.now(),
+        last_seen_at: env.now(),
+        offline_until: None,
+    }
 }
 
 /// What the tests store.
@@ -222,6 +255,11 @@ impl LicenseRepository for Repositories {
             license.tenant_id == tenant && license.purchase_id.is_some_and(|id| purchases.contains(&id))
         };
         Ok(rows.licenses.iter().filter(of).cloned().collect())
+    }
+
+    async fn tenant_of(&mut self, id: LicenseId) -> Result<Option<TenantId>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.licenses.iter().find(|license| license.id == id).map(|license| license.tenant_id))
     }
 
     async fn owner_of(&mut self, digests: &[[u8; 32]]) -> Result<Option<(TenantId, LicenseId)>, StoreError> {

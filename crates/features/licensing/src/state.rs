@@ -1,6 +1,8 @@
 //! Shared state of the routes and background work of licensing.
 
-use portico_licensing::key::KeyVault;
+use std::sync::Arc;
+
+use portico_licensing::{key::KeyVault, ports::LicenseSigner};
 use portico_runtime::core::Core;
 
 /// The dependencies of this feature. Cheap to clone.
@@ -10,6 +12,8 @@ pub struct App {
     pub core: Core,
     /// Makes and reads license keys.
     pub vault: KeyVault,
+    /// Signs license files; none where the installation has no key of its own for that.
+    pub signer: Option<Arc<dyn LicenseSigner>>,
 }
 
 impl App {

@@ -142,6 +142,10 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
         self.db.rows_with(&sql, values, license).await
     }
 
+    async fn tenant_of(&mut self, id: LicenseId) -> Result<Option<TenantId>, StoreError> {
+        self.db.row("select tenant_id from license_keys where license_id = $1", [id]).await
+    }
+
     async fn owner_of(&mut self, digests: &[[u8; 32]]) -> Result<Option<(TenantId, LicenseId)>, StoreError> {
         let sql = format!(
             "select tenant_id, license_id from license_keys where digest in ({})",
@@ -184,8 +188,7 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
 
     async fn replace_key(&mut self, license: &License) -> Result<(), StoreError> {
         let (tenant, id) = (license.tenant_id, license.id);
-        let sql = "delete from license_keys where tenant_id = $1 and license_id = $2 and digest = \
-             (select key_digest from licenses where tenant_id = $1 and id = $2)";
+        let sql = "delete from license_keys where tenant_id = $1 and license_id = $2";
         self.db.execute(sql, (tenant, id)).await?;
         let sql = "update licenses set key_digest = $3, sealed_key = $4 where tenant_id = $1 and id = $2";
         self.db.execute(sql, (tenant, id, license.key.digest, &license.key.sealed)).await?;

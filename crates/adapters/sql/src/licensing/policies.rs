@@ -17,24 +17,25 @@ pub(crate) struct LicensePolicies<'c, C> {
     pub db: Db<'c, C>,
 }
 
-const COLUMNS: &str = "product_type, seats, term_days, support_days, terms";
+const COLUMNS: &str = "product_type, product_name, seats, term_days, support_days, terms";
 
 /// A row of [`COLUMNS`].
-type Row = (String, Option<u32>, Option<u32>, Option<u32>, LicenseTerms);
+type Row = (String, String, Option<u32>, Option<u32>, Option<u32>, LicenseTerms);
 
-fn policy((product_type, seats, term_days, support_days, terms): Row) -> LicensePolicy {
-    LicensePolicy { product_type, seats, term_days, support_days, terms }
+fn policy((product_type, product_name, seats, term_days, support_days, terms): Row) -> LicensePolicy {
+    LicensePolicy { product_type, product_name, seats, term_days, support_days, terms }
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> LicensePolicyRepository for LicensePolicies<'_, C> {
     async fn insert_missing(&mut self, policy: &LicensePolicy, now: Timestamp) -> Result<bool, StoreError> {
         let sql = format!(
-            "insert into license_policies ({COLUMNS}, created_at) values ($1, $2, $3, $4, $5, $6) \
+            "insert into license_policies ({COLUMNS}, created_at) values ($1, $2, $3, $4, $5, $6, $7) \
              on conflict (product_type) do nothing"
         );
         let values = (
             &policy.product_type,
+            &policy.product_name,
             policy.seats,
             policy.term_days,
             policy.support_days,
