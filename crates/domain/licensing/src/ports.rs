@@ -123,6 +123,9 @@ pub trait LicenseRepository: Send {
     /// tenant has it.
     async fn replace_key(&mut self, license: &License) -> Result<(), StoreError>;
 
+    /// Licenses of all tenants with ids above `after`, in the order of ids: to seal their keys anew; at most `most`.
+    async fn stored(&mut self, after: Option<LicenseId>, most: u64) -> Result<Vec<License>, StoreError>;
+
     /// Active licenses of all tenants whose term is over, those first that have ended first; at most `limit`.
     async fn ended(&mut self, now: Timestamp, limit: u64) -> Result<Vec<License>, StoreError>;
 }

@@ -295,6 +295,12 @@ impl LicenseRepository for Repositories {
         Ok(())
     }
 
+    async fn stored(&mut self, after: Option<LicenseId>, most: u64) -> Result<Vec<License>, StoreError> {
+        let rows = self.rows();
+        let above = rows.licenses.iter().filter(|license| Some(license.id) > after);
+        Ok(above.take(most as usize).cloned().collect())
+    }
+
     async fn ended(&mut self, now: Timestamp, limit: u64) -> Result<Vec<License>, StoreError> {
         let rows = self.rows();
         let ended = rows.licenses.iter().filter(|license| {

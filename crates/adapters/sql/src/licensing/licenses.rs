@@ -195,6 +195,12 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
         self.note_key(license).await
     }
 
+    async fn stored(&mut self, after: Option<LicenseId>, most: u64) -> Result<Vec<License>, StoreError> {
+        let after = after.unwrap_or(LicenseId::from_uuid(uuid::Uuid::nil()));
+        let sql = format!("select {COLUMNS} from licenses where id > $1 order by id limit $2");
+        self.db.rows_with(&sql, (after, most), license).await
+    }
+
     async fn ended(&mut self, now: Timestamp, limit: u64) -> Result<Vec<License>, StoreError> {
         let sql = format!(
             "select {COLUMNS} from licenses where status = 'active' and expires_at <= $1 order by expires_at limit $2"

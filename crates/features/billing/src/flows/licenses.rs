@@ -1,7 +1,7 @@
 //! Licenses follow purchases, in the same transaction.
 
 use portico_billing::purchase::{Purchase, PurchaseItem, PurchaseStatus};
-use portico_kernel::{PurchaseId, Scope, StoreError};
+use portico_kernel::{Permission, PurchaseId, Scope, StoreError};
 use portico_licensing::{
     LicensingError,
     issuing::{Entitlement, Issuance, LicensedItem, LicensedPurchase},
@@ -51,17 +51,37 @@ const fn entitlement(status: PurchaseStatus) -> Entitlement {
 /// The licenses of purchases with their keys, for a caller who may see them; `None` for one who may not.
 ///
 /// # Errors
-/// Those of [`Licenses::of_purchases`], less `Denied`.
+/// Those of [`Licenses::of_purchases`].
 pub async fn of_purchases(
     app: &App,
     repositories: &mut dyn Repositories,
     scope: &Scope,
     purchases: &[PurchaseId],
 ) -> Result<Option<Vec<(PurchaseId, PurchasedLicense)>>, LicensingError> {
-    let found =
-        Licenses::new(&mut *repositories, scope, &app.core.env, &app.vault).of_purchases(purchases).await;
-    match found {
-        Err(LicensingError::Denied(_)) => Ok(None),
-        found => found.map(Some),
+    if !scope.allows(Permission::LicensesRead) {
+        return Ok(None);
+    }
+    // A step of reading purchases, for which another permission was asked.
+    let scope = scope.with(Permission::LicensesRead);
+    let mut licenses = Licenses::new(&mut *repositories, &scope, &app.core.env, &app.vault);
+    licenses.of_purchases(purchases).await.map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_back_or_is_disputed_entitles_to_nothing() {
+        for (status, expected) in [
+            (PurchaseStatus::Pending, Entitlement::Unpaid),
+            (PurchaseStatus::Failed, Entitlement::Unpaid),
+            (PurchaseStatus::Completed, Entitlement::Granted),
+            (PurchaseStatus::PartiallyRefunded, Entitlement::Granted),
+            (PurchaseStatus::Disputed, Entitlement::Withheld),
+            (PurchaseStatus::Refunded, Entitlement::Withdrawn),
+        ] {
+            assert_eq!(entitlement(status), expected, "{status:?}");
+        }
     }
 }
