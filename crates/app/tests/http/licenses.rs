@@ -540,12 +540,9 @@ async fn a_license_file_is_signed_for_one_machine_and_takes_its_seat() {
             work.licenses().find(ada.tenant.parse().unwrap(), id.parse().unwrap()).await.unwrap().unwrap();
         let mut terms = stored.terms.clone();
         terms.offline = false;
-        let without = License {
-            id: server.app.core.env.new_id(),
-            key: server.app.licensing.vault.make(&server.app.core.env, stored.id).unwrap(),
-            terms,
-            ..stored
-        };
+        let id = server.app.core.env.new_id();
+        let key = server.app.licensing.vault.make(&server.app.core.env, id).unwrap();
+        let without = License { id, key, terms, ..stored };
         work.licenses().insert(&without).await.unwrap();
         work.commit().await.unwrap();
         let address = format!("{LICENSES}/{}/file", without.id);

@@ -165,7 +165,7 @@ pub(crate) fn ttl_of(wish: Option<i64>, license: &License, violations: &mut Viol
 }
 
 /// The file for a machine. It ends with the license at the latest.
-pub(crate) fn made(
+pub fn made(
     signer: &dyn LicenseSigner,
     license: &License,
     activation: &Activation,
