@@ -138,7 +138,7 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
             places(1, purchases.len())
         );
         let values: Vec<Value> =
-            [tenant.value()].into_iter().chain(purchases.iter().map(|id| id.value())).collect();
+            [tenant.value()].into_iter().chain(purchases.iter().copied().map(Param::value)).collect();
         self.db.rows_with(&sql, values, license).await
     }
 
@@ -151,7 +151,7 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
             "select tenant_id, license_id from license_keys where digest in ({})",
             places(0, digests.len())
         );
-        let values: Vec<Value> = digests.iter().map(|digest| digest.value()).collect();
+        let values: Vec<Value> = digests.iter().copied().map(Param::value).collect();
         self.db.row(&sql, values).await
     }
 
@@ -224,7 +224,7 @@ fn conditions(filter: &LicenseFilter, now: Timestamp) -> (String, Vec<Value>) {
     }
     if let Some(digests) = &filter.digests {
         conditions.push(format!("key_digest in ({})", places(values.len(), digests.len())));
-        values.extend(digests.iter().map(|digest| digest.value()));
+        values.extend(digests.iter().copied().map(Param::value));
     }
     if let Some(status) = filter.status {
         // One whose term is over has expired, whether or not that is stored yet.
