@@ -211,12 +211,9 @@ impl<'a> KeyHolders<'a> {
         let (tenant, id) = (license.tenant_id, license.id);
         let fingerprint = machine.fingerprint.trim();
         let found = self.repositories.activations().of_fingerprint(tenant, id, fingerprint).await?;
-        if let Some(found) = found
-            && let Some(freed) = self.repositories.activations().delete(tenant, id, found.id).await?
-        {
-            seat::note_free(self.repositories, self.scope, self.env, &freed).await?;
-        }
-        Ok(())
+        let Some(found) = found else { return Ok(()) };
+        self.repositories.activations().delete(tenant, id, found.id).await?;
+        seat::note_free(self.repositories, self.scope, self.env, &found).await
     }
 
     /// Whether a product may still be used on a machine, and notes that it was seen.

@@ -84,7 +84,8 @@ impl<'a> Issuance<'a> {
                 continue;
             }
             // Staff may have changed it since it was read.
-            if let Some(locked) = self.repositories.licenses().lock(tenant, license.id).await? {
+            let locked = self.repositories.licenses().lock(tenant, license.id).await?;
+            if let Some(locked) = locked {
                 transition::apply(self.repositories, self.scope, self.env, locked, by, None).await?;
             }
         }

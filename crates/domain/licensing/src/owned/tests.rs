@@ -23,7 +23,7 @@ async fn an_owner_sees_the_key_and_nobody_else_sees_the_license() {
     assert_eq!(shown.key, vault.open(stored.id, &stored.key).unwrap());
     assert_eq!(shown.license.status, LicenseStatus::Expired, "by the clock, before it is stored");
     let page = PageRequest::default();
-    assert_eq!(licenses.list(page).await.unwrap().items, [shown.clone()]);
+    assert_eq!(licenses.list(page).await.unwrap().items, std::slice::from_ref(&shown));
     assert_eq!(licenses.activations(stored.id, page).await.unwrap().total, 0);
     let json = serde_json::to_value(&shown).unwrap();
     assert_eq!(
