@@ -69,6 +69,10 @@ webhooks *ARGUMENTS:
 check-webhooks:
     scripts/check-webhooks
 
+# Run the verifiers of license files on good and bad ones
+check-license-files:
+    scripts/check-license-files
+
 # Whether known and unknown addresses can be told apart by time, on a server of its own
 timing *ARGUMENTS:
     cargo build --profile dist -p portico && cargo run --profile dist -p portico-bench -- timing {{ARGUMENTS}}

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use portico_feature_billing::{background as billing, flows::receipts};
 use portico_feature_identity::{background as identity, flows::account_mail};
+use portico_feature_licensing::background as licensing;
 use portico_feature_sites::{
     background as sites,
     flows::{submissions, visits},
@@ -46,6 +47,7 @@ pub fn wire(app: &App) -> Background {
             .into_iter()
             .chain(tenancy::schedules(&app.tenancy))
             .chain(billing::schedules(&app.billing))
+            .chain(licensing::schedules(&app.licensing))
             .collect(),
         webhook_client: app.tenancy.webhook_client.clone(),
     }
@@ -57,6 +59,7 @@ fn for_background(app: &App) -> App {
         identity: app.identity.for_background(),
         tenancy: app.tenancy.for_background(),
         billing: app.billing.for_background(),
+        licensing: app.licensing.for_background(),
         sites: app.sites.for_background(),
         ..app.clone()
     }

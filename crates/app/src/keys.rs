@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use portico_kernel::Env;
-use portico_security::Secrets;
+use portico_security::{Ed25519Signer, Secrets};
 use secrecy::SecretString;
 
 use crate::settings::{Profile, Settings};
@@ -55,6 +55,24 @@ impl Keys {
             signing: Secrets::new(signing, security.jwt_secret_previous.iter().cloned()),
         })
     }
+}
+
+/// What signs license files, with the secret of the settings. A missing one is generated once and kept in `data_dir`; not in production,
+/// where each instance would generate another one: then there is none, and no files are made.
+///
+/// # Errors
+/// When a generated one cannot be read or written.
+pub fn license_signer(settings: &Settings, env: &Env) -> anyhow::Result<Option<Ed25519Signer>> {
+    let licensing = &settings.licensing;
+    let secret = match &licensing.signing_secret {
+        Some(secret) => secret.clone(),
+        None if settings.profile == Profile::Production && !settings.accepts("generated_secret") => {
+            tracing::warn!("licensing.signing_secret is not set: no license files are made");
+            return Ok(None);
+        }
+        None => generated(&settings.data_dir, "licensing.key", env)?,
+    };
+    Ok(Some(Ed25519Signer::new(&secret, &licensing.signing_secret_previous)?))
 }
 
 /// Makes a directory that only the user of this process can enter. One that is there is closed to those who are neither in the
@@ -104,6 +122,7 @@ fn generated(data_dir: &Path, name: &str, env: &Env) -> anyhow::Result<SecretStr
 #[cfg(test)]
 mod tests {
     use portico_kernel::sealing::Sealer;
+    use portico_licensing::ports::LicenseSigner;
     use portico_security::{AesSealer, system_env};
 
     use super::*;
@@ -130,6 +149,24 @@ mod tests {
         settings.security.jwt_secret_previous.clear();
         settings.security.sealing_secret_previous = vec![secret("a")];
         assert!(opens(&settings));
+    }
+
+    #[test]
+    fn license_files_are_signed_with_a_secret_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+        let key = |settings: &Settings| {
+            let signer = license_signer(settings, &system_env()).unwrap();
+            signer.map(|signer| signer.keys().remove(0))
+        };
+        let generated = key(&settings);
+        assert!(generated.is_some() && key(&settings) == generated, "the same after the next start");
+        settings.profile = Profile::Production;
+        assert_eq!(key(&settings), None, "instances must not generate different ones");
+        settings.allow_in_production = vec!["generated_secret".to_owned()];
+        assert_eq!(key(&settings), generated);
+        settings.licensing.signing_secret = Some("s".repeat(32).into());
+        assert!(key(&settings).is_some_and(|key| Some(key) != generated));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Seals stored secrets anew after `security.sealing_secret` was replaced.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use portico_identity::ports::FactorSecrets;
 use portico_kernel::sealing::Sealer;
+use portico_licensing::{key::KeyVault, license::License};
 use portico_runtime::store::Store;
-use portico_security::{AesSealer, FactorKeys, system_env};
+use portico_security::{AesSealer, FactorKeys, MacKeyDigests, system_env};
 use portico_tenancy::{ports::StoredSecrets, webhook::SECRET_PURPOSE};
 
 use crate::{keys::Keys, settings::Settings, startup};
@@ -21,7 +24,7 @@ pub struct Resealed {
     pub unreadable: u64,
 }
 
-/// Seals the secrets of webhooks and authenticator apps with the current secret, where they are sealed with an earlier one. May
+/// Seals the secrets of webhooks and authenticator apps and the keys of licenses with the current secret, where they are sealed with an earlier one. May
 /// run beside the server, and again.
 ///
 /// # Errors
@@ -35,6 +38,8 @@ pub async fn reseal(settings: &Settings) -> anyhow::Result<Resealed> {
     let store: &dyn Store = &store;
     let mut done = Resealed::default();
     webhooks(store, &sealer, &mut done).await.context("webhooks")?;
+    let vault = KeyVault::new(Arc::new(sealer), Arc::new(MacKeyDigests::new(&keys.sealing)));
+    licenses(store, &vault, &mut done).await.context("licenses")?;
     let mut after = None;
     loop {
         let mut work = store.begin().await?;
@@ -73,6 +78,31 @@ async fn webhooks(store: &dyn Store, sealer: &dyn Sealer, done: &mut Resealed) -
         work.commit().await?;
         match batch.last() {
             Some(was) => after = Some(was.webhook),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn licenses(store: &dyn Store, vault: &KeyVault, done: &mut Resealed) -> anyhow::Result<()> {
+    let mut after = None;
+    loop {
+        let mut work = store.begin().await?;
+        let batch = work.licenses().stored(after, BATCH).await?;
+        for found in &batch {
+            // Its owner may have replaced the key since it was read.
+            let Some(license) = work.licenses().lock(found.tenant_id, found.id).await? else { continue };
+            match vault.renew(license.id, &license.key) {
+                Ok(None) => {}
+                Ok(Some(key)) => {
+                    work.licenses().replace_key(&License { key, ..license }).await?;
+                    done.renewed += 1;
+                }
+                Err(_) => done.unreadable += 1,
+            }
+        }
+        work.commit().await?;
+        match batch.last() {
+            Some(license) => after = Some(license.id),
             None => return Ok(()),
         }
     }

@@ -117,6 +117,7 @@ pub fn application(
         .app_data(Data::new(app.identity.clone()))
         .app_data(Data::new(app.tenancy.clone()))
         .app_data(Data::new(app.billing.clone()))
+        .app_data(Data::new(app.licensing.clone()))
         .app_data(Data::new(app.sites.hosting.clone()))
         .app_data(Data::new(app.sites.clone()))
         .app_data(Data::new(app))

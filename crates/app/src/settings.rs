@@ -19,6 +19,7 @@ mod ai;
 mod check;
 mod domains;
 mod files;
+mod licensing;
 mod links;
 mod payments;
 mod proxies;
@@ -31,6 +32,7 @@ mod stripe;
 pub use ai::Ai;
 pub use domains::Dns;
 pub use files::Storage;
+pub use licensing::Licensing;
 pub use links::Links;
 pub use payments::Payments;
 pub use portico_feature_sites::settings::{Assets, Sites};
@@ -97,6 +99,8 @@ pub struct Settings {
     pub payments: Payments,
     /// Stripe.
     pub stripe: Stripe,
+    /// Licenses.
+    pub licensing: Licensing,
     /// Calls to URLs configured by the operator.
     pub outbound: Outbound,
     /// DNS lookups for customers' domains.
@@ -216,6 +220,7 @@ impl Default for Settings {
             ai: Ai::default(),
             payments: Payments::default(),
             stripe: Stripe::default(),
+            licensing: Licensing::default(),
             outbound: Outbound::default(),
             dns: Dns::default(),
             sites: Sites::default(),

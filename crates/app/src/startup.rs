@@ -15,6 +15,7 @@ use portico_dns::HickoryResolver;
 use portico_email::{SmtpTransport, TemplateMailer};
 use portico_feature_billing::state::App as Billing;
 use portico_feature_identity::{flows::registration, state::App as Identity, throttle::Throttling};
+use portico_feature_licensing::state::App as Licensing;
 use portico_feature_sites::{
     addresses::SiteAddresses,
     flows::templates,
@@ -31,6 +32,7 @@ use portico_images::BoundedImages;
 use portico_kernel::{
     Env, cache::Cache, files::FileStore, images::ImageProcessor, limits::RateLimiter, mail::MailTransport,
 };
+use portico_licensing::{key::KeyVault, policy::LicensePolicies, ports::LicenseSigner};
 use portico_otlp::{Collector, Tracer};
 use portico_renderer::HtmlRenderer;
 use portico_runtime::{
@@ -40,8 +42,8 @@ use portico_runtime::{
 };
 use portico_sandbox::Mailbox;
 use portico_security::{
-    AesSealer, Argon2Hasher, FactorKeys, JwtIssuer, MacLinkSigner, MacMarks, OidcProvider, ProviderConfig,
-    Secrets, SystemClock, SystemRandom, ZxcvbnMeter,
+    AesSealer, Argon2Hasher, FactorKeys, JwtIssuer, MacKeyDigests, MacLinkSigner, MacMarks, OidcProvider,
+    ProviderConfig, Secrets, SystemClock, SystemRandom, ZxcvbnMeter,
 };
 use portico_sql::{MigrationState, SqlStore, StoreOptions};
 use portico_web::{
@@ -55,7 +57,7 @@ use secrecy::ExposeSecret;
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
-    keys::{Keys, make_private},
+    keys::{Keys, license_signer, make_private},
     outbound,
     parts::StorageProbe,
     payments, server,
@@ -96,12 +98,13 @@ pub async fn migration_status(settings: &Settings) -> anyhow::Result<Vec<Migrati
     Ok(status)
 }
 
-/// Writes the plans and products that are not there and the library of templates. Returns how many plans and templates were written: none
+/// Writes the plans, products and their licensing that are not there and the library of templates. Returns how many plans and templates were written: none
 /// on a second run.
 pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)> {
     let mut work = store.begin().await?;
     let plans = Plans::new(&mut work).seed().await?;
     Products::new(&mut work).seed(env.now()).await?;
+    LicensePolicies::new(&mut work).seed(env.now()).await?;
     let templates =
         templates::seed(env, &mut work).await.context("the library of templates cannot be written")?;
     work.commit().await?;
@@ -243,13 +246,17 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
             (payments::at_sandbox(&sandbox), Some(sandbox))
         }
     };
+    let vault = KeyVault::new(core.sealer.clone(), Arc::new(MacKeyDigests::new(&sealing)));
+    let signer = license_signer(&settings, &env)?.map(|signer| Arc::new(signer) as Arc<dyn LicenseSigner>);
     let billing = Billing {
         core: core.clone(),
         api: api.clone(),
         mail: mail.clone(),
         provider,
         checkout_rule: payments::checkout_rule(&settings, &parsed),
+        vault: vault.clone(),
     };
+    let licensing = Licensing { core: core.clone(), vault, signer };
     let hosting = Hosting {
         core: core.clone(),
         api: api.clone(),
@@ -290,6 +297,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         identity,
         tenancy,
         billing,
+        licensing,
         sites,
         redis,
         storage,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portico_cache::Redis;
 use portico_feature_billing::state::App as Billing;
 use portico_feature_identity::state::App as Identity;
+use portico_feature_licensing::state::App as Licensing;
 use portico_feature_sites::state::App as Sites;
 use portico_feature_tenancy::state::App as Tenancy;
 use portico_payments_sandbox::embedded::EmbeddedSandbox;
@@ -29,6 +30,8 @@ pub struct App {
     pub tenancy: Tenancy,
     /// Plans and purchases.
     pub billing: Billing,
+    /// Licenses.
+    pub licensing: Licensing,
     /// Sites.
     pub sites: Sites,
     /// Shared by instances; none where it is not set.

@@ -150,6 +150,10 @@ ids! {
     PurchaseKind => PurchaseId;
     /// One payment of a purchase on the pages of a payment provider.
     CheckoutKind => CheckoutId;
+    /// The right of a tenant to use one copy of a product.
+    LicenseKind => LicenseId;
+    /// A machine on which a license is used.
+    ActivationKind => ActivationId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
     /// An invitation to become a member of a tenant.

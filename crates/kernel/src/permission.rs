@@ -65,6 +65,10 @@ permissions! {
     BillingRead { name: "billing:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Buy something for the tenant.
     BillingWrite { name: "billing:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// See the licenses of the tenant with their keys, and where they are used.
+    LicensesRead { name: "licenses:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Free the seats of licenses, replace their keys, and get license files.
+    LicensesWrite { name: "licenses:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// See sites and their deployments.
     SitesRead { name: "sites:read", tenant: Some(Viewer), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Create and change sites.
@@ -130,6 +134,8 @@ permissions! {
     PlatformSuspensions { name: "platform:suspensions", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: agree on other limits with a customer than those of the plan.
     PlatformLimits { name: "platform:limits", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: see, issue, suspend and revoke licenses.
+    PlatformLicenses { name: "platform:licenses", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.
     PlatformTemplates { name: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: prepare sites and offer them for sale.

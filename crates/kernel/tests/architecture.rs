@@ -57,6 +57,7 @@ const OWNED_LIBRARIES: [(&str, &[&str]); 24] = [
             "portico-web",
             "portico-feature-billing",
             "portico-feature-identity",
+            "portico-feature-licensing",
             "portico-feature-sites",
             "portico-feature-tenancy",
             "portico-testkit",

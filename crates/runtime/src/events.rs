@@ -25,6 +25,7 @@ fn declared() -> impl Iterator<Item = &'static portico_kernel::EventDeclaration>
         portico_identity::events::ALL,
         portico_tenancy::events::ALL,
         portico_billing::events::ALL,
+        portico_licensing::events::ALL,
         portico_sites::events::ALL,
         ALL,
     ]

@@ -9,6 +9,7 @@ use portico_kernel::{
     AnnouncementListener, DeadLetters, EntitlementError, EventReaders, Permission, StoreError, Timestamp,
     event::ActorKind, idempotency::IdempotencyRecords,
 };
+use portico_licensing::ports::LicensingRepositories;
 use portico_sites::{
     SitesError, page_version,
     ports::SiteRepositories,
@@ -21,7 +22,7 @@ use time::Duration;
 
 /// Every repository over one connection, without a transaction: for reading.
 pub trait Repositories:
-    IdentityRepositories + TenancyRepositories + BillingRepositories + SiteRepositories
+    IdentityRepositories + TenancyRepositories + BillingRepositories + LicensingRepositories + SiteRepositories
 {
 }
 

@@ -6,6 +6,7 @@
 pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     // Commands of the operator.
     ("from webhooks where id > $ order by id limit", "secrets that are sealed anew"),
+    ("from licenses where id > $ order by id limit", "keys that are sealed anew"),
     // The event log, which is read in one order.
     ("from events where (transaction_id, sequence) > (", "readers of the log, and how far behind they are"),
     ("select distinct tenant_id, kind from events where transaction_id >=", "news of other processes"),
@@ -37,6 +38,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM tenants WHERE tenants.status <> $ AND (not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ AND not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
+    ("from licenses where licenses.id is not null", "the list of licenses, for staff"),
     ("from subscriptions where subscriptions.plan_id = plans.id", "how many tenants are on a plan"),
     (
         "from subscriptions where plan_id = $ and plan_version < $",
@@ -51,6 +53,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ),
     ("select $ from sites where subdomain = $ union all", "whether a subdomain is free"),
     ("FROM sites WHERE sites.status = $ AND (exists", "sites for sale, of all tenants"),
+    ("from license_keys where license_id", "whose license it is"),
+    ("from license_keys where digest in", "whose license has a key"),
     ("from invitations i join tenants t on t.id = i.tenant_id", "where somebody is invited to"),
     ("from invitations where email", "where somebody is invited to"),
     ("from invitations where invited_by", "whom somebody has invited"),
@@ -71,6 +75,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from webhook_deliveries where status = $ limit", "figures for the operator"),
     ("select ready_at from webhook_queues where ready_at <=", "figures for the operator"),
     ("from checkouts where check_at <=", "payments that the provider is to be asked about"),
+    ("from licenses where status = 'active' and expires_at <=", "licenses whose term is over"),
     ("delete from api_key_addresses where last_seen_at <", "sweep"),
     ("delete from api_key_refusals where minute <", "sweep"),
     ("delete from api_key_usage where day <", "sweep"),

@@ -2,6 +2,7 @@
 
 pub mod factors;
 pub mod keys;
+pub mod licenses;
 pub mod links;
 pub mod marks;
 pub mod oidc;
@@ -15,6 +16,7 @@ pub mod tokens;
 
 pub use factors::FactorKeys;
 pub use keys::{KeyRing, Secrets};
+pub use licenses::{Ed25519Signer, MacKeyDigests, NoSigningKey};
 pub use links::MacLinkSigner;
 pub use marks::MacMarks;
 pub use oidc::{OidcProvider, ProviderConfig};

@@ -13,6 +13,7 @@ mod dialect;
 mod error;
 mod idempotency;
 mod identity;
+mod licensing;
 mod outbox;
 mod repositories;
 mod restored;

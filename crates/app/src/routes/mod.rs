@@ -10,6 +10,7 @@ pub mod public_config;
 use actix_web::web::ServiceConfig as PlainConfig;
 use portico_feature_billing::routes as billing;
 use portico_feature_identity::routes as identity;
+use portico_feature_licensing::routes as licensing;
 use portico_feature_sites::routes as sites;
 use portico_feature_tenancy::routes as tenancy;
 use portico_web::routing::{READ, Routes};
@@ -20,6 +21,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(identity::api)
         .configure(tenancy::api)
         .configure(billing::api)
+        .configure(licensing::api)
         .configure(sites::api)
         .configure(jobs::configure)
         .configure(public_config::configure);

@@ -15,7 +15,7 @@ const ALLOWANCES: [&str; 6] =
     ["sqlite", "generated_secret", "sandbox_mail", "sandbox_ai", "sandbox_payments", "plain_http"];
 
 /// The least length of a secret, in characters.
-const SECRET: usize = 32;
+pub(super) const SECRET: usize = 32;
 
 impl Settings {
     /// Errors with everything that is wrong.
@@ -49,6 +49,7 @@ impl Settings {
         problems.note(self.ai.check());
         problems.note(self.payments.check());
         problems.note(self.stripe.check());
+        problems.note(self.licensing.check());
         if self.dns.timeout.is_zero() {
             problems.add("dns.timeout must be longer than 0s");
         }

@@ -57,6 +57,7 @@ fn sections() -> Vec<Section> {
         section("ai.", &all.ai),
         section("payments.", &all.payments),
         section("stripe.", &all.stripe),
+        section("licensing.", &all.licensing),
         section("outbound.", &all.outbound),
         section("sites.", &all.sites),
         section("dns.", &all.dns),

@@ -40,6 +40,8 @@ const SILENT: &[(&str, &str, &str)] = &[
         "asks the provider; a purchase that is paid or failed has an entry, and this one is neither",
     ),
     ("POST", "/api/v1/webhooks/stripe", "stores what the provider sent; what it leads to has an entry"),
+    ("POST", "/api/v1/licenses/validate", "tells a product whether it may be used, and changes nothing"),
+    ("POST", "/api/v1/licenses/heartbeat", "notes when a machine was seen last; its seat has an entry"),
     ("POST", "/api/v1/auth/tickets", "admits to one read, which the access log has"),
 ];
 
@@ -155,6 +157,18 @@ pub async fn particular(
             let body = json!({"reason": "Not paid"});
             unmarked().post(&format!("/api/v1/admin/customers/{customer}/suspend"), body).await;
             client.post(&path.replace("{customerId}", &customer), json!({"reason": "Paid"})).await
+        }
+        "/licenses/deactivate" => {
+            let machine = json!({"key": fixture.ids["licenseKey"], "fingerprint": "to-be-removed"});
+            server.client().post("/api/v1/licenses/activate", machine.clone()).await.expect(201);
+            owner.post(path, machine).await
+        }
+        "/admin/licenses/{licenseId}/resume" => {
+            let license = fixture.fresh(server, "licenseId").await;
+            let reason = json!({"reason": "Stolen"});
+            let suspend = format!("/api/v1/admin/licenses/{license}/suspend");
+            unmarked().post(&suspend, reason.clone()).await.expect(200);
+            client.post(&path.replace("{licenseId}", &license), reason).await
         }
         "/tenants/{tenantId}/navigation/reorder" => {
             fixture.fresh(server, "navItemId").await;

@@ -27,7 +27,7 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, purchases, wizard};
+use crate::{assets, licenses, purchases, wizard};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -325,6 +325,12 @@ impl Fixture {
         let (session, purchase) = purchases::checkout(&client).await;
         fixture.ids.insert("checkoutSession".into(), session);
         fixture.ids.insert("purchaseId".into(), purchase);
+        for parameter in ["licenseId", "activationId"] {
+            let id = fixture.fresh(server, parameter).await;
+            fixture.ids.insert(parameter.into(), id);
+        }
+        let license = client.get(&fixture.path("/api/v1/licenses/{licenseId}")).await.expect(200);
+        fixture.ids.insert("licenseKey".into(), text(&license, "key"));
         name_dealer(server, &client.tenant, marker).await;
         for parameter in ["apiKeyId", "webhookId", "deliveryId", "noteId"] {
             let id = fixture.fresh(server, parameter).await;
@@ -427,6 +433,9 @@ impl Fixture {
                 return text(&client.post_empty(&path).await.expect(202), "id");
             }
             "purchaseId" => return purchases::checkout(client).await.1,
+            "licenseId" => return licenses::issued(server, client, None).await.0,
+            // Of the fixture's license.
+            "activationId" => return licenses::machine(server, self.ids["licenseId"].parse().unwrap()).await,
             "noteId" => return note(server, self).await,
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
@@ -499,6 +508,7 @@ impl Fixture {
             "/api/v1/sites/{siteId}/submissions?limit=100",
             "/api/v1/billing/usage",
             "/api/v1/purchases?limit=100",
+            "/api/v1/licenses?limit=100",
         ] {
             let answer = self.owner.client.get(&self.path(template)).await;
             assert_eq!(answer.status.as_u16(), 200, "{template}: {}", answer.text);

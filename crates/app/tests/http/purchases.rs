@@ -98,7 +98,7 @@ async fn a_purchase_is_made_paid_and_confirmed() {
             json!({
                 "id": id, "amount": 35900, "currency": "usd", "status": "pending", "refundedAmount": 0,
                 "items": [{"productType": "base_product", "description": "Base Software License", "amount": 35900, "quantity": 1}],
-                "createdAt": purchase["createdAt"],
+                "createdAt": purchase["createdAt"], "licenses": [],
             })
         );
         // Whoever comes back without having paid has nothing.

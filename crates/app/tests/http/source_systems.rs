@@ -240,6 +240,12 @@ async fn product_sales_api() {
             ],
         );
         assert_eq!((&purchase["amount"], &purchase["currency"]), (&json!(35900), &json!("usd")));
+        server.payments.pay(session["sessionId"].as_str().unwrap());
+        let back = json!({"sessionId": session["sessionId"]});
+        ada.post("/api/v1/checkout/success", back).await.expect(200);
+        let license = ada.get("/api/v1/licenses").await.expect(200)["items"][0].clone();
+        has(&license, &["/id", "/key", "/productType"]);
+        assert_eq!((&license["status"], &license["expiresAt"]), (&json!("active"), &json!(null)));
     })
     .await;
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use portico_billing::{checkout::CheckoutRule, payment::PaymentProvider};
+use portico_licensing::key::KeyVault;
 use portico_runtime::{core::Core, mailing::Mailing};
 use portico_web::api::Api;
 
@@ -19,6 +20,8 @@ pub struct App {
     pub provider: Arc<dyn PaymentProvider>,
     /// How checkouts are made.
     pub checkout_rule: Arc<CheckoutRule>,
+    /// Makes and reads the keys of licenses of purchases.
+    pub vault: KeyVault,
 }
 
 impl App {

@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 101] = [
+pub const CODES: [&str; 109] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -45,6 +45,12 @@ pub const CODES: [&str; 101] = [
     "last_owner",
     "last_sign_in_method",
     "last_super_admin",
+    "license_expired",
+    "license_files_unavailable",
+    "license_offline_not_allowed",
+    "license_product_mismatch",
+    "license_revoked",
+    "license_suspended",
     "malformed_body",
     "method_not_allowed",
     "modified_concurrently",
@@ -87,10 +93,12 @@ pub const CODES: [&str; 101] = [
     "tenant_deleting",
     "tenant_not_deleting",
     "tenant_suspended",
+    "too_many_activations",
     "too_many_api_keys",
     "too_many_attempts",
     "too_many_invitations",
     "too_many_passkeys",
+    "too_many_seat_releases",
     "too_many_streams",
     "too_many_submissions",
     "too_many_tenants",

@@ -1,7 +1,7 @@
 //! The tags of the API document: groups of operations, in the order in which a reader meets them.
 
 /// Name and description of every tag.
-pub const TAGS: [(&str, &str); 34] = [
+pub const TAGS: [(&str, &str); 36] = [
     ("Authentication", "Registering, signing in and out, passwords and the address of an account."),
     (
         "SSO (OpenID Connect)",
@@ -18,6 +18,8 @@ pub const TAGS: [(&str, &str); 34] = [
     ("API keys", "Credentials for programs, with permissions of their own."),
     ("Billing", "Plans, and what of its plan a tenant has used."),
     ("Purchases", "Products that are paid once, and what a tenant has bought."),
+    ("Licenses", "What a tenant may use of the products that it has bought, and on which machines."),
+    ("License checks", "For the products themselves, which have a key and no account."),
     ("Customers", "Tenants as the people of the operator look after them: plans, limits, suspensions."),
     ("Templates", "The catalogue from which sites and pages are made."),
     ("Wizard", "Making a site in eight steps, saved one by one."),

@@ -20,6 +20,7 @@ mod guards;
 mod idempotency;
 mod identity;
 mod jobs;
+mod licenses;
 mod members;
 mod purchases;
 mod schedules;

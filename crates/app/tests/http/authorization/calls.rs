@@ -102,6 +102,8 @@ pub async fn check(
             Some("tenantId")
         }
         ("POST", Some(&"customerId")) if allowed => Some("customerId"),
+        // A license that has ended cannot be resumed, and a key that was replaced finds nothing.
+        ("POST", Some(&"licenseId")) if allowed => Some("licenseId"),
         ("POST", Some(&"invitationId")) if template.starts_with("/api/v1/invitations/") => {
             Some("invitationId")
         }

@@ -18,6 +18,7 @@ use Rule::{AnyMember, Everybody, SignedIn, VerifiedMember};
 
 mod billing;
 mod identity;
+mod licensing;
 mod platform;
 mod sites;
 mod tenancy;
@@ -67,7 +68,8 @@ pub type Row = (&'static str, &'static str, Rule);
 
 /// Every operation and who may call it, feature by feature.
 pub static RULES: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    [platform::RULES, identity::RULES, tenancy::RULES, sites::RULES, billing::RULES].concat()
+    [platform::RULES, identity::RULES, tenancy::RULES, sites::RULES, billing::RULES, licensing::RULES]
+        .concat()
 });
 
 /// What a body of an operation may be made of.
@@ -100,6 +102,9 @@ pub async fn body(
         return Some(body);
     }
     if let Some(body) = billing::body(&call, method, relative) {
+        return Some(body);
+    }
+    if let Some(body) = licensing::body(&call, method, relative) {
         return Some(body);
     }
     match tenancy::body(&call, method, relative).await {

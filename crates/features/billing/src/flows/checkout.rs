@@ -1,13 +1,11 @@
 //! From an order to the page to pay at, and back from it.
 
 use actix_web::HttpResponse;
-use portico_billing::{
-    checkout::Checkouts, order::Order, payment::PaymentError, purchase::Purchase, settlement::Settlements,
-};
+use portico_billing::{checkout::Checkouts, order::Order, payment::PaymentError, purchase::Purchase};
 use portico_kernel::Scope;
 use portico_web::{caller::Caller, problem::Problem};
 
-use super::payments::{give_up, report, settle};
+use super::payments::{give_up, report, settle, settle_in};
 use crate::state::App;
 
 /// Stores a purchase, has the provider make a page to pay at, and stores that with the answer.
@@ -41,7 +39,7 @@ pub async fn create(app: &App, caller: &Caller, order: &Order) -> Result<HttpRes
     };
 
     let mut work = app.core.begin().await?;
-    let settled = Settlements::new(&mut *work, scope, env).settle(tenant, checkout.id, &observed).await?;
+    let settled = settle_in(app, &mut *work, scope, tenant, checkout.id, &observed).await?;
     let Some(session) = settled.session() else {
         work.commit().await?;
         report(&settled);

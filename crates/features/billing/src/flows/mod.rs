@@ -1,5 +1,6 @@
 //! Flows that take several steps: a transaction, a call to the payment provider, another transaction.
 
 pub mod checkout;
+pub mod licenses;
 pub mod payments;
 pub mod receipts;

@@ -10,9 +10,11 @@ use portico_billing::{
 use portico_kernel::{CheckoutId, Job, RequestInfo, Scope, TenantId};
 use portico_runtime::{
     logging::chain,
+    store::UnitOfWork,
     worker::jobs::{JobError, scope},
 };
 
+use super::licenses;
 use crate::state::App;
 
 /// Checkouts that the schedule reads at once.
@@ -33,9 +35,26 @@ pub async fn settle(
     observed: &Checkout,
 ) -> Result<Settled, BillingError> {
     let mut work = app.core.begin().await?;
-    let settled = Settlements::new(&mut *work, scope, &app.core.env).settle(tenant, id, observed).await?;
+    let settled = settle_in(app, &mut *work, scope, tenant, id, observed).await?;
     work.commit().await?;
     report(&settled);
+    Ok(settled)
+}
+
+/// The same in an open transaction: the purchase, and the licenses that follow it.
+///
+/// # Errors
+/// Those of [`Settlements::settle`].
+pub async fn settle_in(
+    app: &App,
+    work: &mut dyn UnitOfWork,
+    scope: &Scope,
+    tenant: TenantId,
+    id: CheckoutId,
+    observed: &Checkout,
+) -> Result<Settled, BillingError> {
+    let settled = Settlements::new(&mut *work, scope, &app.core.env).settle(tenant, id, observed).await?;
+    licenses::follow(app, work, scope, &settled.purchase).await?;
     Ok(settled)
 }
 

@@ -1,7 +1,7 @@
 //! Buying: from an order to the page to pay at, and back.
 
 use actix_web::{HttpResponse, post, web::Data};
-use portico_billing::{checkout::CheckoutSession, order::Order, purchase::Purchase};
+use portico_billing::{checkout::CheckoutSession, order::Order};
 use portico_kernel::{Permission, Violations};
 use portico_web::{
     admission::Class,
@@ -13,6 +13,7 @@ use portico_web::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::purchases::{PurchaseDetails, detailed};
 use crate::{flows::checkout, state::App};
 
 /// Most characters of the id of a session.
@@ -66,7 +67,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<Order>) -> Result<Htt
     operation_id = "confirmCheckoutSession",
     request_body = CheckoutReturn,
     responses(
-        (status = 200, body = Purchase),
+        (status = 200, body = PurchaseDetails),
         (status = 404, description = "The tenant has no such session.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The payment provider does not answer (`payment_provider_unavailable`).", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -83,5 +84,6 @@ async fn success(
     violations.line("sessionId", &body.0.session_id, 1, SESSION_MAX);
     violations.into_result().map_err(Problem::invalid)?;
     let purchase = checkout::confirm(&app, &caller.0, body.0.session_id.trim()).await?;
-    Ok(HttpResponse::Ok().json(purchase))
+    let mut found = detailed(&app, &mut *app.core.reader(), &caller.0, vec![purchase]).await?;
+    Ok(HttpResponse::Ok().json(found.pop()))
 }

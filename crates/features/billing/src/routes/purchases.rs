@@ -5,8 +5,9 @@ use actix_web::{
     web::{Data, Path},
 };
 use portico_billing::purchase::{Purchase, Purchases};
-use portico_kernel::{List, PurchaseId};
-use portico_runtime::core::Core;
+use portico_kernel::{List, PurchaseId, Scope};
+use portico_licensing::owned::PurchasedLicense;
+use portico_runtime::store::Repositories;
 use portico_web::{
     caller::Caller,
     list::Listed,
@@ -14,8 +15,10 @@ use portico_web::{
     query::{Query, page_request},
     routing::{READ, Routes},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{flows::licenses, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -35,6 +38,37 @@ struct ListPurchases {
     limit: Option<u64>,
 }
 
+/// A purchase with its licenses.
+#[derive(Serialize, ToSchema)]
+pub struct PurchaseDetails {
+    /// The purchase.
+    #[serde(flatten)]
+    purchase: Purchase,
+    /// One for each unit of each item, once it is paid; absent for callers without `licenses:read`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = Vec<PurchasedLicense>)]
+    licenses: Option<Vec<PurchasedLicense>>,
+}
+
+/// Purchases with their licenses, as far as the caller may see them.
+pub async fn detailed(
+    app: &App,
+    repositories: &mut dyn Repositories,
+    scope: &Scope,
+    purchases: Vec<Purchase>,
+) -> Result<Vec<PurchaseDetails>, Problem> {
+    let ids: Vec<PurchaseId> = purchases.iter().map(|purchase| purchase.id).collect();
+    let found = licenses::of_purchases(app, repositories, scope, &ids).await?;
+    let of = |id| {
+        let all = found.as_ref()?.iter().filter(|(purchase, _)| *purchase == id);
+        Some(all.map(|(_, license)| license.clone()).collect())
+    };
+    Ok(purchases
+        .into_iter()
+        .map(|purchase| PurchaseDetails { licenses: of(purchase.id), purchase })
+        .collect())
+}
+
 /// List purchases
 ///
 /// What the active tenant has bought, newest first, also what is not paid yet and what was never paid.
@@ -42,19 +76,20 @@ struct ListPurchases {
     tag = "Purchases",
     operation_id = "listPurchases",
     params(ListPurchases),
-    responses((status = 200, body = List<Purchase>)),
+    responses((status = 200, body = List<PurchaseDetails>)),
     security(("bearer" = ["billing:read"])),
 )]
 #[get("/purchases")]
 async fn list(
-    core: Data<Core>,
+    app: Data<App>,
     caller: Caller,
     query: Query<ListPurchases>,
 ) -> Result<impl Responder, Problem> {
     let page = page_request(query.0.page, query.0.limit)?;
-    let mut repositories = core.reader();
-    let purchases = Purchases::new(&mut *repositories, &caller.0).list(page).await?;
-    Ok(Listed(purchases))
+    let mut repositories = app.core.reader();
+    let found = Purchases::new(&mut *repositories, &caller.0).list(page).await?;
+    let items = detailed(&app, &mut *repositories, &caller.0, found.items).await?;
+    Ok(Listed(List::new(items, page, found.total)))
 }
 
 /// Read a purchase
@@ -62,12 +97,13 @@ async fn list(
     tag = "Purchases",
     operation_id = "getPurchase",
     params(("purchaseId" = PurchaseId, Path, description = "Id of the purchase.")),
-    responses((status = 200, body = Purchase)),
+    responses((status = 200, body = PurchaseDetails)),
     security(("bearer" = ["billing:read"])),
 )]
 #[get("/purchases/{purchaseId}")]
-async fn read(core: Data<Core>, caller: Caller, path: Path<PurchaseId>) -> Result<HttpResponse, Problem> {
-    let mut repositories = core.reader();
+async fn read(app: Data<App>, caller: Caller, path: Path<PurchaseId>) -> Result<HttpResponse, Problem> {
+    let mut repositories = app.core.reader();
     let purchase = Purchases::new(&mut *repositories, &caller.0).get(*path).await?;
-    Ok(HttpResponse::Ok().json(purchase))
+    let mut found = detailed(&app, &mut *repositories, &caller.0, vec![purchase]).await?;
+    Ok(HttpResponse::Ok().json(found.pop()))
 }

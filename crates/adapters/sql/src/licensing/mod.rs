@@ -1,0 +1,25 @@
+//! Licenses of products, and where they are used.
+
+use portico_licensing::ports::{
+    ActivationRepository, LicensePolicyRepository, LicenseRepository, LicensingRepositories,
+};
+
+use crate::{Repositories, connection::StatementConnection};
+
+mod activations;
+mod licenses;
+mod policies;
+
+impl<C: StatementConnection + Send> LicensingRepositories for Repositories<C> {
+    fn license_policies<'c>(&'c mut self) -> Box<dyn LicensePolicyRepository + 'c> {
+        Box::new(policies::LicensePolicies { db: self.db() })
+    }
+
+    fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c> {
+        Box::new(licenses::Licenses { db: self.db() })
+    }
+
+    fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c> {
+        Box::new(activations::Activations { db: self.db() })
+    }
+}

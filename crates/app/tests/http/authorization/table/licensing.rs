@@ -1,0 +1,51 @@
+//! Licenses: who may call which operation.
+
+use super::*;
+
+/// The operations.
+pub const RULES: &[Row] = &[
+    ("GET", "/api/v1/licenses", VIEWER),
+    ("GET", "/api/v1/licenses/keys", Everybody),
+    ("POST", "/api/v1/licenses/validate", Everybody),
+    ("POST", "/api/v1/licenses/activate", Everybody),
+    ("POST", "/api/v1/licenses/deactivate", Everybody),
+    ("POST", "/api/v1/licenses/heartbeat", Everybody),
+    ("POST", "/api/v1/licenses/file", Everybody),
+    ("GET", "/api/v1/licenses/{licenseId}", VIEWER),
+    ("GET", "/api/v1/licenses/{licenseId}/activations", VIEWER),
+    ("DELETE", "/api/v1/licenses/{licenseId}/activations/{activationId}", ADMIN_IN_PERSON),
+    ("POST", "/api/v1/licenses/{licenseId}/rotate-key", ADMIN_IN_PERSON),
+    ("POST", "/api/v1/licenses/{licenseId}/file", ADMIN_IN_PERSON),
+    ("GET", "/api/v1/admin/licenses", STAFF),
+    ("POST", "/api/v1/admin/licenses", STAFF),
+    ("GET", "/api/v1/admin/licenses/{licenseId}", STAFF),
+    ("POST", "/api/v1/admin/licenses/{licenseId}/suspend", STAFF),
+    ("POST", "/api/v1/admin/licenses/{licenseId}/resume", STAFF),
+    ("POST", "/api/v1/admin/licenses/{licenseId}/revoke", STAFF),
+];
+
+const ADMIN_IN_PERSON: Rule = Rule::MemberInPerson(TenantRole::Admin);
+
+/// A body that is accepted.
+pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
+    let id = |name: &str| &call.fixture.ids[name];
+    // Another machine each time, so that each call takes a seat.
+    let machine = format!("machine-{}", call.server.app.core.env.random_uuid().simple());
+    Some(match (method, path) {
+        ("POST", "/licenses/validate") => json!({"key": id("licenseKey")}),
+        (
+            "POST",
+            "/licenses/activate" | "/licenses/file" | "/licenses/deactivate" | "/licenses/heartbeat",
+        ) => {
+            json!({"key": id("licenseKey"), "fingerprint": machine})
+        }
+        ("POST", "/licenses/{licenseId}/file") => json!({"fingerprint": machine}),
+        ("POST", "/admin/licenses") => {
+            json!({"customerId": id("customerId"), "productType": "base_product", "reason": "Replaces a boxed copy"})
+        }
+        ("POST", path) if path.starts_with("/admin/licenses/{licenseId}/") => {
+            json!({"reason": "The key was published"})
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,143 @@
+//! Errors of licensing.
+
+use std::borrow::Cow;
+
+use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError};
+
+/// Everything that can go wrong here.
+#[derive(Debug, thiserror::Error)]
+pub enum LicensingError {
+    /// Not allowed.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// What was sent breaks rules.
+    #[error("invalid input")]
+    Invalid(Vec<FieldError>),
+    /// There is no such license in the tenant, or no license has the key.
+    #[error("no such license")]
+    NoLicense,
+    /// The license is not used on such a machine.
+    #[error("no such activation")]
+    NoActivation,
+    /// There is no such tenant, or it is deleted.
+    #[error("no such tenant")]
+    NoTenant,
+    /// There are no licenses of the product.
+    #[error("no policy for the product")]
+    NoPolicy,
+    /// The license is suspended.
+    #[error("the license is suspended")]
+    Suspended,
+    /// The term of the license is over.
+    #[error("the license has expired")]
+    Expired,
+    /// The license was revoked.
+    #[error("the license is revoked")]
+    Revoked,
+    /// The license is for another product.
+    #[error("the license is for another product")]
+    WrongProduct,
+    /// All seats of the license are taken.
+    #[error("all {limit} seats are taken")]
+    TooManyActivations {
+        /// How many there are.
+        limit: u32,
+    },
+    /// The owner has freed as many seats in this month as the license allows.
+    #[error("all {limit} seats of this month were freed")]
+    TooManyReleases {
+        /// How many may be freed in a month.
+        limit: u32,
+    },
+    /// The license does not allow license files.
+    #[error("no license files for this license")]
+    OfflineNotAllowed,
+    /// The installation has no key to sign license files with.
+    #[error("no key to sign license files with")]
+    FilesUnavailable,
+    /// A secret does not open, or cannot be made.
+    #[error("{0}")]
+    Internal(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Fault for LicensingError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Denied(denied) => denied.kind(),
+            Self::Invalid(_) => Kind::Invalid,
+            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy => Kind::NotFound,
+            Self::Suspended
+            | Self::Expired
+            | Self::Revoked
+            | Self::WrongProduct
+            | Self::TooManyActivations { .. }
+            | Self::TooManyReleases { .. }
+            | Self::OfflineNotAllowed
+            | Self::FilesUnavailable => Kind::Conflict,
+            Self::Internal(_) => Kind::Internal,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(denied) => denied.code(),
+            Self::Invalid(_) => "invalid",
+            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy => "not_found",
+            Self::Suspended => "license_suspended",
+            Self::Expired => "license_expired",
+            Self::Revoked => "license_revoked",
+            Self::WrongProduct => "license_product_mismatch",
+            Self::TooManyActivations { .. } => "too_many_activations",
+            Self::TooManyReleases { .. } => "too_many_seat_releases",
+            Self::OfflineNotAllowed => "license_offline_not_allowed",
+            Self::FilesUnavailable => "license_files_unavailable",
+            Self::Internal(_) => "internal",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Denied(denied) => return denied.detail(),
+            Self::Invalid(_) => "Some fields are not valid.",
+            Self::NoLicense => "There is no such license.",
+            Self::NoActivation => "The license is not used on such a machine.",
+            Self::NoTenant => "There is no such customer.",
+            Self::NoPolicy => "There are no licenses of this product.",
+            Self::Suspended => "The license is suspended. Ask the vendor.",
+            Self::Expired => "The term of the license is over.",
+            Self::Revoked => "The license was revoked.",
+            Self::WrongProduct => "The license is for another product.",
+            Self::TooManyActivations { limit } => {
+                return format!("All {limit} seats of the license are taken. Free one first.").into();
+            }
+            Self::TooManyReleases { limit } => {
+                return format!("At most {limit} seats of the license are freed in a month.").into();
+            }
+            Self::OfflineNotAllowed => "There are no license files for this license.",
+            Self::FilesUnavailable => "This installation makes no license files.",
+            Self::Internal(_) => "Something went wrong on our side.",
+            Self::Store(error) => return error.detail(),
+        })
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::Invalid(errors) => errors,
+            _ => &[],
+        }
+    }
+
+    fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
+        match self {
+            Self::TooManyActivations { limit } | Self::TooManyReleases { limit } => {
+                vec![("limit", (*limit).into())]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The events of licenses. The only place that defines who receives each, which caches it invalidates and how it is audited.
+
+use portico_kernel::{
+    Permission::LicensesRead,
+    declare_events,
+    event::{
+        Audience::Holders,
+        AuditClass::{Recorded, Sealed},
+    },
+};
+
+declare_events! {
+    "A license is used on another machine."
+    LICENSE_ACTIVATED { name: "license.activated", audience: Holders(LicensesRead), invalidates: &[], audit: Recorded }
+    "A license is no longer used on a machine: the product said so, or its seat was freed."
+    LICENSE_DEACTIVATED { name: "license.deactivated", audience: Holders(LicensesRead), invalidates: &[], audit: Recorded }
+    "The term of a license is over."
+    LICENSE_EXPIRED { name: "license.expired", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+    "A license file was made for a machine."
+    LICENSE_FILE_ISSUED { name: "license.file_issued", audience: Holders(LicensesRead), invalidates: &[], audit: Recorded }
+    "A license was issued, for a purchase or by staff."
+    LICENSE_ISSUED { name: "license.issued", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+    "The key of a license was replaced; its machines stay."
+    LICENSE_KEY_ROTATED { name: "license.key_rotated", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+    "A license that was suspended may be used again."
+    LICENSE_RESUMED { name: "license.resumed", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+    "A license has ended for good: the money was given back, or staff decided so."
+    LICENSE_REVOKED { name: "license.revoked", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+    "A license may not be used for now: its payment is disputed, or staff decided so."
+    LICENSE_SUSPENDED { name: "license.suspended", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+}

@@ -1,0 +1,182 @@
+//! Ports of licensing.
+
+use async_trait::async_trait;
+use portico_kernel::{
+    ActivationId, LicenseId, List, Outbox, PageRequest, PurchaseId, StoreError, TenantId, Timestamp,
+};
+
+use crate::{
+    activation::Activation,
+    license::{License, LicenseStatus},
+    policy::LicensePolicy,
+};
+
+/// Keyed hashes of license keys, with keys of the installation.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait KeyDigests: Send + Sync {
+    /// The hash under which a key is stored. MUST NOT be possible to compute without the secret of the installation.
+    fn digest(&self, key: &str) -> [u8; 32];
+
+    /// The hashes under which a key may be stored: that with the current secret, then those with earlier ones.
+    fn digests(&self, key: &str) -> Vec<[u8; 32]>;
+}
+
+/// A public key with which license files are verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyingKey {
+    /// Its id, which every file names.
+    pub id: String,
+    /// The Ed25519 public key (RFC 8032).
+    pub public: [u8; 32],
+}
+
+/// Signs license files with Ed25519 (RFC 8032). Its key outlives every other secret: programs that were sold have the public one built in.
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait LicenseSigner: Send + Sync {
+    /// Id of the key that signs now.
+    fn current_id(&self) -> String;
+
+    /// The signature of a message with that key: 64 bytes.
+    fn sign(&self, message: &[u8]) -> Vec<u8>;
+
+    /// The keys with which files may be signed that are still good: the current one first.
+    fn keys(&self) -> Vec<VerifyingKey>;
+}
+
+/// Policies of products.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait LicensePolicyRepository: Send {
+    /// Stores a policy unless the product has one, and answers whether it did. MUST leave one that is there as it is.
+    async fn insert_missing(&mut self, policy: &LicensePolicy, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// The policy of a product.
+    async fn find<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError>;
+}
+
+/// A license with the number of its machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedLicense {
+    /// The license.
+    pub license: License,
+    /// On how many machines it is used.
+    pub activations: u64,
+}
+
+/// Which licenses staff want to see. What is `None` or empty does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LicenseFilter {
+    /// Those of this customer.
+    pub tenant: Option<TenantId>,
+    /// Those with this status at `now`.
+    pub status: Option<LicenseStatus>,
+    /// Those of this product.
+    pub product_type: Option<String>,
+    /// The one whose key has one of these hashes.
+    pub digests: Option<Vec<[u8; 32]>>,
+}
+
+/// Licenses.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait LicenseRepository: Send {
+    /// Stores a new license, and under which hash its key is found. MUST answer `Conflict` when there is one for the unit of the purchase,
+    /// or a license of any tenant has the key, also under concurrency. MUST answer `MissingReference` for a purchase of another tenant.
+    async fn insert(&mut self, license: &License) -> Result<(), StoreError>;
+
+    /// A license. MUST answer `None` for one of another tenant.
+    async fn find(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError>;
+
+    /// The same, and keeps others from changing it or its machines until the unit of work ends. MUST wait for another unit of work that has
+    /// locked it, and answer what that has stored.
+    async fn lock(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError>;
+
+    /// One page of the licenses of a tenant, newest first.
+    async fn list(&mut self, tenant: TenantId, page: PageRequest)
+    -> Result<List<CountedLicense>, StoreError>;
+
+    /// The licenses of purchases of a tenant, in the order of purchases, items and units.
+    async fn of_purchases(
+        &mut self,
+        tenant: TenantId,
+        purchases: &[PurchaseId],
+    ) -> Result<Vec<License>, StoreError>;
+
+    /// Whose a license is, whichever tenant that is: for staff.
+    async fn tenant_of(&mut self, id: LicenseId) -> Result<Option<TenantId>, StoreError>;
+
+    /// Whose license has a key with one of these hashes.
+    async fn owner_of(&mut self, digests: &[[u8; 32]]) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
+
+    /// One page of the licenses of all tenants that a filter lets through, newest first.
+    async fn managed(
+        &mut self,
+        filter: &LicenseFilter,
+        now: Timestamp,
+        page: PageRequest,
+    ) -> Result<List<CountedLicense>, StoreError>;
+
+    /// Stores status, who suspended it, and the seats that its owner has freed. MUST leave all else as it is.
+    async fn update(&mut self, license: &License) -> Result<(), StoreError>;
+
+    /// Replaces the key by that of `license`: the one before MUST find nothing from then on. MUST answer `Conflict` when a license of any
+    /// tenant has it.
+    async fn replace_key(&mut self, license: &License) -> Result<(), StoreError>;
+
+    /// Licenses of all tenants with ids above `after`, in the order of ids: to seal their keys anew; at most `most`.
+    async fn stored(&mut self, after: Option<LicenseId>, most: u64) -> Result<Vec<License>, StoreError>;
+
+    /// Active licenses of all tenants whose term is over, those first that have ended first; at most `limit`.
+    async fn ended(&mut self, now: Timestamp, limit: u64) -> Result<Vec<License>, StoreError>;
+}
+
+/// Machines on which licenses are used.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait ActivationRepository: Send {
+    /// Stores a machine. MUST answer `Conflict` when the license is used on it, also under concurrency.
+    async fn insert(&mut self, activation: &Activation) -> Result<(), StoreError>;
+
+    /// On how many machines a license is used.
+    async fn count(&mut self, tenant: TenantId, license: LicenseId) -> Result<u64, StoreError>;
+
+    /// One page of the machines of a license, the one activated last first.
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        page: PageRequest,
+    ) -> Result<List<Activation>, StoreError>;
+
+    /// The machine with a fingerprint.
+    async fn of_fingerprint<'s>(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        fingerprint: &'s str,
+    ) -> Result<Option<Activation>, StoreError>;
+
+    /// Stores name, platform, address, when it was seen last, and until when its file is good.
+    async fn update(&mut self, activation: &Activation) -> Result<(), StoreError>;
+
+    /// Frees the seat of a machine, and answers it. MUST answer `None` for one of another license.
+    async fn delete(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError>;
+
+    /// Frees all seats of a license. Answers how many.
+    async fn delete_all(&mut self, tenant: TenantId, license: LicenseId) -> Result<u64, StoreError>;
+}
+
+/// The repositories of licensing, over one unit of work.
+pub trait LicensingRepositories: Outbox {
+    /// Policies of products.
+    fn license_policies<'c>(&'c mut self) -> Box<dyn LicensePolicyRepository + 'c>;
+    /// Licenses.
+    fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c>;
+    /// Machines.
+    fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c>;
+}

@@ -1,0 +1,381 @@
+//! What the unit tests of this crate share: repositories in memory, because use cases take several steps.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicU8, Ordering},
+};
+
+use async_trait::async_trait;
+use portico_kernel::{
+    ActivationId, Clock, Env, Event, EventLog, JobQueue, LicenseId, List, NewJob, Outbox, PageRequest,
+    PurchaseId, Random, StoreError, TenantId, Timestamp,
+    sealing::{SealError, Sealer},
+};
+
+use crate::{
+    activation::Activation,
+    key::KeyVault,
+    license::License,
+    policy::{LicensePolicy, catalogue},
+    ports::{
+        ActivationRepository, CountedLicense, KeyDigests, LicenseFilter, LicensePolicyRepository,
+        LicenseRepository, LicenseSigner, LicensingRepositories, VerifyingKey,
+    },
+};
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(1_790_000_000).unwrap()
+    }
+}
+
+/// Counts, so that two ids and two keys differ.
+struct Counting(AtomicU8);
+
+impl Random for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill_with(|| self.0.fetch_add(7, Ordering::Relaxed));
+    }
+}
+
+pub fn env() -> Env {
+    Env::new(Arc::new(Fixed), Arc::new(Counting(AtomicU8::new(1))))
+}
+
+/// Seals by writing context and text one after the other.
+struct OpenSealer;
+
+impl Sealer for OpenSealer {
+    fn seal(&self, _: &str, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        Ok([context, plain].concat())
+    }
+
+    fn open(&self, _: &str, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        sealed.strip_prefix(context).map(<[u8]>::to_vec)
+    }
+
+    fn reseal(&self, _: &str, _: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        Ok(None)
+    }
+}
+
+/// Hashes by writing the first 32 bytes of the text.
+struct OpenDigests;
+
+impl KeyDigests for OpenDigests {
+    fn digest(&self, key: &str) -> [u8; 32] {
+        let mut digest = [0; 32];
+        for (place, byte) in digest.iter_mut().zip(key.bytes()) {
+            *place = byte;
+        }
+        digest
+    }
+
+    fn digests(&self, key: &str) -> Vec<[u8; 32]> {
+        vec![self.digest(key)]
+    }
+}
+
+/// Signs with the number of bytes of the message.
+pub struct Signer;
+
+impl LicenseSigner for Signer {
+    fn current_id(&self) -> String {
+        "test-key".to_owned()
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        vec![(message.len() % 256) as u8; 64]
+    }
+
+    fn keys(&self) -> Vec<VerifyingKey> {
+        vec![VerifyingKey { id: self.current_id(), public: [7; 32] }]
+    }
+}
+
+pub fn vault() -> KeyVault {
+    KeyVault::new(Arc::new(OpenSealer), Arc::new(OpenDigests))
+}
+
+/// A license of the base product of some tenant.
+pub fn license(env: &Env) -> License {
+    let (id, policy) = (env.new_id(), catalogue().remove(0));
+    let key = vault().make(env, id).unwrap();
+    License::issued(id, env.new_id(), key, &policy, env.now())
+}
+
+/// A machine on which a license is used.
+pub fn activation(env: &Env, license: &License, fingerprint: &str) -> Activation {
+    Activation {
+        id: env.new_id(),
+        tenant_id: license.tenant_id,
+        license_id: license.id,
+        fingerprint: fingerprint.to_owned(),
+        name: None,
+        platform: None,
+        ip: None,
+        activated_at: env.now(),
+        last_seen_at: env.now(),
+        offline_until: None,
+    }
+}
+
+/// What the tests store.
+#[derive(Default)]
+pub struct Rows {
+    pub policies: Vec<LicensePolicy>,
+    pub licenses: Vec<License>,
+    pub activations: Vec<Activation>,
+    pub events: Vec<Event>,
+}
+
+/// Repositories over the same rows.
+#[derive(Clone, Default)]
+pub struct Repositories(Arc<Mutex<Rows>>);
+
+impl Repositories {
+    /// With the policies of a new installation.
+    pub fn seeded() -> Self {
+        let repositories = Self::default();
+        repositories.rows().policies = catalogue();
+        repositories
+    }
+
+    pub fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.0.lock().unwrap()
+    }
+
+    /// The names of the events appended so far.
+    pub fn events(&self) -> Vec<String> {
+        self.rows().events.iter().map(|event| event.kind.to_string()).collect()
+    }
+}
+
+#[async_trait]
+impl EventLog for Repositories {
+    async fn append(&mut self, event: Event) -> Result<(), StoreError> {
+        self.rows().events.push(event);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl JobQueue for Repositories {
+    async fn enqueue(&mut self, _: NewJob) -> Result<(), StoreError> {
+        Err(StoreError::Conflict("no job is expected".to_owned()))
+    }
+}
+
+impl Outbox for Repositories {
+    fn events<'c>(&'c mut self) -> Box<dyn EventLog + 'c> {
+        Box::new(self.clone())
+    }
+    fn jobs<'c>(&'c mut self) -> Box<dyn JobQueue + 'c> {
+        Box::new(self.clone())
+    }
+}
+
+impl LicensingRepositories for Repositories {
+    fn license_policies<'c>(&'c mut self) -> Box<dyn LicensePolicyRepository + 'c> {
+        Box::new(self.clone())
+    }
+    fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c> {
+        Box::new(self.clone())
+    }
+    fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl LicensePolicyRepository for Repositories {
+    async fn insert_missing(&mut self, policy: &LicensePolicy, _: Timestamp) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let missing = rows.policies.iter().all(|stored| stored.product_type != policy.product_type);
+        if missing {
+            rows.policies.push(policy.clone());
+        }
+        Ok(missing)
+    }
+
+    async fn find<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError> {
+        Ok(self.rows().policies.iter().find(|policy| policy.product_type == product_type).cloned())
+    }
+}
+
+fn counted(rows: &Rows, license: &License) -> CountedLicense {
+    let of = rows.activations.iter().filter(|activation| activation.license_id == license.id);
+    CountedLicense { license: license.clone(), activations: of.count() as u64 }
+}
+
+#[async_trait]
+impl LicenseRepository for Repositories {
+    async fn insert(&mut self, license: &License) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let same_unit = |stored: &License| {
+            license.unit.is_some() && (stored.purchase_id, stored.unit) == (license.purchase_id, license.unit)
+        };
+        if rows.licenses.iter().any(|stored| same_unit(stored) || stored.key.digest == license.key.digest) {
+            return Err(StoreError::Conflict("licenses_unit_key".to_owned()));
+        }
+        rows.licenses.push(license.clone());
+        Ok(())
+    }
+
+    async fn find(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.licenses.iter().find(|license| (license.tenant_id, license.id) == (tenant, id)).cloned())
+    }
+
+    async fn lock(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError> {
+        LicenseRepository::find(self, tenant, id).await
+    }
+
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        page: PageRequest,
+    ) -> Result<List<CountedLicense>, StoreError> {
+        let rows = self.rows();
+        let found = rows.licenses.iter().filter(|license| license.tenant_id == tenant);
+        let items: Vec<_> = found.map(|license| counted(&rows, license)).collect();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
+    }
+
+    async fn of_purchases(
+        &mut self,
+        tenant: TenantId,
+        purchases: &[PurchaseId],
+    ) -> Result<Vec<License>, StoreError> {
+        let rows = self.rows();
+        let of = |license: &&License| {
+            license.tenant_id == tenant && license.purchase_id.is_some_and(|id| purchases.contains(&id))
+        };
+        Ok(rows.licenses.iter().filter(of).cloned().collect())
+    }
+
+    async fn tenant_of(&mut self, id: LicenseId) -> Result<Option<TenantId>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.licenses.iter().find(|license| license.id == id).map(|license| license.tenant_id))
+    }
+
+    async fn owner_of(&mut self, digests: &[[u8; 32]]) -> Result<Option<(TenantId, LicenseId)>, StoreError> {
+        let rows = self.rows();
+        let found = rows.licenses.iter().find(|license| digests.contains(&license.key.digest));
+        Ok(found.map(|license| (license.tenant_id, license.id)))
+    }
+
+    async fn managed(
+        &mut self,
+        filter: &LicenseFilter,
+        _: Timestamp,
+        page: PageRequest,
+    ) -> Result<List<CountedLicense>, StoreError> {
+        let rows = self.rows();
+        let wanted = |license: &&License| filter.tenant.is_none_or(|tenant| tenant == license.tenant_id);
+        let items: Vec<_> =
+            rows.licenses.iter().filter(wanted).map(|license| counted(&rows, license)).collect();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
+    }
+
+    async fn update(&mut self, license: &License) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.licenses.iter_mut().find(|stored| stored.id == license.id).unwrap();
+        *stored = License { key: stored.key.clone(), ..license.clone() };
+        Ok(())
+    }
+
+    async fn replace_key(&mut self, license: &License) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.licenses.iter_mut().find(|stored| stored.id == license.id).unwrap().key = license.key.clone();
+        Ok(())
+    }
+
+    async fn stored(&mut self, after: Option<LicenseId>, most: u64) -> Result<Vec<License>, StoreError> {
+        let rows = self.rows();
+        let above = rows.licenses.iter().filter(|license| Some(license.id) > after);
+        Ok(above.take(most as usize).cloned().collect())
+    }
+
+    async fn ended(&mut self, now: Timestamp, limit: u64) -> Result<Vec<License>, StoreError> {
+        let rows = self.rows();
+        let ended = rows.licenses.iter().filter(|license| {
+            license.status == crate::license::LicenseStatus::Active
+                && license.expires_at.is_some_and(|end| end <= now)
+        });
+        Ok(ended.take(limit as usize).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl ActivationRepository for Repositories {
+    async fn insert(&mut self, activation: &Activation) -> Result<(), StoreError> {
+        self.rows().activations.push(activation.clone());
+        Ok(())
+    }
+
+    async fn count(&mut self, _: TenantId, license: LicenseId) -> Result<u64, StoreError> {
+        let rows = self.rows();
+        Ok(rows.activations.iter().filter(|activation| activation.license_id == license).count() as u64)
+    }
+
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        page: PageRequest,
+    ) -> Result<List<Activation>, StoreError> {
+        let rows = self.rows();
+        let of =
+            |activation: &&Activation| (activation.tenant_id, activation.license_id) == (tenant, license);
+        let items: Vec<_> = rows.activations.iter().filter(of).cloned().collect();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
+    }
+
+    async fn of_fingerprint<'s>(
+        &mut self,
+        _: TenantId,
+        license: LicenseId,
+        fingerprint: &'s str,
+    ) -> Result<Option<Activation>, StoreError> {
+        let rows = self.rows();
+        let found = rows
+            .activations
+            .iter()
+            .find(|activation| activation.license_id == license && activation.fingerprint == fingerprint);
+        Ok(found.cloned())
+    }
+
+    async fn update(&mut self, activation: &Activation) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.activations.iter_mut().find(|stored| stored.id == activation.id).unwrap();
+        *stored = activation.clone();
+        Ok(())
+    }
+
+    async fn delete(
+        &mut self,
+        _: TenantId,
+        license: LicenseId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError> {
+        let mut rows = self.rows();
+        let place = rows
+            .activations
+            .iter()
+            .position(|activation| (activation.license_id, activation.id) == (license, id));
+        Ok(place.map(|place| rows.activations.remove(place)))
+    }
+
+    async fn delete_all(&mut self, _: TenantId, license: LicenseId) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let before = rows.activations.len();
+        rows.activations.retain(|activation| activation.license_id != license);
+        Ok((before - rows.activations.len()) as u64)
+    }
+}

@@ -1,0 +1,5 @@
+//! Licenses: routes, background work.
+
+pub mod background;
+pub mod routes;
+pub mod state;
