@@ -26,6 +26,7 @@ fn declared() -> impl Iterator<Item = &'static portico_kernel::EventDeclaration>
         portico_tenancy::events::ALL,
         portico_billing::events::ALL,
         portico_sites::events::ALL,
+        portico_support::events::ALL,
         ALL,
     ]
     .into_iter()

@@ -19,6 +19,7 @@ mod restored;
 mod roomy;
 mod sites;
 mod store;
+mod support;
 mod sweep;
 mod tenancy;
 

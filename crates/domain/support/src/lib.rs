@@ -1,0 +1,21 @@
+//! Support: what customers ask, how staff answer, and the mails between them.
+
+pub mod canned_reply;
+pub mod desk;
+pub mod error;
+pub mod events;
+pub mod inbound;
+pub mod mail;
+pub mod message;
+pub mod ports;
+pub mod quotation;
+pub mod reply_address;
+pub mod status;
+pub mod target;
+#[cfg(test)]
+mod testing;
+pub mod thread;
+pub mod ticket;
+pub mod tickets;
+
+pub use error::SupportError;
