@@ -8,6 +8,7 @@ use portico_feature_sites::{
     background as sites,
     flows::{submissions, visits},
 };
+use portico_feature_support::{background as support, flows::notices as support_notices};
 use portico_feature_tenancy::background as tenancy;
 use portico_kernel::{Env, Event, NewJob};
 use portico_runtime::worker::{Background, Workers, jobs::Handlers, readers::EventReader};
@@ -25,6 +26,7 @@ pub fn handlers(app: &App) -> Handlers {
     tenancy::register(&app.tenancy, &mut handlers);
     billing::register(&app.billing, &mut handlers);
     sites::register(&app.sites, &mut handlers);
+    support::register(&app.support, &mut handlers);
     handlers
 }
 
@@ -33,6 +35,7 @@ fn mails_for(env: &Env, event: &Event) -> Vec<NewJob> {
     let mut mails = account_mail::jobs_for(env, event);
     mails.extend(submissions::job_for(env, event));
     mails.extend(receipts::job_for(env, event));
+    mails.extend(support_notices::jobs_for(env, event));
     mails
 }
 
@@ -46,6 +49,7 @@ pub fn wire(app: &App) -> Background {
             .into_iter()
             .chain(tenancy::schedules(&app.tenancy))
             .chain(billing::schedules(&app.billing))
+            .chain(support::schedules(&app.support))
             .collect(),
         webhook_client: app.tenancy.webhook_client.clone(),
     }
@@ -58,6 +62,7 @@ fn for_background(app: &App) -> App {
         tenancy: app.tenancy.for_background(),
         billing: app.billing.for_background(),
         sites: app.sites.for_background(),
+        support: app.support.for_background(),
         ..app.clone()
     }
 }

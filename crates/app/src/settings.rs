@@ -26,6 +26,7 @@ mod redis;
 pub mod reference;
 mod security;
 mod sources;
+mod support;
 
 pub use ai::Ai;
 pub use domains::Dns;
@@ -40,6 +41,7 @@ pub use proxies::Metrics;
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
 pub use sources::Sources;
+pub use support::Support;
 
 /// The environment; production rejects settings made for development.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -99,6 +101,8 @@ pub struct Settings {
     pub dns: Dns,
     /// Published sites.
     pub sites: Sites,
+    /// Support tickets.
+    pub support: Support,
     /// Tenants.
     pub tenancy: Tenancy,
     /// Audit trail.
@@ -214,6 +218,7 @@ impl Default for Settings {
             outbound: Outbound::default(),
             dns: Dns::default(),
             sites: Sites::default(),
+            support: Support::default(),
             tenancy: Tenancy::default(),
             audit: Audit::default(),
             live: Live::default(),

@@ -22,6 +22,7 @@ use portico_feature_sites::{
     settings::BandwidthLimit,
     state::App as Sites,
 };
+use portico_feature_support::state::App as Support;
 use portico_feature_tenancy::state::App as Tenancy;
 use portico_identity::{
     account::Registration, password::PasswordRule, ports::OpenIdProvider, session::SessionLifetimes,
@@ -244,6 +245,12 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         provider: payment_provider(&settings)?,
         checkout_rule: payments::checkout_rule(&settings, &parsed),
     };
+    let support = Support {
+        core: core.clone(),
+        api: api.clone(),
+        mail: mail.clone(),
+        rule: Arc::new(settings.support.rule(api.signer.clone())),
+    };
     let hosting = Hosting {
         core: core.clone(),
         api: api.clone(),
@@ -285,6 +292,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         tenancy,
         billing,
         sites,
+        support,
         redis,
         storage,
         mailbox,

@@ -10,6 +10,7 @@ use actix_web::web::ServiceConfig as PlainConfig;
 use portico_feature_billing::routes as billing;
 use portico_feature_identity::routes as identity;
 use portico_feature_sites::routes as sites;
+use portico_feature_support::routes as support;
 use portico_feature_tenancy::routes as tenancy;
 use portico_web::routing::{READ, Routes};
 
@@ -20,6 +21,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(tenancy::api)
         .configure(billing::api)
         .configure(sites::api)
+        .configure(support::api)
         .configure(jobs::configure)
         .configure(public_config::configure);
 }

@@ -58,6 +58,7 @@ fn sections() -> Vec<Section> {
         section("payments.", &all.payments),
         section("outbound.", &all.outbound),
         section("sites.", &all.sites),
+        section("support.", &all.support),
         section("dns.", &all.dns),
         section("audit.", &all.audit),
         section("tenancy.", &all.tenancy),

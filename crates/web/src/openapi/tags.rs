@@ -1,7 +1,7 @@
 //! The tags of the API document: groups of operations, in the order in which a reader meets them.
 
 /// Name and description of every tag.
-pub const TAGS: [(&str, &str); 34] = [
+pub const TAGS: [(&str, &str); 35] = [
     ("Authentication", "Registering, signing in and out, passwords and the address of an account."),
     (
         "SSO (OpenID Connect)",
@@ -19,6 +19,7 @@ pub const TAGS: [(&str, &str); 34] = [
     ("Billing", "Plans, and what of its plan a tenant has used."),
     ("Purchases", "Products that are paid once, and what a tenant has bought."),
     ("Customers", "Tenants as the people of the operator look after them: plans, limits, suspensions."),
+    ("Support", "What customers ask, and how staff answer: in the portal and by mail."),
     ("Templates", "The catalogue from which sites and pages are made."),
     ("Wizard", "Making a site in eight steps, saved one by one."),
     ("Sites", "Web sites of a tenant."),

@@ -4,7 +4,9 @@ use actix_web::{
     HttpResponse, Responder, get, post, put,
     web::{Data, Path},
 };
-use portico_kernel::{AssetId, FieldError, List, SupportMessageId, SupportTicketId, TenantId, UserId};
+use portico_kernel::{
+    AssetId, FieldError, List, Permission, SupportMessageId, SupportTicketId, TenantId, UserId,
+};
 use portico_support::{
     desk::{Assigned, Desk, DeskMessage, QueueFilter, TicketUpdate},
     message::SupportMessage,
@@ -103,11 +105,13 @@ impl ListQueue {
 }
 
 /// Where a ticket is merged to.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
 #[schema(example = json!({"into": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d"}))]
 struct TicketMerge {
     /// The ticket that goes on.
-    into: SupportTicketId,
+    #[schema(required = true, value_type = SupportTicketId)]
+    into: Option<SupportTicketId>,
 }
 
 /// List the support queue
@@ -177,7 +181,7 @@ async fn update(
                 .update(customer, id, body.0, &app.rule.targets)
                 .await?;
             // Behind the permission and the ticket; nothing is committed where it fails.
-            check_assignee(work, assignee).await?;
+            check_assignee(&mut *work, assignee).await?;
             Ok(HttpResponse::Ok().json(ticket))
         })
         .await
@@ -291,11 +295,15 @@ async fn merge(
     path: Path<(TenantId, SupportTicketId)>,
     body: Body<TicketMerge>,
 ) -> Result<HttpResponse, Problem> {
+    caller.0.require_platform(Permission::PlatformSupport)?;
     let (customer, id) = path.into_inner();
+    let Some(into) = body.0.into else {
+        let message = "This field is required.";
+        return Err(Problem::invalid(vec![FieldError::new("into", "required", message)]));
+    };
     caller
         .write(&app.core, async |work| {
-            let ticket =
-                Desk::new(&mut *work, &caller.0, &app.core.env).merge(customer, id, body.0.into).await?;
+            let ticket = Desk::new(&mut *work, &caller.0, &app.core.env).merge(customer, id, into).await?;
             Ok(HttpResponse::Ok().json(ticket))
         })
         .await

@@ -7,7 +7,7 @@ use actix_web::{
     web::{Data, Payload},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use portico_kernel::FieldError;
+use portico_kernel::Kind;
 use portico_support::{SupportError, inbound::MAIL_MAX};
 use portico_web::{
     body::collect,
@@ -81,8 +81,7 @@ async fn deliver(
     }
     let body = collect(&request, payload.into_inner(), BODY_MAX).await?;
     let message: InboundMessage = serde_json::from_slice(&body).map_err(|_| {
-        let message = "Send JSON with OriginalRecipient and RawEmail.";
-        Problem::invalid(vec![FieldError::new("RawEmail", "required", message)])
+        Problem::new(Kind::Malformed, "malformed_body", "Send JSON with OriginalRecipient and RawEmail.")
     })?;
     let (recipient, raw) = (&message.original_recipient, message.raw_email.as_bytes());
     let outcome = receive(&app, &visitor.0.request, recipient, raw).await?;
