@@ -10,7 +10,7 @@ use portico_kernel::{
 use portico_sites::mail::SiteMail;
 use portico_support::{
     mail::{SupportMail, SupportNews},
-    ticket::TicketPriority,
+    priority::TicketPriority,
 };
 use portico_tenancy::mail::{TenantMail, TenantNotice};
 

@@ -10,7 +10,7 @@ use portico_runtime::settings::{
     Problems,
     sources::{duration, masked},
 };
-use portico_support::{reply_address::ReplyAddresses, target::ReplyTargets};
+use portico_support::{priority::ReplyTargets, reply_address::ReplyAddresses};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@ use portico_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{SupportError, events, ports::SupportRepositories, ticket::TEXT_MAX, tickets::SEARCH_MAX};
+use crate::{SupportError, events, message::TEXT_MAX, ports::SupportRepositories, tickets::SEARCH_MAX};
 
 /// Most characters of a title.
 const TITLE_MAX: usize = 100;

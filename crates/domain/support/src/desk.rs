@@ -11,10 +11,10 @@ use crate::{
     inbound::StoredMail,
     message::{Attachment, AuthorKind, SupportMessage, check_text},
     ports::SupportRepositories,
+    priority::{ReplyTargets, TicketPriority},
     status::{Act, TicketStatus},
-    target::ReplyTargets,
     thread::{self, DeskThread, DeskTicket, MESSAGES_MAX, Writing},
-    ticket::{SupportTicket, TicketCategory, TicketPriority},
+    ticket::{SupportTicket, TicketCategory},
     tickets::SEARCH_MAX,
 };
 

@@ -3,7 +3,7 @@ use time::Duration;
 
 use super::*;
 use crate::{
-    target::Breaches,
+    breach::Breaches,
     testing::{Repositories, customer, env, moved, staff},
     ticket::NewTicket,
     tickets::Tickets,

@@ -6,11 +6,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     SupportError,
-    message::AuthorKind,
+    message::{AuthorKind, TEXT_MAX},
     ports::SupportRepositories,
     quotation::without_quotation,
     thread::{self, Writing},
-    ticket::TEXT_MAX,
 };
 
 /// Most bytes of a mail. Longer ones are not read; a customer who wants to send files attaches them in the portal.

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    priority::ReplyTargets,
     status::{REOPEN_WITHIN, TicketStatus},
-    target::ReplyTargets,
     testing::{Repositories, customer, moved},
     ticket::NewTicket,
     tickets::Tickets,

@@ -1,5 +1,6 @@
 //! Support: what customers ask, how staff answer, and the mails between them.
 
+pub mod breach;
 pub mod canned_reply;
 pub mod desk;
 pub mod error;
@@ -8,10 +9,10 @@ pub mod inbound;
 pub mod mail;
 pub mod message;
 pub mod ports;
+pub mod priority;
 pub mod quotation;
 pub mod reply_address;
 pub mod status;
-pub mod target;
 #[cfg(test)]
 mod testing;
 pub mod thread;

@@ -5,7 +5,7 @@ use portico_kernel::{
     mail::{Mail, MailClass, MailContent, MailValue},
 };
 
-use crate::ticket::{SupportTicket, TicketPriority};
+use crate::{priority::TicketPriority, ticket::SupportTicket};
 
 /// A message about a ticket. All of it but the number is what somebody wrote, so it goes to verified addresses only.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use portico_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::ticket::TEXT_MAX;
+/// Most characters of a description, and of a message.
+pub const TEXT_MAX: usize = 10_000;
 
 /// Most files that come with a message.
 pub const ATTACHMENTS_MAX: usize = 10;

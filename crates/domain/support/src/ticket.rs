@@ -6,15 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     SupportError,
     message::Attachment,
+    priority::{ReplyTargets, TicketPriority},
     status::{Act, TicketStatus, may_reopen},
-    target::ReplyTargets,
 };
 
 /// Most characters of a subject.
 pub const SUBJECT_MAX: usize = 200;
-
-/// Most characters of a description, and of a message.
-pub const TEXT_MAX: usize = 10_000;
 
 /// What a ticket is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,42 +46,6 @@ impl TicketCategory {
     /// The category of this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|category| category.as_str() == text)
-    }
-}
-
-/// How much a ticket hurries. Decides until when it is to be answered, see [`ReplyTargets`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum TicketPriority {
-    /// Whenever there is time.
-    Low,
-    /// As usual.
-    #[default]
-    Medium,
-    /// Something important does not work.
-    High,
-    /// Nothing works.
-    Urgent,
-}
-
-impl TicketPriority {
-    /// Every priority.
-    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Urgent];
-
-    /// Name in JSON and in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Urgent => "urgent",
-        }
-    }
-
-    /// The priority of this name.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|priority| priority.as_str() == text)
     }
 }
 

@@ -10,8 +10,8 @@ use crate::{
     SupportError, events,
     message::{Attachment, AuthorKind, NewMessage, SupportMessage, attached, check_text},
     ports::SupportRepositories,
+    priority::ReplyTargets,
     status::{Act, TicketStatus},
-    target::ReplyTargets,
     thread::{self, SupportThread, Writing},
     ticket::{NewTicket, SUBJECT_MAX, Satisfaction, SupportTicket, TicketCategory, opened},
 };

@@ -3,10 +3,10 @@ use time::Duration;
 
 use super::*;
 use crate::{
+    priority::TicketPriority,
     status::REOPEN_WITHIN,
     testing::{Repositories, admin, customer, env, moved, staff},
     thread::MESSAGES_MAX,
-    ticket::TicketPriority,
 };
 
 /// An hour for what is urgent, a day for the rest.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portico_identity::user::EmailAddress;
 use portico_runtime::{core::Core, mailing::Mailing};
-use portico_support::{reply_address::ReplyAddresses, target::ReplyTargets};
+use portico_support::{priority::ReplyTargets, reply_address::ReplyAddresses};
 use portico_web::api::Api;
 use secrecy::SecretString;
 

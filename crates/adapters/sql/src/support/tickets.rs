@@ -6,9 +6,10 @@ use portico_support::{
     desk::QueueFilter,
     message::Attachment,
     ports::TicketRepository,
+    priority::TicketPriority,
     status::TicketStatus,
     thread::DeskTicket,
-    ticket::{Satisfaction, SupportTicket, TicketCategory, TicketPriority, TicketTimes},
+    ticket::{Satisfaction, SupportTicket, TicketCategory, TicketTimes},
     tickets::TicketFilter,
 };
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError};

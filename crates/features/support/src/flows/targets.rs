@@ -1,7 +1,7 @@
 //! Tickets that were not answered in time.
 
 use portico_kernel::{RequestInfo, Scope};
-use portico_support::{SupportError, target::Breaches};
+use portico_support::{SupportError, breach::Breaches};
 
 use crate::state::App;
 

@@ -10,9 +10,10 @@ use portico_kernel::{
 use portico_support::{
     desk::{Assigned, Desk, DeskMessage, QueueFilter, TicketUpdate},
     message::SupportMessage,
+    priority::TicketPriority,
     status::TicketStatus,
     thread::{DeskThread, DeskTicket},
-    ticket::{TicketCategory, TicketPriority},
+    ticket::TicketCategory,
 };
 use portico_web::{
     body::Body,

@@ -1,39 +1,8 @@
-//! Until when staff are to write first, and what becomes of it when they do not.
+//! Tickets that were not answered in time.
 
-use portico_kernel::{Env, Event, Scope, TenantId, Timestamp};
-use time::Duration;
+use portico_kernel::{Env, Event, Scope, TenantId};
 
-use crate::{
-    SupportError, events,
-    ports::SupportRepositories,
-    ticket::{SupportTicket, TicketPriority},
-};
-
-/// How long a customer waits at most for the first answer, by priority. Hours of the clock, also at night. Nothing is no target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReplyTargets {
-    /// For `low`.
-    pub low: Option<Duration>,
-    /// For `medium`.
-    pub medium: Option<Duration>,
-    /// For `high`.
-    pub high: Option<Duration>,
-    /// For `urgent`.
-    pub urgent: Option<Duration>,
-}
-
-impl ReplyTargets {
-    /// Until when a ticket of this priority is to be answered.
-    pub fn due(&self, priority: TicketPriority, created_at: Timestamp) -> Option<Timestamp> {
-        let target = match priority {
-            TicketPriority::Low => self.low,
-            TicketPriority::Medium => self.medium,
-            TicketPriority::High => self.high,
-            TicketPriority::Urgent => self.urgent,
-        };
-        target.map(|target| created_at + target)
-    }
-}
+use crate::{SupportError, events, ports::SupportRepositories, ticket::SupportTicket};
 
 /// Notes which tickets were not answered in time. For a schedule, so it asks for no permission.
 pub struct Breaches<'a> {
