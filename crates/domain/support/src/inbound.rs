@@ -40,9 +40,10 @@ pub enum Reading {
 
 /// Reads a mail (RFC 5322) of at most [`MAIL_MAX`] bytes. Files in it are not opened.
 pub fn read(raw: &[u8]) -> Reading {
-    let Some(message) = MessageParser::default().parse(raw).filter(|_| raw.len() <= MAIL_MAX) else {
+    if raw.len() > MAIL_MAX {
         return Reading::Unreadable;
-    };
+    }
+    let Some(message) = MessageParser::default().parse(raw) else { return Reading::Unreadable };
     let Some(from) = sender(&message) else { return Reading::Unreadable };
     if let Some(sign) = automatic(&message, &from) {
         return Reading::Automatic(sign);
