@@ -33,7 +33,7 @@ pub struct AttachmentLink {
 /// # Errors
 /// Where the database fails.
 pub async fn of_tenant(
-    repositories: &mut (dyn Repositories + '_),
+    repositories: &mut dyn Repositories,
     tenant: TenantId,
     ids: &[AssetId],
 ) -> Result<Vec<Attachment>, StoreError> {

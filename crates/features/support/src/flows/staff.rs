@@ -15,7 +15,7 @@ pub fn is_clerk(user: &User) -> bool {
 /// # Errors
 /// 422 for somebody who may not answer customers, and for nobody at all.
 pub async fn check_assignee(
-    repositories: &mut (dyn Repositories + '_),
+    repositories: &mut dyn Repositories,
     assignee: Option<UserId>,
 ) -> Result<(), Problem> {
     let Some(id) = assignee else { return Ok(()) };
