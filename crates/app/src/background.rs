@@ -9,6 +9,7 @@ use portico_feature_sites::{
     background as sites,
     flows::{submissions, visits},
 };
+use portico_feature_support::{background as support, flows::notices as support_notices};
 use portico_feature_tenancy::background as tenancy;
 use portico_kernel::{Env, Event, NewJob};
 use portico_runtime::worker::{Background, Workers, jobs::Handlers, readers::EventReader};
@@ -26,6 +27,7 @@ pub fn handlers(app: &App) -> Handlers {
     tenancy::register(&app.tenancy, &mut handlers);
     billing::register(&app.billing, &mut handlers);
     sites::register(&app.sites, &mut handlers);
+    support::register(&app.support, &mut handlers);
     handlers
 }
 
@@ -34,6 +36,7 @@ fn mails_for(env: &Env, event: &Event) -> Vec<NewJob> {
     let mut mails = account_mail::jobs_for(env, event);
     mails.extend(submissions::job_for(env, event));
     mails.extend(receipts::job_for(env, event));
+    mails.extend(support_notices::jobs_for(env, event));
     mails
 }
 
@@ -48,6 +51,7 @@ pub fn wire(app: &App) -> Background {
             .chain(tenancy::schedules(&app.tenancy))
             .chain(billing::schedules(&app.billing))
             .chain(licensing::schedules(&app.licensing))
+            .chain(support::schedules(&app.support))
             .collect(),
         webhook_client: app.tenancy.webhook_client.clone(),
     }
@@ -61,6 +65,7 @@ fn for_background(app: &App) -> App {
         billing: app.billing.for_background(),
         licensing: app.licensing.for_background(),
         sites: app.sites.for_background(),
+        support: app.support.for_background(),
         ..app.clone()
     }
 }

@@ -120,6 +120,7 @@ pub fn application(
         .app_data(Data::new(app.licensing.clone()))
         .app_data(Data::new(app.sites.hosting.clone()))
         .app_data(Data::new(app.sites.clone()))
+        .app_data(Data::new(app.support.clone()))
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
         .service(

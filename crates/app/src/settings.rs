@@ -28,6 +28,7 @@ pub mod reference;
 mod security;
 mod sources;
 mod stripe;
+mod support;
 
 pub use ai::Ai;
 pub use domains::Dns;
@@ -44,6 +45,7 @@ pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
 pub use sources::Sources;
 pub use stripe::Stripe;
+pub use support::Support;
 
 /// The environment; production rejects settings made for development.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -107,6 +109,8 @@ pub struct Settings {
     pub dns: Dns,
     /// Published sites.
     pub sites: Sites,
+    /// Support tickets.
+    pub support: Support,
     /// Tenants.
     pub tenancy: Tenancy,
     /// Audit trail.
@@ -224,6 +228,7 @@ impl Default for Settings {
             outbound: Outbound::default(),
             dns: Dns::default(),
             sites: Sites::default(),
+            support: Support::default(),
             tenancy: Tenancy::default(),
             audit: Audit::default(),
             live: Live::default(),

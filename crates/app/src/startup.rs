@@ -23,6 +23,7 @@ use portico_feature_sites::{
     settings::BandwidthLimit,
     state::App as Sites,
 };
+use portico_feature_support::state::App as Support;
 use portico_feature_tenancy::state::App as Tenancy;
 use portico_identity::{
     account::Registration, password::PasswordRule, ports::OpenIdProvider, session::SessionLifetimes,
@@ -257,6 +258,12 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         vault: vault.clone(),
     };
     let licensing = Licensing { core: core.clone(), vault, signer };
+    let support = Support {
+        core: core.clone(),
+        api: api.clone(),
+        mail: mail.clone(),
+        rule: Arc::new(settings.support.rule(api.signer.clone())),
+    };
     let hosting = Hosting {
         core: core.clone(),
         api: api.clone(),
@@ -299,6 +306,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         billing,
         licensing,
         sites,
+        support,
         redis,
         storage,
         mailbox,

@@ -7,6 +7,7 @@ use portico_feature_billing::state::App as Billing;
 use portico_feature_identity::state::App as Identity;
 use portico_feature_licensing::state::App as Licensing;
 use portico_feature_sites::state::App as Sites;
+use portico_feature_support::state::App as Support;
 use portico_feature_tenancy::state::App as Tenancy;
 use portico_payments_sandbox::embedded::EmbeddedSandbox;
 use portico_runtime::core::Core;
@@ -34,6 +35,8 @@ pub struct App {
     pub licensing: Licensing,
     /// Sites.
     pub sites: Sites,
+    /// Support tickets.
+    pub support: Support,
     /// Shared by instances; none where it is not set.
     pub redis: Option<Redis>,
     /// State of the file store.

@@ -160,6 +160,12 @@ ids! {
     InvitationKind => InvitationId;
     /// A note of staff about a customer.
     CustomerNoteKind => CustomerNoteId;
+    /// A request of a customer to support, with all that follows from it.
+    SupportTicketKind => SupportTicketId;
+    /// What somebody wrote to a support ticket.
+    SupportMessageKind => SupportMessageId;
+    /// An answer of support that is kept ready.
+    CannedReplyKind => CannedReplyId;
     /// A passkey of a user (WebAuthn).
     PasskeyKind => PasskeyId;
     /// An account at an OpenID provider, linked to a user.

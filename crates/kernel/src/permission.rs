@@ -116,6 +116,10 @@ permissions! {
     WebhooksRead { name: "webhooks:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
     /// Make, change and delete webhooks, and send to them again.
     WebhooksWrite { name: "webhooks:write", tenant: Some(Admin), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
+    /// See what everybody in the tenant asks support, and be told of it. One's own tickets need [`Permission::SupportWrite`] only.
+    SupportRead { name: "support:read", tenant: Some(Admin), platform: SuperAdmin, reading: true, keys: true, impersonators: true }
+    /// Ask support, and see and answer one's own tickets. People ask for themselves.
+    SupportWrite { name: "support:write", tenant: Some(Viewer), platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: see all tenants and every audit trail.
     PlatformAudit { name: "platform:audit", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: list and replay failed background jobs.
@@ -136,6 +140,8 @@ permissions! {
     PlatformLimits { name: "platform:limits", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: see, issue, suspend and revoke licenses.
     PlatformLicenses { name: "platform:licenses", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: read and answer what customers ask support, and keep answers ready.
+    PlatformSupport { name: "platform:support", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.
     PlatformTemplates { name: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: prepare sites and offer them for sale.
@@ -287,8 +293,8 @@ pub enum PlatformRole {
     /// Acts in the tenants they are a member of.
     #[default]
     Customer,
-    /// Works for the operator: looks after customers (their plans, limits and suspensions), manages background jobs, templates
-    /// and sites for sale, and helps customers by acting as them. Stays inside their own tenants otherwise.
+    /// Works for the operator: looks after customers (their plans, limits and suspensions), answers what they ask support, manages
+    /// background jobs, templates and sites for sale, and helps customers by acting as them. Stays inside their own tenants otherwise.
     Staff,
     /// Works for the operator: may cross tenants and do everything.
     SuperAdmin,

@@ -27,6 +27,7 @@ fn declared() -> impl Iterator<Item = &'static portico_kernel::EventDeclaration>
         portico_billing::events::ALL,
         portico_licensing::events::ALL,
         portico_sites::events::ALL,
+        portico_support::events::ALL,
         ALL,
     ]
     .into_iter()

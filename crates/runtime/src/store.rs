@@ -17,12 +17,18 @@ use portico_sites::{
     wizard,
 };
 use portico_sql::{SqlReader, SqlStore, SqlUnitOfWork};
+use portico_support::ports::SupportRepositories;
 use portico_tenancy::ports::TenancyRepositories;
 use time::Duration;
 
 /// Every repository over one connection, without a transaction: for reading.
 pub trait Repositories:
-    IdentityRepositories + TenancyRepositories + BillingRepositories + LicensingRepositories + SiteRepositories
+    IdentityRepositories
+    + TenancyRepositories
+    + BillingRepositories
+    + LicensingRepositories
+    + SiteRepositories
+    + SupportRepositories
 {
 }
 

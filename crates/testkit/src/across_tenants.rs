@@ -44,6 +44,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "from subscriptions where plan_id = $ and plan_version < $",
         "tenants that staff put on the current version of their plan",
     ),
+    ("from support_tickets t where true", "the queue of support"),
+    ("join users u on u.id = t.author_id where true", "the queue of support"),
     // The directory: look-ups that find a tenant.
     ("from api_keys k join tenants t on t.id = k.tenant_id", "whose key it is"),
     ("from domains join sites on sites.tenant_id = domains.tenant_id", "whose host name it is"),
@@ -59,6 +61,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from invitations where email", "where somebody is invited to"),
     ("from invitations where invited_by", "whom somebody has invited"),
     ("from memberships m join tenants t on t.id = m.tenant_id", "where somebody is a member"),
+    ("select tenant_id from support_tickets where id = $", "whose ticket a mail answers"),
     ("from memberships where user_id", "where somebody is a member"),
     ("FROM memberships WHERE user_id", "where somebody is a member"),
     // Scheduled work, and work for any idle worker.
@@ -76,6 +79,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("select ready_at from webhook_queues where ready_at <=", "figures for the operator"),
     ("from checkouts where check_at <=", "payments that the provider is to be asked about"),
     ("from licenses where status = 'active' and expires_at <=", "licenses whose term is over"),
+    ("from support_tickets t where t.reply_due_at <=", "tickets that were not answered in time"),
     ("delete from api_key_addresses where last_seen_at <", "sweep"),
     ("delete from api_key_refusals where minute <", "sweep"),
     ("delete from api_key_usage where day <", "sweep"),
@@ -93,6 +97,9 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "FROM api_keys WHERE (api_keys.made_by = $ OR api_keys.previous_made_by = $) AND api_keys.revoked_at",
         "keys that the stranger made",
     ),
+    // What a person has written, in an export of their data.
+    ("from support_messages where author_id = $", "an export of a person's data"),
+    ("from support_tickets where author_id = $", "an export of a person's data"),
     // Erasure of accounts.
     ("delete from idempotency_keys where caller_id = $", "erasure of a person"),
     (

@@ -225,6 +225,9 @@ impl TestServer {
         settings.tenancy.max_owned_tenants = 100_000;
         settings.webhooks.max_per_tenant = 100_000;
         settings.tenancy.deletion_grace = Duration::ZERO;
+        settings.support.desk_email = Some("desk@example.org".to_owned());
+        settings.support.reply_domain = Some("reply.example.com".to_owned());
+        settings.support.inbound_password = Some("what the mail provider shows".to_owned().into());
         let database = match database {
             Database::Sqlite => {
                 std::fs::copy(filled_sqlite().await.join("portico.db"), data.path().join("portico.db"))

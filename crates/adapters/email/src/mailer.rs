@@ -169,6 +169,8 @@ impl TemplateMailer {
         let greeting = common.line(if is_nameless { "Nameless" } else { "Greeting" })?;
         let footer = common.line(if brand.name.is_some() { "On-Behalf" } else { "Footer" })?;
         let look = Look::new(brand, &self.product);
+        // First of all, so that nothing of ours stands above it in what quotes the message.
+        let reply_above = section.lines.get("Reply-Above").filter(|_| mail.reply_to.is_some());
         let context = context! {
             language,
             look => context! {
@@ -179,6 +181,7 @@ impl TemplateMailer {
             },
             subject => line(section.line("Subject")?)?,
             preview => line(section.line("Preview")?)?,
+            reply_above => reply_above.map(|words| line(*words)).transpose()?,
             greeting => line(greeting)?,
             has_button => link.is_some() && section.parts.iter().any(|part| matches!(part, Part::Button(_))),
             parts,

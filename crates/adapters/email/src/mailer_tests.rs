@@ -8,6 +8,10 @@ use portico_kernel::{
     mail::{Mail, MailClass, MailValue, MockMailTransport},
 };
 use portico_sites::mail::SiteMail;
+use portico_support::{
+    mail::{SupportMail, SupportNews},
+    priority::TicketPriority,
+};
 use portico_tenancy::mail::{TenantMail, TenantNotice};
 
 use super::*;
@@ -161,6 +165,28 @@ fn mails() -> Vec<MailContent> {
     ] {
         mails.push(Box::new(UsageMail { tenant: tenant(), meter, threshold, used, limit, resets_at }));
     }
+    for news in [
+        SupportNews::Opened,
+        SupportNews::Answered { body: "Which version?\nYou find it under <Help>.".into() },
+        SupportNews::Resolved,
+        SupportNews::Ended,
+        SupportNews::DeskOpened {
+            customer: tenant(),
+            priority: TicketPriority::Urgent,
+            body: "Nothing works.".into(),
+        },
+        SupportNews::DeskAnswered { customer: tenant(), body: "It is 2.4.1.".into() },
+        SupportNews::DeskBreached { customer: tenant(), priority: TicketPriority::High, due_at: Some(at()) },
+    ] {
+        let reply_to =
+            (!matches!(news, SupportNews::Ended)).then(|| "0190a5b0c0d0@reply.example.com".to_owned());
+        mails.push(Box::new(SupportMail {
+            number: 12,
+            subject: "It does not <start>".into(),
+            reply_to,
+            news,
+        }));
+    }
     for notice in [AccountNotice::Suspended, AccountNotice::Reinstated, AccountNotice::Deleted] {
         mails.push(Box::new(AccountMail::AccountNotice { notice }));
     }
@@ -287,6 +313,25 @@ fn what_a_visitor_wrote_is_quoted_and_answered_to_them() {
     assert!(!message.subject.contains(['\r', '\n']), "{}", message.subject);
     assert!(!message.text.contains("Teléfono") && message.text.contains("Aceptó"), "{}", message.text);
     assert_eq!(plain(&recipient("en"), &AccountMail::Welcome).reply_to, None);
+}
+
+/// What answers a message has everything of ours below a line that is looked for.
+#[test]
+fn what_can_be_answered_begins_with_the_line_to_write_above() {
+    for language in LANGUAGES {
+        for news in [SupportNews::Opened, SupportNews::Answered { body: "Which version?".into() }] {
+            let reply_to = Some("1@reply.example.com".to_owned());
+            let mail = SupportMail { number: 12, subject: "It does not start".into(), reply_to, news };
+            let message = plain(&recipient(language), &mail);
+            assert_eq!(message.reply_to, mail.reply_to);
+            assert!(message.text.starts_with(portico_support::quotation::MARK), "{}", message.text);
+            let above = message.html.split(portico_support::quotation::MARK).next().unwrap();
+            let body = above.split("<body").nth(1).unwrap();
+            assert!(!body.contains("Acme") && !body.contains("Ada"), "{body}");
+            let unanswerable = SupportMail { reply_to: None, ..mail };
+            assert!(!plain(&recipient(language), &unanswerable).html.contains("##-"));
+        }
+    }
 }
 
 #[test]

@@ -15,11 +15,13 @@ const FILES: &[(&str, &str)] = &[
     ("en", include_str!("../templates/en/security.txt")),
     ("en", include_str!("../templates/en/tenant.txt")),
     ("en", include_str!("../templates/en/billing.txt")),
+    ("en", include_str!("../templates/en/support.txt")),
     ("es", include_str!("../templates/es/common.txt")),
     ("es", include_str!("../templates/es/account.txt")),
     ("es", include_str!("../templates/es/security.txt")),
     ("es", include_str!("../templates/es/tenant.txt")),
     ("es", include_str!("../templates/es/billing.txt")),
+    ("es", include_str!("../templates/es/support.txt")),
 ];
 
 /// A part of a message.

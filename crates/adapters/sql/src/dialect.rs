@@ -1,7 +1,7 @@
 //! Where Postgres and SQLite differ.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend,
+    ConnectionTrait, DbBackend, Value,
     sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr},
 };
 
@@ -99,16 +99,32 @@ pub(crate) fn contains<const N: usize>(columns: [Expr; N], part: &str) -> Condit
     let upper = part.to_uppercase().to_ascii_lowercase();
     for column in columns {
         let column = Expr::from(Func::lower(column));
-        condition = condition.add(column.clone().like(pattern(&lower)));
+        condition = condition.add(column.clone().like(LikeExpr::new(pattern(&lower)).escape('\\')));
         if upper != lower {
-            condition = condition.add(column.like(pattern(&upper)));
+            condition = condition.add(column.like(LikeExpr::new(pattern(&upper)).escape('\\')));
         }
     }
     condition
 }
 
+/// The same as a part of a statement. What it binds is added to `values`, which are the parameters of the statement so far.
+pub(crate) fn containing(columns: &[&str], part: &str, values: &mut Vec<Value>) -> String {
+    let lower = part.to_lowercase();
+    let upper = part.to_uppercase().to_ascii_lowercase();
+    values.push(pattern(&lower).into());
+    values.push(pattern(&upper).into());
+    let (one, other) = (values.len() - 1, values.len());
+    let conditions: Vec<String> = columns
+        .iter()
+        .map(|column| {
+            format!("lower({column}) like ${one} escape '\\' or lower({column}) like ${other} escape '\\'")
+        })
+        .collect();
+    format!("({})", conditions.join(" or "))
+}
+
 /// A `like` pattern for anything that contains `part`, where `%` and `_` stand for themselves.
-fn pattern(part: &str) -> LikeExpr {
+fn pattern(part: &str) -> String {
     let mut escaped = String::with_capacity(part.len() + 2);
     escaped.push('%');
     for character in part.chars() {
@@ -118,5 +134,5 @@ fn pattern(part: &str) -> LikeExpr {
         escaped.push(character);
     }
     escaped.push('%');
-    LikeExpr::new(escaped).escape('\\')
+    escaped
 }

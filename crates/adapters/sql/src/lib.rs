@@ -20,6 +20,7 @@ mod restored;
 mod roomy;
 mod sites;
 mod store;
+mod support;
 mod sweep;
 mod tenancy;
 

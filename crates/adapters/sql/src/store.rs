@@ -469,7 +469,11 @@ const SESSION: &str =
 
 /// What the server does about a client that is gone or does not go on (Postgres manual, sections 20.3.2 and 20.11.1): names
 /// and values of settings. It gives up a statement when it is given up here, so that nothing is left over.
-fn session(options: &StoreOptions, statement_timeout: Duration, further: &[(&str, &str)]) -> [Vec<String>; 2] {
+fn session(
+    options: &StoreOptions,
+    statement_timeout: Duration,
+    further: &[(&str, &str)],
+) -> [Vec<String>; 2] {
     let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
     let (statement, patience) = (milliseconds(statement_timeout), milliseconds(options.statement_timeout));
     let settings = [
@@ -484,7 +488,10 @@ fn session(options: &StoreOptions, statement_timeout: Duration, further: &[(&str
         ("tcp_user_timeout", "10s"),
     ];
     let all = || settings.iter().chain(further);
-    [all().map(|(name, _)| (*name).to_owned()).collect(), all().map(|(_, value)| (*value).to_owned()).collect()]
+    [
+        all().map(|(name, _)| (*name).to_owned()).collect(),
+        all().map(|(_, value)| (*value).to_owned()).collect(),
+    ]
 }
 
 async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> {

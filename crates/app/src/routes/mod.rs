@@ -12,6 +12,7 @@ use portico_feature_billing::routes as billing;
 use portico_feature_identity::routes as identity;
 use portico_feature_licensing::routes as licensing;
 use portico_feature_sites::routes as sites;
+use portico_feature_support::routes as support;
 use portico_feature_tenancy::routes as tenancy;
 use portico_web::routing::{READ, Routes};
 
@@ -23,6 +24,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(billing::api)
         .configure(licensing::api)
         .configure(sites::api)
+        .configure(support::api)
         .configure(jobs::configure)
         .configure(public_config::configure);
 }

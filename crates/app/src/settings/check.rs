@@ -54,6 +54,7 @@ impl Settings {
             problems.add("dns.timeout must be longer than 0s");
         }
         problems.note(self.sites.check());
+        problems.note(self.support.check());
         problems.note(self.live.check());
         problems.note(self.webhooks.check());
         problems.note(self.idempotency.check());

@@ -60,6 +60,7 @@ fn sections() -> Vec<Section> {
         section("licensing.", &all.licensing),
         section("outbound.", &all.outbound),
         section("sites.", &all.sites),
+        section("support.", &all.support),
         section("dns.", &all.dns),
         section("audit.", &all.audit),
         section("tenancy.", &all.tenancy),

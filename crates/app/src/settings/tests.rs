@@ -52,6 +52,11 @@ fn wrong_settings_are_refused() {
         ("PORTICO__SECURITY__JWT_SECRET_PREVIOUS", "0123456789abcdef0123456789abcdef,short"),
         ("PORTICO__DNS__TIMEOUT", "0s"),
         ("PORTICO__SERVER__WORKERS", "0"),
+        ("PORTICO__SUPPORT__DESK_EMAIL", "nobody"),
+        ("PORTICO__SUPPORT__INBOUND_PASSWORD", "short"),
+        // Without a password nobody would read the answers.
+        ("PORTICO__SUPPORT__REPLY_DOMAIN", "reply.example.com"),
+        ("PORTICO__SUPPORT__TARGET_LOW", "soon"),
     ] {
         assert!(Settings::from_sources("", environment(&[(key, value)])).is_err(), "{key}={value}");
     }

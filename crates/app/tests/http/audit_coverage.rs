@@ -39,6 +39,11 @@ const SILENT: &[(&str, &str, &str)] = &[
         "/api/v1/checkout/success",
         "asks the provider; a purchase that is paid or failed has an entry, and this one is neither",
     ),
+    (
+        "POST",
+        "/api/v1/webhooks/inbound-mail",
+        "brings mail; what is taken of it has the entry of the message, and this one names no ticket",
+    ),
     ("POST", "/api/v1/webhooks/stripe", "stores what the provider sent; what it leads to has an entry"),
     ("POST", "/api/v1/licenses/validate", "tells a product whether it may be used, and changes nothing"),
     ("POST", "/api/v1/licenses/heartbeat", "notes when a machine was seen last; its seat has an entry"),
@@ -151,6 +156,11 @@ pub async fn particular(
             let body = json!({"reason": "Not paid"});
             unmarked().post(&format!("/api/v1/tenants/{tenant}/suspend"), body).await;
             client.post_empty(&path.replace("{tenantId}", &tenant)).await
+        }
+        "/support/tickets/{ticketId}/satisfaction" => {
+            let ticket = format!("/api/v1/support/tickets/{}", fixture.fresh(server, "ticketId").await);
+            fixture.owner.client.post_empty(&format!("{ticket}/close")).await.expect(200);
+            owner.put(&format!("{ticket}/satisfaction"), json!({"rating": 4})).await
         }
         "/admin/customers/{customerId}/reactivate" => {
             let customer = fixture.fresh(server, "customerId").await;

@@ -16,6 +16,7 @@ use portico_sites::{
     domain::{Domains, NewDomain},
     domain_name::OwnNames,
 };
+use portico_support::canned_reply::CannedReply;
 use portico_tenancy::{
     customer_note::CustomerNote,
     dealer::Dealer,
@@ -27,7 +28,7 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, licenses, purchases, wizard};
+use crate::{assets, licenses, purchases, support, wizard};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -343,6 +344,15 @@ impl Fixture {
         let link = client.get(&client.t(&format!("/assets/{asset}"))).await.expect(200);
         fixture.ids.insert("variant".into(), text(&link, "url").rsplit('/').next().unwrap().to_owned());
         fixture.ids.insert("assetId".into(), asset);
+        for (key, parameter) in [
+            ("ticketId", "ticketId"),
+            ("otherTicketId", "ticketId"),
+            ("messageId", "messageId"),
+            ("replyId", "replyId"),
+        ] {
+            let id = fixture.fresh(server, parameter).await;
+            fixture.ids.insert(key.into(), id);
+        }
         let site = client.get(&fixture.path("/api/v1/sites/{siteId}")).await.expect(200);
         let host = text(&site, "url").trim_start_matches("http://").split(':').next().unwrap().to_owned();
         fixture.ids.insert("siteHost".into(), host);
@@ -437,6 +447,15 @@ impl Fixture {
             // Of the fixture's license.
             "activationId" => return licenses::machine(server, self.ids["licenseId"].parse().unwrap()).await,
             "noteId" => return note(server, self).await,
+            "ticketId" => {
+                let asset = &self.ids["assetId"];
+                let ticket = json!({
+                    "subject": format!("Subject {marker}"), "description": format!("Text {marker}"), "attachments": [asset],
+                });
+                client.post("/api/v1/support/tickets", ticket).await
+            }
+            "messageId" => return support::mailed(server, self).await,
+            "replyId" => return canned_reply(server).await,
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
             "planId" => return plan(server).await,
@@ -509,6 +528,8 @@ impl Fixture {
             "/api/v1/billing/usage",
             "/api/v1/purchases?limit=100",
             "/api/v1/licenses?limit=100",
+            "/api/v1/support/tickets?limit=100",
+            "/api/v1/support/tickets/{ticketId}",
         ] {
             let answer = self.owner.client.get(&self.path(template)).await;
             assert_eq!(answer.status.as_u16(), 200, "{template}: {}", answer.text);
@@ -543,6 +564,18 @@ pub fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
         path = path.replace(&format!("{{{name}}}"), &value);
     }
     path
+}
+
+/// An answer of support that is kept ready, as its id. It belongs to no tenant, so it has no marker in it.
+async fn canned_reply(server: &TestServer) -> String {
+    let now = server.app.core.env.now();
+    let id = server.app.core.env.new_id();
+    let (title, body) = ("Version".to_owned(), "Which version?".to_owned());
+    let reply = CannedReply { id, title, body, created_at: now, updated_at: now };
+    let mut work = server.app.core.begin().await.unwrap();
+    work.canned_replies().insert(&reply).await.unwrap();
+    work.commit().await.unwrap();
+    id.to_string()
 }
 
 /// A note of staff about the tenant.

@@ -71,6 +71,7 @@ mod spellings;
 mod statements;
 mod stored_texts;
 mod strangers;
+mod support;
 mod takeover;
 mod templates;
 mod tenancy;

@@ -246,6 +246,37 @@ async fn product_sales_api() {
         let license = ada.get("/api/v1/licenses").await.expect(200)["items"][0].clone();
         has(&license, &["/id", "/key", "/productType"]);
         assert_eq!((&license["status"], &license["expiresAt"]), (&json!("active"), &json!(null)));
+
+        let question = json!({
+            "subject": "It does not start", "description": "It closes at once.", "category": "technical", "priority": "medium",
+        });
+        let ticket = ada.post("/api/v1/support/tickets", question).await.expect(201);
+        let path = format!("/api/v1/support/tickets/{}", ticket["id"].as_str().unwrap());
+        ada.post(&format!("{path}/messages"), json!({"body": "It is 2.4.1."})).await.expect(201);
+        let thread = ada.get(&path).await.expect(200);
+        has(
+            &thread,
+            &[
+                "/id",
+                "/number",
+                "/subject",
+                "/description",
+                "/category",
+                "/priority",
+                "/status",
+                "/tags",
+                "/createdAt",
+                "/updatedAt",
+                "/messages/0/id",
+                "/messages/0/author/kind",
+                "/messages/0/author/name",
+                "/messages/0/body",
+                "/messages/0/attachments",
+                "/messages/0/internal",
+                "/messages/0/createdAt",
+            ],
+        );
+        assert_eq!(ada.get("/api/v1/support/tickets").await.expect(200)["items"][0]["id"], ticket["id"]);
     })
     .await;
 }

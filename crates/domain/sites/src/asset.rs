@@ -2,6 +2,7 @@
 
 mod filename;
 mod kind;
+pub mod link;
 mod references;
 mod use_cases;
 

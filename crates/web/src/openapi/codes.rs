@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 109] = [
+pub const CODES: [&str; 114] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -93,6 +93,10 @@ pub const CODES: [&str; 109] = [
     "tenant_deleting",
     "tenant_not_deleting",
     "tenant_suspended",
+    "ticket_ended",
+    "ticket_full",
+    "ticket_status",
+    "tickets_not_mergeable",
     "too_many_activations",
     "too_many_api_keys",
     "too_many_attempts",
@@ -102,6 +106,7 @@ pub const CODES: [&str; 109] = [
     "too_many_streams",
     "too_many_submissions",
     "too_many_tenants",
+    "too_many_tickets",
     "too_many_webhooks",
     "too_many_wizards",
     "totp_enabled",

@@ -78,6 +78,34 @@ const TABLES: &[Table] = &[
     Table { name: "customer_notes", user: "author_id", fate: Fate::Kept, list: "", columns: &[] },
     // Of the tenant, which keeps its books. What was bought is in the export of the tenant's data.
     Table { name: "purchases", user: "user_id", fate: Fate::Kept, list: "", columns: &[] },
+    // Of the tenant, which goes on with what was asked. The name beside it is read from the account.
+    Table {
+        name: "support_tickets",
+        user: "author_id",
+        fate: Fate::Kept,
+        list: "supportTickets",
+        columns: &[
+            ("id", "id", Id),
+            ("tenantId", "tenant_id", Id),
+            ("subject", "subject", Text),
+            ("description", "description", Text),
+            ("createdAt", "created_at", Time),
+        ],
+    },
+    Table { name: "support_tickets", user: "assignee_id", fate: Fate::Kept, list: "", columns: &[] },
+    Table {
+        name: "support_messages",
+        user: "author_id",
+        fate: Fate::Kept,
+        list: "supportMessages",
+        columns: &[
+            ("id", "id", Id),
+            ("tenantId", "tenant_id", Id),
+            ("ticketId", "ticket_id", Id),
+            ("body", "body", Text),
+            ("createdAt", "created_at", Time),
+        ],
+    },
     Table {
         name: "external_identities",
         user: "user_id",
@@ -214,7 +242,16 @@ impl<C: ConnectionTrait + Send> Personal<'_, C> {
                  and not exists (select 1 from sites where tenant_id = $1 and subdomain = $2)";
             self.db.execute(sql, (tenant, old)).await?;
             // What visitors of its sites wrote is somebody else's again.
-            for table in ["customer_notes", "dealers", "submissions", "tenant_settings"] {
+            for table in [
+                "customer_notes",
+                "dealers",
+                "submissions",
+                "support_mails",
+                "support_messages",
+                "support_tickets",
+                "support_numbers",
+                "tenant_settings",
+            ] {
                 self.db.execute(&format!("delete from {table} where tenant_id = $1"), [tenant]).await?;
             }
         }

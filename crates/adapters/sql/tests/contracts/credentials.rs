@@ -67,6 +67,9 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("idempotency_keys", "caller_id", "answers only the caller, who has to show a credential first"),
     ("page_versions", "author_id", "says who wrote something"),
     ("purchases", "user_id", "says who bought something"),
+    ("support_messages", "author_id", "says who wrote something"),
+    ("support_tickets", "assignee_id", "says who looks after something"),
+    ("support_tickets", "author_id", "says who asked something"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,7 @@ mod purchases;
 mod schedules;
 mod second_factors;
 mod store;
+mod support;
 mod sweep;
 mod tenancy;
 mod traces;

@@ -21,6 +21,7 @@ mod identity;
 mod licensing;
 mod platform;
 mod sites;
+mod support;
 mod tenancy;
 
 pub use identity::{OTHER_PASSWORD, change_password};
@@ -42,6 +43,8 @@ pub enum Rule {
     MemberOrDeputy(TenantRole),
     /// Like `AnyMember`, given that their address, or that of the maker of the key, is verified.
     VerifiedMember(TenantRole),
+    /// The author of what the path names, who owns the tenant here, and its admins, all in person. To other members it does not exist.
+    AuthorOrAdmin,
     /// People with this role on the platform or a higher one.
     Platform(PlatformRole),
     /// Super admins; members and keys of the tenant see that it is not for them, others do not see the tenant.
@@ -68,8 +71,16 @@ pub type Row = (&'static str, &'static str, Rule);
 
 /// Every operation and who may call it, feature by feature.
 pub static RULES: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    [platform::RULES, identity::RULES, tenancy::RULES, sites::RULES, billing::RULES, licensing::RULES]
-        .concat()
+    [
+        platform::RULES,
+        identity::RULES,
+        tenancy::RULES,
+        sites::RULES,
+        billing::RULES,
+        licensing::RULES,
+        support::RULES,
+    ]
+    .concat()
 });
 
 /// What a body of an operation may be made of.
@@ -107,6 +118,9 @@ pub async fn body(
     if let Some(body) = licensing::body(&call, method, relative) {
         return Some(body);
     }
+    if let Some(body) = support::body(&call, method, relative) {
+        return Some(body);
+    }
     match tenancy::body(&call, method, relative).await {
         Some(body) => Some(body),
         None => sites::body(&call, method, relative).await,
@@ -140,6 +154,7 @@ pub fn wants_verified(rule: Rule) -> bool {
         | AnyMember(_)
         | Rule::MemberInPerson(_)
         | Rule::MemberOrDeputy(_)
+        | Rule::AuthorOrAdmin
         | Rule::Platform(_)
         | Rule::OperatorOfTenant
         | Rule::OwnOrSuperAdmin => false,
@@ -155,6 +170,7 @@ pub fn expected(rule: Rule, kind: Kind) -> Outcome {
         | Rule::Oneself
         | Rule::MemberInPerson(_)
         | Rule::MemberOrDeputy(_)
+        | Rule::AuthorOrAdmin
         | Rule::OwnOrSuperAdmin
             if kind.is_key() =>
         {
@@ -165,7 +181,9 @@ pub fn expected(rule: Rule, kind: Kind) -> Outcome {
         {
             Outcome::Status(403)
         }
-        Rule::Oneself | Rule::MemberInPerson(_) if kind == Kind::Impersonator => Outcome::Status(403),
+        Rule::Oneself | Rule::MemberInPerson(_) | Rule::AuthorOrAdmin if kind == Kind::Impersonator => {
+            Outcome::Status(403)
+        }
         Rule::VerifiedOneself | Rule::VerifiedInPerson(_) if kind == Kind::UnverifiedOwner => {
             Outcome::Status(403)
         }
@@ -174,6 +192,10 @@ pub fn expected(rule: Rule, kind: Kind) -> Outcome {
         Rule::Platform(least) => when(kind.platform_role() >= least),
         _ if kind == Kind::SuperAdmin => Outcome::Allowed,
         Rule::OwnOrSuperAdmin => Outcome::Status(404),
+        Rule::AuthorOrAdmin => match kind.role() {
+            Some(role) if role >= TenantRole::Admin => Outcome::Allowed,
+            Some(_) | None => Outcome::Status(404),
+        },
         VerifiedMember(_) if kind.is_key() => when(kind == Kind::KeyWith),
         AnyMember(_) if kind.is_key() => when(kind != Kind::KeyWithout),
         VerifiedMember(_) if kind == Kind::UnverifiedOwner => Outcome::Status(403),

@@ -15,7 +15,9 @@ use portico_runtime::{
     logging::{self, chain},
     worker::jobs::{self, JobError},
 };
-use portico_sites::asset::{Asset, AssetKind, Assets, NewAsset, PurgeAssets, VARIANT_WIDTHS, Variant};
+use portico_sites::asset::{
+    Asset, AssetKind, Assets, NewAsset, PurgeAssets, VARIANT_WIDTHS, Variant, link as signed_link,
+};
 use portico_tenancy::branding::{Branding, BrandingUpdate, Brandings};
 use portico_web::{caller::Caller, pieces, problem::Problem};
 use sha2::{Digest, Sha256};
@@ -25,12 +27,6 @@ use crate::{spool::SpooledFile, state::App};
 
 /// How long an upload waits for a permit to be processed.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Purpose of the signatures of links to files.
-const PURPOSE: &str = "asset";
-
-/// The name of the original file in a link; smaller copies have their width.
-const ORIGINAL: &str = "original";
 
 /// A file that passed the checks.
 struct Checked {
@@ -252,11 +248,10 @@ pub async fn update_branding(
 /// A signed link to a file, valid for one to two hours for anyone who has it. The link stays the same within an hour, so
 /// that browsers cache the file. `width` selects a smaller copy.
 pub fn link(app: &App, asset: &Asset, width: Option<u32>) -> String {
-    let variant = width.map_or_else(|| ORIGINAL.to_owned(), |width| width.to_string());
+    let variant = width.map_or_else(|| signed_link::ORIGINAL.to_owned(), |width| width.to_string());
     let expires = link_expiry(app);
-    let signature = app.api.signer.sign(PURPOSE, &payload(asset.tenant, asset.id, &variant), expires);
-    let (url, tenant, id, at) = (&app.api.public_url, asset.tenant, asset.id, expires.unix_seconds());
-    format!("{url}/files/{tenant}/{id}/{variant}?expires={at}&signature={signature}")
+    let path = signed_link::signed(&*app.api.signer, (asset.tenant, asset.id, &variant), expires);
+    format!("{}{path}", app.api.public_url)
 }
 
 /// When links made now expire.
@@ -264,10 +259,6 @@ pub fn link_expiry(app: &App) -> Timestamp {
     let window = i64::try_from(app.settings.assets.link_ttl.as_secs()).unwrap_or(3600).max(1);
     let end = (app.core.env.now().unix_seconds() / window + 2) * window;
     Timestamp::from_unix_seconds(end).unwrap_or_else(|| app.core.env.now())
-}
-
-fn payload(tenant: TenantId, id: AssetId, variant: &str) -> String {
-    format!("{tenant}/{id}/{variant}")
 }
 
 /// The target of a link.
@@ -312,12 +303,12 @@ pub async fn follow(
     expires: Timestamp,
     signature: &str,
 ) -> Result<Option<LinkedFile>, Problem> {
-    if !app.api.signer.verify(PURPOSE, &payload(tenant, id, variant), expires, signature, app.core.env.now())
-    {
+    let now = app.core.env.now();
+    if !signed_link::is_signed(&*app.api.signer, (tenant, id, variant), expires, signature, now) {
         return Ok(None);
     }
     let Some(asset) = app.core.reader().assets().linked(tenant, id).await? else { return Ok(None) };
-    if variant == ORIGINAL {
+    if variant == signed_link::ORIGINAL {
         return Ok(Some(LinkedFile { asset, variant: None }));
     }
     let found = asset.variants.iter().find(|known| known.width.to_string() == variant).cloned();

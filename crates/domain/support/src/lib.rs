@@ -1,0 +1,22 @@
+//! Support: what customers ask, how staff answer, and the mails between them.
+
+pub mod breach;
+pub mod canned_reply;
+pub mod desk;
+pub mod error;
+pub mod events;
+pub mod inbound;
+pub mod mail;
+pub mod message;
+pub mod ports;
+pub mod priority;
+pub mod quotation;
+pub mod reply_address;
+pub mod status;
+#[cfg(test)]
+mod testing;
+pub mod thread;
+pub mod ticket;
+pub mod tickets;
+
+pub use error::SupportError;

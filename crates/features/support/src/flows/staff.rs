@@ -1,0 +1,28 @@
+//! Who of the operator's people may look after tickets.
+
+use portico_identity::user::{User, UserStatus};
+use portico_kernel::{FieldError, Permission, UserId};
+use portico_runtime::store::Repositories;
+use portico_web::problem::Problem;
+
+/// Whether an account is one of somebody who answers customers.
+pub fn is_clerk(user: &User) -> bool {
+    user.status == UserStatus::Active && user.role.permissions().contains(Permission::PlatformSupport)
+}
+
+/// Checks that a ticket can be given to somebody.
+///
+/// # Errors
+/// 422 for somebody who may not answer customers, and for nobody at all.
+pub async fn check_assignee(
+    repositories: &mut dyn Repositories,
+    assignee: Option<UserId>,
+) -> Result<(), Problem> {
+    let Some(id) = assignee else { return Ok(()) };
+    let found = repositories.users().find(id).await?;
+    if found.as_ref().is_some_and(is_clerk) {
+        return Ok(());
+    }
+    let message = "Name a member of the staff who answers customers.";
+    Err(Problem::invalid(vec![FieldError::new("assigneeId", "unknown_assignee", message)]))
+}
