@@ -14,6 +14,8 @@ pub enum HttpMethod {
     Get,
     /// Send.
     Post,
+    /// Change a part.
+    Patch,
 }
 
 /// A request.

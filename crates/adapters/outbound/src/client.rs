@@ -130,6 +130,7 @@ impl HttpClient for GuardedClient {
         let mut call = match request.method {
             HttpMethod::Get => client.get(url),
             HttpMethod::Post => client.post(url),
+            HttpMethod::Patch => client.patch(url),
         };
         for (name, value) in &request.headers {
             call = call.header(name, value);

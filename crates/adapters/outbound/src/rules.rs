@@ -11,6 +11,8 @@ pub enum Purpose {
     OpenId,
     /// The text generator, whose URL is set by the operator.
     Ai,
+    /// A payment provider, whose URL is set by the operator.
+    Payments,
     /// The trace collector, whose URL is set by the operator. It is usually internal, so every address is allowed.
     Telemetry,
 }
@@ -33,7 +35,7 @@ impl Rules {
     /// The default rules of a purpose.
     pub fn new(purpose: Purpose) -> Self {
         let networks = match purpose {
-            Purpose::Webhooks | Purpose::OpenId | Purpose::Ai => Vec::new(),
+            Purpose::Webhooks | Purpose::OpenId | Purpose::Ai | Purpose::Payments => Vec::new(),
             Purpose::Telemetry => vec![ipnet::Ipv4Net::default().into(), ipnet::Ipv6Net::default().into()],
         };
         Self { networks, ports: PORTS.to_vec(), plain: false }
@@ -92,7 +94,7 @@ mod tests {
 
     #[test]
     fn only_the_collector_may_be_anywhere() {
-        for purpose in [Purpose::Webhooks, Purpose::OpenId, Purpose::Ai] {
+        for purpose in [Purpose::Webhooks, Purpose::OpenId, Purpose::Ai, Purpose::Payments] {
             assert!(Rules::new(purpose).networks.is_empty(), "{purpose:?}");
         }
         let networks = Rules::new(Purpose::Telemetry).networks;
