@@ -1,0 +1,530 @@
+//! Sales of finished sites: one buyer at a time, paid on pages of a provider, handed over once.
+//!
+//! A sale belongs to the tenant that sells. As for purchases, the provider is never called while a transaction is open, and what it says is
+//! settled in one place, however often and in whichever order it comes.
+
+use portico_kernel::{
+    CheckoutId, Env, Event, EventDeclaration, JobType, Money, NewJob, PurchaseId, Scope, SiteId, StoreError,
+    TenantId, Timestamp, UserId,
+};
+use serde::{Deserialize, Serialize};
+use time::Duration;
+
+use crate::{
+    BillingError,
+    checkout::{CheckoutStage, FIRST_CHECK, PurchaseCheckout},
+    events,
+    ledger::LedgerTransaction,
+    payment::{Checkout, CheckoutLine, CheckoutState, NewCheckout, Provider},
+    ports::BillingRepositories,
+    settlement::{Difference, Mismatch, differences},
+};
+
+/// How long a site is held for a buyer who has not paid.
+pub const RESERVED: Duration = Duration::minutes(30);
+
+/// What became of a sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SiteSaleStatus {
+    /// Not paid yet: the site is reserved.
+    Pending,
+    /// Paid, to be handed over.
+    Paid,
+    /// Paid. There is an account with the buyer's address, and its owner has to say that they bought it.
+    Waiting,
+    /// Handed over.
+    Completed,
+    /// Not paid.
+    Failed,
+}
+
+impl SiteSaleStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Paid, Self::Waiting, Self::Completed, Self::Failed];
+
+    /// Name in JSON and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Paid => "paid",
+            Self::Waiting => "waiting",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether nobody else can buy the site meanwhile.
+    pub const fn holds_site(self) -> bool {
+        matches!(self, Self::Pending | Self::Paid | Self::Waiting)
+    }
+
+    /// Whether the money is there.
+    pub const fn is_paid(self) -> bool {
+        matches!(self, Self::Paid | Self::Waiting | Self::Completed)
+    }
+}
+
+/// A sale of a site. Its JSON form goes into events; the buyer does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteSale {
+    /// UUIDv7. Its checkout has the same.
+    pub id: PurchaseId,
+    /// The tenant that sells.
+    #[serde(skip)]
+    pub tenant_id: TenantId,
+    /// The site.
+    pub site_id: SiteId,
+    /// Its name when it was bought.
+    pub site_name: String,
+    /// Its subdomain when it was bought.
+    pub slug: String,
+    /// Address of a buyer whose account is not known. Empty for others, and once nothing is to be done with it any more.
+    #[serde(skip)]
+    pub buyer_email: String,
+    /// Name of the same.
+    #[serde(skip)]
+    pub buyer_name: String,
+    /// The account that gets it, and the tenant; `None` until that is known.
+    #[serde(skip)]
+    pub buyer: Option<(UserId, TenantId)>,
+    /// Price when it was bought, in minor units of the currency.
+    pub amount: i64,
+    /// Lower-case ISO 4217.
+    pub currency: String,
+    /// What became of it.
+    pub status: SiteSaleStatus,
+    /// When it was made, before it was paid.
+    pub created_at: Timestamp,
+    /// When it was found to be paid; absent while it is not.
+    pub paid_at: Option<Timestamp>,
+    /// The payment.
+    #[serde(skip)]
+    pub checkout: PurchaseCheckout,
+}
+
+impl SiteSale {
+    /// What it costs.
+    pub fn price(&self) -> Money {
+        Money { amount: self.amount, currency: self.currency.clone() }
+    }
+
+    /// The call that makes its checkout: the same at every try, because it is made of what is stored.
+    pub fn call(&self) -> NewCheckout {
+        let line =
+            CheckoutLine { description: self.site_name.clone(), unit_amount: self.amount, quantity: 1 };
+        NewCheckout {
+            reference: self.checkout.reference(),
+            lines: vec![line],
+            amount: self.price(),
+            success_url: self.checkout.success_url.clone(),
+            cancel_url: self.checkout.cancel_url.clone(),
+            expires_at: self.checkout.expires_at,
+        }
+    }
+
+    /// The same without address and name of the buyer.
+    fn anonymous(self) -> Self {
+        Self { buyer_email: String::new(), buyer_name: String::new(), ..self }
+    }
+
+    /// The sale of a checkout.
+    pub const fn of_checkout(id: CheckoutId) -> PurchaseId {
+        PurchaseId::from_uuid(id.uuid())
+    }
+}
+
+/// What is offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedSite {
+    /// Who sells.
+    pub tenant: TenantId,
+    /// The site.
+    pub site: SiteId,
+    /// Its name.
+    pub name: String,
+    /// Its subdomain.
+    pub slug: String,
+    /// What it costs.
+    pub price: Money,
+}
+
+/// Who buys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteBuyer {
+    /// Address, checked.
+    pub email: String,
+    /// Name, checked.
+    pub full_name: String,
+    /// For somebody who is signed in: their account, and the tenant that gets the site.
+    pub account: Option<(UserId, TenantId)>,
+}
+
+/// How it is paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaleRule {
+    /// Where.
+    pub provider: Provider,
+    /// Whether real money is moved.
+    pub live: bool,
+    /// Where the buyer comes to after the payment.
+    pub success_url: String,
+    /// Where the buyer comes to without having paid.
+    pub cancel_url: String,
+}
+
+/// A sale that is to be paid on a page of the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({
+    "checkoutUrl": "https://app.recurrente.com/checkout-session/ch_eegw9j5zgqoae3ms",
+    "purchaseId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d", "expiresAt": "2026-11-23T10:30:00Z"
+})))]
+pub struct SiteCheckout {
+    /// The page to send the buyer to.
+    pub checkout_url: String,
+    /// Id of the sale.
+    pub purchase_id: PurchaseId,
+    /// Until when the site is reserved.
+    pub expires_at: Timestamp,
+}
+
+/// The job that hands a site over. Its tenant is the one that sells.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandOverSite {
+    /// The sale.
+    pub purchase_id: PurchaseId,
+}
+
+impl JobType for HandOverSite {
+    const KIND: &'static str = "site.hand_over";
+    /// With a backoff that grows to an hour, the file store may be unavailable for a day.
+    const MAX_ATTEMPTS: u32 = 36;
+}
+
+/// What came of an answer of the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledSale {
+    /// The sale as it is now.
+    pub sale: SiteSale,
+    /// Whether this answer is the first to say that it is paid.
+    pub is_newly_paid: bool,
+    /// Why nothing was granted, where this answer is the first to show it. It is an error to be logged.
+    pub mismatch: Option<Mismatch>,
+}
+
+impl SettledSale {
+    /// What the buyer needs in order to pay; `None` where nothing can be paid.
+    pub fn checkout(&self) -> Option<SiteCheckout> {
+        let open = self.sale.checkout.stage == CheckoutStage::Open;
+        Some(SiteCheckout {
+            checkout_url: self.sale.checkout.url.clone().filter(|_| open)?,
+            purchase_id: self.sale.id,
+            expires_at: self.sale.checkout.expires_at,
+        })
+    }
+}
+
+/// Use cases around sales of sites. They ask for no permission: everybody may buy, and what follows does so from what the provider says.
+pub struct SiteSales<'a> {
+    repositories: &'a mut dyn BillingRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> SiteSales<'a> {
+    /// Over an open unit of work.
+    pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Reserves a site for a buyer and stores its sale, whose call is to be made once this is committed. Of many at once one gets it.
+    ///
+    /// # Errors
+    /// `SiteReserved`; `OwnSite`.
+    pub async fn begin(
+        &mut self,
+        offered: OfferedSite,
+        buyer: SiteBuyer,
+        rule: SaleRule,
+    ) -> Result<SiteSale, BillingError> {
+        if buyer.account.is_some_and(|(_, tenant)| tenant == offered.tenant) {
+            return Err(BillingError::OwnSite);
+        }
+        let (id, now): (PurchaseId, _) = (self.env.new_id(), self.env.now());
+        let checkout = PurchaseCheckout {
+            id: CheckoutId::from_uuid(id.uuid()),
+            tenant_id: offered.tenant,
+            purchase_id: id,
+            provider: rule.provider,
+            live: rule.live,
+            stage: CheckoutStage::Creating,
+            session_id: None,
+            url: None,
+            payment_id: None,
+            success_url: rule.success_url,
+            cancel_url: rule.cancel_url,
+            created_at: now,
+            expires_at: now + RESERVED,
+            check_at: Some(now + FIRST_CHECK),
+        };
+        let sale = SiteSale {
+            id,
+            tenant_id: offered.tenant,
+            site_id: offered.site,
+            site_name: offered.name,
+            slug: offered.slug,
+            buyer_email: buyer.email,
+            buyer_name: buyer.full_name,
+            buyer: buyer.account,
+            amount: offered.price.amount,
+            currency: offered.price.currency,
+            status: SiteSaleStatus::Pending,
+            created_at: now,
+            paid_at: None,
+            checkout,
+        };
+        let sale = if sale.buyer.is_some() { sale.anonymous() } else { sale };
+        self.repositories.site_sales().insert(&sale).await.map_err(|error| match error {
+            StoreError::Conflict(_) => BillingError::SiteReserved,
+            error => error.into(),
+        })?;
+        self.append(&events::SITE_SALE_CREATED, None, &sale).await?;
+        Ok(sale)
+    }
+
+    /// Stores what the provider says about the payment. The same answer again changes nothing, and neither does an older one. The first that
+    /// says that it is paid books the money and enqueues the job that hands the site over.
+    ///
+    /// Where the payment is not what was asked for, or comes after the site was freed, nothing is granted: staff get an event.
+    ///
+    /// # Errors
+    /// `NoCheckout`.
+    pub async fn settle(
+        &mut self,
+        tenant: TenantId,
+        id: PurchaseId,
+        observed: &Checkout,
+    ) -> Result<SettledSale, BillingError> {
+        let before = self.lock(tenant, id).await?;
+        if before.checkout.stage == CheckoutStage::Mismatched {
+            return Ok(SettledSale { sale: before, is_newly_paid: false, mismatch: None });
+        }
+        let is_paid = matches!(observed.state, CheckoutState::Paid { .. });
+        let mut found = differences(&before.checkout, &before.price(), observed);
+        if is_paid && before.status == SiteSaleStatus::Failed {
+            // Another buyer may have the site by now.
+            let (expected, found_state) = ("unpaid".to_owned(), "paid".to_owned());
+            found.push(Difference { field: "state", expected, found: found_state });
+        }
+        if !found.is_empty() {
+            return self.refuse(before, observed, found).await;
+        }
+        let now = self.env.now();
+        let mut after = SiteSale { checkout: before.checkout.after(observed, now), ..before.clone() };
+        if before.status == SiteSaleStatus::Pending {
+            match observed.state {
+                CheckoutState::Paid { .. } => {
+                    (after.status, after.paid_at) = (SiteSaleStatus::Paid, Some(now));
+                }
+                CheckoutState::Expired | CheckoutState::Failed => after.status = SiteSaleStatus::Failed,
+                CheckoutState::Open | CheckoutState::Processing => {}
+            }
+        }
+        if after.status == SiteSaleStatus::Failed {
+            after = after.anonymous();
+        }
+        if after != before {
+            self.repositories.site_sales().update(&after).await?;
+        }
+        let is_new = after.status != before.status;
+        if is_new && is_paid {
+            self.book(&after).await?;
+            self.append(&events::SITE_SALE_PAID, Some(&before), &after).await?;
+            self.enqueue(&after).await?;
+        } else if is_new {
+            self.append(&events::SITE_SALE_FAILED, Some(&before), &after).await?;
+        }
+        Ok(SettledSale { sale: after, is_newly_paid: is_new && is_paid, mismatch: None })
+    }
+
+    /// Ends a sale whose checkout the provider will not make. One that the provider has made meanwhile stays.
+    ///
+    /// # Errors
+    /// `NoCheckout`.
+    pub async fn give_up(&mut self, tenant: TenantId, id: PurchaseId) -> Result<(), BillingError> {
+        let before = self.lock(tenant, id).await?;
+        if before.checkout.stage != CheckoutStage::Creating {
+            return Ok(());
+        }
+        let checkout =
+            PurchaseCheckout { stage: CheckoutStage::Ended, check_at: None, ..before.checkout.clone() };
+        self.store(
+            &events::SITE_SALE_FAILED,
+            &before,
+            SiteSale { status: SiteSaleStatus::Failed, checkout, ..before.clone() },
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Asks about the payment again later: the provider has no answer that helps.
+    ///
+    /// # Errors
+    /// `NoCheckout`.
+    pub async fn postpone(&mut self, tenant: TenantId, id: PurchaseId) -> Result<(), BillingError> {
+        let mut sale = self.lock(tenant, id).await?;
+        if sale.checkout.check_at.is_some() {
+            sale.checkout.check_at = Some(sale.checkout.next_check(self.env.now()));
+            self.repositories.site_sales().update(&sale).await?;
+        }
+        Ok(())
+    }
+
+    /// The sale, locked, if it is paid and to be handed over.
+    ///
+    /// # Errors
+    /// `NoCheckout`.
+    pub async fn to_be_handed_over(
+        &mut self,
+        tenant: TenantId,
+        id: PurchaseId,
+    ) -> Result<Option<SiteSale>, BillingError> {
+        let sale = self.lock(tenant, id).await?;
+        Ok(Some(sale).filter(|sale| sale.status == SiteSaleStatus::Paid))
+    }
+
+    /// Notes the account that gets the site.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn assign(
+        &mut self,
+        sale: SiteSale,
+        user: UserId,
+        tenant: TenantId,
+    ) -> Result<SiteSale, BillingError> {
+        let sale = SiteSale { buyer: Some((user, tenant)), ..sale };
+        self.repositories.site_sales().update(&sale).await?;
+        Ok(sale)
+    }
+
+    /// Lets the site wait until the owner of the buyer's address claims it: an account is not taken over by paying.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn wait(&mut self, sale: SiteSale) -> Result<SiteSale, BillingError> {
+        let after = SiteSale { status: SiteSaleStatus::Waiting, ..sale.clone() };
+        self.store(&events::SITE_SALE_WAITING, &sale, after).await
+    }
+
+    /// A site that waits goes to the account of the caller, and is handed over by a job. The caller is known to own the address of the buyer.
+    ///
+    /// # Errors
+    /// `NoPurchase` where there is no such sale, or it does not wait; `OwnSite`.
+    pub async fn claim(
+        &mut self,
+        seller: TenantId,
+        id: PurchaseId,
+        user: UserId,
+        tenant: TenantId,
+    ) -> Result<SiteSale, BillingError> {
+        let before = self.repositories.site_sales().lock(seller, id).await?;
+        let before =
+            before.filter(|sale| sale.status == SiteSaleStatus::Waiting).ok_or(BillingError::NoPurchase)?;
+        if tenant == seller {
+            return Err(BillingError::OwnSite);
+        }
+        let claimed =
+            SiteSale { status: SiteSaleStatus::Paid, buyer: Some((user, tenant)), ..before.clone() };
+        let claimed = self.store(&events::SITE_SALE_PAID, &before, claimed).await?;
+        self.enqueue(&claimed).await?;
+        Ok(claimed)
+    }
+
+    /// Notes that the site is handed over, in the unit of work that does it.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn complete(&mut self, sale: SiteSale) -> Result<SiteSale, BillingError> {
+        let after = SiteSale { status: SiteSaleStatus::Completed, ..sale.clone() };
+        self.store(&events::SITE_SALE_COMPLETED, &sale, after).await
+    }
+
+    async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<SiteSale, BillingError> {
+        self.repositories.site_sales().lock(tenant, id).await?.ok_or(BillingError::NoCheckout)
+    }
+
+    /// Stores a sale with another status, and the event that all else follows from.
+    async fn store(
+        &mut self,
+        kind: &'static EventDeclaration,
+        before: &SiteSale,
+        after: SiteSale,
+    ) -> Result<SiteSale, BillingError> {
+        self.repositories.site_sales().update(&after).await?;
+        self.append(kind, Some(before), &after).await?;
+        Ok(after)
+    }
+
+    async fn append(
+        &mut self,
+        kind: &'static EventDeclaration,
+        before: Option<&SiteSale>,
+        after: &SiteSale,
+    ) -> Result<(), BillingError> {
+        let event = Event::new(self.env, self.scope, kind, after.id.uuid()).in_tenant(after.tenant_id);
+        let event = match before {
+            Some(before) => event.before(before),
+            None => event,
+        };
+        Ok(self.repositories.events().append(event.after(after)).await?)
+    }
+
+    async fn enqueue(&mut self, sale: &SiteSale) -> Result<(), BillingError> {
+        let job = HandOverSite { purchase_id: sale.id };
+        let job = NewJob::new(self.env, self.scope, sale.tenant_id, &job);
+        Ok(self.repositories.jobs().enqueue(job).await?)
+    }
+
+    async fn book(&mut self, sale: &SiteSale) -> Result<(), BillingError> {
+        let Some(payment) = &sale.checkout.payment_id else { return Ok(()) };
+        let paid =
+            LedgerTransaction::paid_purchase(sale.checkout.provider, payment, &sale.price(), self.env.now())
+                .map_err(|error| StoreError::Internal(Box::new(error)))?;
+        Ok(self.repositories.ledger().book(sale.tenant_id, &paid).await?)
+    }
+
+    /// Notes for staff that a payment is not what was asked for. The provider is not asked about it again, and the site is free.
+    async fn refuse(
+        &mut self,
+        before: SiteSale,
+        observed: &Checkout,
+        differences: Vec<Difference>,
+    ) -> Result<SettledSale, BillingError> {
+        let checkout = PurchaseCheckout {
+            stage: CheckoutStage::Mismatched,
+            url: None,
+            check_at: None,
+            ..before.checkout.clone()
+        };
+        let status = if before.status.is_paid() { before.status } else { SiteSaleStatus::Failed };
+        let after = SiteSale { status, checkout, ..before };
+        self.repositories.site_sales().update(&after).await?;
+        let mismatch = Mismatch { session_id: observed.id.clone(), differences };
+        let event = Event::new(self.env, self.scope, &events::PAYMENT_MISMATCH, after.id.uuid());
+        self.repositories.events().append(event.in_tenant(after.tenant_id).after(&mismatch)).await?;
+        Ok(SettledSale { sale: after, is_newly_paid: false, mismatch: Some(mismatch) })
+    }
+}
+
+#[cfg(test)]
+mod tests;
