@@ -71,6 +71,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from webhook_deliveries where status = $ limit", "figures for the operator"),
     ("select ready_at from webhook_queues where ready_at <=", "figures for the operator"),
     ("from checkouts where check_at <=", "payments that the provider is to be asked about"),
+    ("from site_sales where check_at <=", "payments of sites that the provider is to be asked about"),
+    ("from site_sales where slug = $", "whether a site was sold, whoever sold it"),
     ("delete from api_key_addresses where last_seen_at <", "sweep"),
     ("delete from api_key_refusals where minute <", "sweep"),
     ("delete from api_key_usage where day <", "sweep"),

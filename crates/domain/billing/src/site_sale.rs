@@ -367,13 +367,8 @@ impl<'a> SiteSales<'a> {
         }
         let checkout =
             PurchaseCheckout { stage: CheckoutStage::Ended, check_at: None, ..before.checkout.clone() };
-        self.store(
-            &events::SITE_SALE_FAILED,
-            &before,
-            SiteSale { status: SiteSaleStatus::Failed, checkout, ..before.clone() },
-        )
-        .await
-        .map(drop)
+        let after = SiteSale { status: SiteSaleStatus::Failed, checkout, ..before.clone() }.anonymous();
+        self.store(&events::SITE_SALE_FAILED, &before, after).await.map(drop)
     }
 
     /// Asks about the payment again later: the provider has no answer that helps.
@@ -450,12 +445,12 @@ impl<'a> SiteSales<'a> {
         Ok(claimed)
     }
 
-    /// Notes that the site is handed over, in the unit of work that does it.
+    /// Notes that the site is handed over, in the unit of work that does it. Address and name of the buyer are those of the account now.
     ///
     /// # Errors
     /// Where the store fails.
     pub async fn complete(&mut self, sale: SiteSale) -> Result<SiteSale, BillingError> {
-        let after = SiteSale { status: SiteSaleStatus::Completed, ..sale.clone() };
+        let after = SiteSale { status: SiteSaleStatus::Completed, ..sale.clone() }.anonymous();
         self.store(&events::SITE_SALE_COMPLETED, &sale, after).await
     }
 

@@ -78,6 +78,8 @@ const TABLES: &[Table] = &[
     Table { name: "customer_notes", user: "author_id", fate: Fate::Kept, list: "", columns: &[] },
     // Of the tenant, which keeps its books. What was bought is in the export of the tenant's data.
     Table { name: "purchases", user: "user_id", fate: Fate::Kept, list: "", columns: &[] },
+    // Of the tenant that sold a site, which keeps its books.
+    Table { name: "site_sales", user: "buyer_user_id", fate: Fate::Kept, list: "", columns: &[] },
     Table {
         name: "external_identities",
         user: "user_id",

@@ -67,6 +67,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("idempotency_keys", "caller_id", "answers only the caller, who has to show a credential first"),
     ("page_versions", "author_id", "says who wrote something"),
     ("purchases", "user_id", "says who bought something"),
+    ("site_sales", "buyer_user_id", "says who bought a site"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,6 +138,7 @@ async fn who_does_not_pay_frees_the_site() {
         let first = sales.begin(site.clone(), buyer(), rule()).await.unwrap();
         let ended = settle(&mut repositories, &env, &first, state).await;
         assert_eq!((ended.sale.status, ended.sale.checkout.check_at), (SiteSaleStatus::Failed, None));
+        assert_eq!((ended.sale.buyer_email.as_str(), ended.sale.buyer_name.as_str()), ("", ""));
         SiteSales::new(&mut repositories, &scope(), &env).begin(site, buyer(), rule()).await.unwrap();
         // Money that comes after all is a matter for staff: the site may be another's.
         let late = settle(&mut repositories, &env, &first, paid()).await;
@@ -195,7 +196,9 @@ async fn a_site_waits_for_the_owner_of_the_address_and_is_claimed_once() {
         Err(BillingError::NoPurchase)
     ));
     let due = sales.to_be_handed_over(sale.tenant_id, sale.id).await.unwrap().unwrap();
-    sales.complete(due).await.unwrap();
+    assert_eq!(due.buyer_email, "ada@example.com");
+    let done = sales.complete(due).await.unwrap();
+    assert_eq!((done.buyer_email.as_str(), done.buyer_name.as_str()), ("", ""), "the account has them");
     assert_eq!(sales.to_be_handed_over(sale.tenant_id, sale.id).await.unwrap(), None);
     assert_eq!(waiting.status, SiteSaleStatus::Waiting);
     assert_eq!(
