@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use portico_feature_billing::{background as billing, flows::receipts};
+use portico_feature_billing::{
+    background as billing,
+    flows::{receipts, site_sale_mail},
+};
 use portico_feature_identity::{background as identity, flows::account_mail};
 use portico_feature_sites::{
     background as sites,
@@ -33,6 +36,7 @@ fn mails_for(env: &Env, event: &Event) -> Vec<NewJob> {
     let mut mails = account_mail::jobs_for(env, event);
     mails.extend(submissions::job_for(env, event));
     mails.extend(receipts::job_for(env, event));
+    mails.extend(site_sale_mail::jobs_for(env, event));
     mails
 }
 

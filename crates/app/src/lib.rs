@@ -8,6 +8,7 @@ pub mod keys;
 pub mod outbound;
 pub mod parts;
 pub mod payments;
+pub mod recurrente;
 pub mod reseal;
 pub mod routes;
 pub mod run;

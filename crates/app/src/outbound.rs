@@ -37,6 +37,15 @@ pub fn for_ai(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
     client(rules, Bounds { total: ai.timeout, ..Bounds::default() })
 }
 
+/// For Recurrente. It may use any port.
+pub fn for_recurrente(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
+    let base = settings.recurrente.base_url.parse::<url::Url>().ok();
+    let rules = Rules::new(Purpose::Payments)
+        .networks(&settings.outbound.allow_networks)
+        .ports(base.and_then(|url| url.port()));
+    client(rules, Bounds::default())
+}
+
 /// For the trace collector.
 pub fn for_telemetry() -> Result<Arc<dyn HttpClient>, HttpError> {
     client(Rules::new(Purpose::Telemetry), Bounds::default())

@@ -175,6 +175,9 @@ fn announce(app: &App, started: Instant) {
     if app.mailbox.is_some() {
         println!("  Mailbox  {url}/dev/mailbox");
     }
+    if app.recurrente.is_some() {
+        println!("  Sites are paid at a stand-in for Recurrente.");
+    }
     println!("  Sites    {}", app.sites.hosting.addresses.site_url("{subdomain}"));
 }
 

@@ -22,6 +22,7 @@ mod files;
 mod links;
 mod payments;
 mod proxies;
+mod recurrente;
 mod redis;
 pub mod reference;
 mod security;
@@ -37,6 +38,7 @@ pub use portico_feature_tenancy::settings::Tenancy;
 pub use portico_runtime::settings::{Idempotency, Live, Telemetry, Webhooks, Worker};
 pub use portico_web::settings::{Admission, PlanLimits, RateLimit, Server};
 pub use proxies::Metrics;
+pub use recurrente::Recurrente;
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
 pub use sources::Sources;
@@ -93,6 +95,8 @@ pub struct Settings {
     pub ai: Ai,
     /// Payments.
     pub payments: Payments,
+    /// Payments of sites.
+    pub recurrente: Recurrente,
     /// Calls to URLs configured by the operator.
     pub outbound: Outbound,
     /// DNS lookups for customers' domains.
@@ -176,8 +180,8 @@ impl Email {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outbound {
-    /// Networks that may be called for the text generator and every identity provider although they are not public, also
-    /// without TLS; not for webhooks. Default: none.
+    /// Networks that may be called for the text generator, every identity provider and Recurrente although they are not public,
+    /// also without TLS; not for webhooks. Default: none.
     #[serde(deserialize_with = "list")]
     pub allow_networks: Vec<IpNet>,
 }
@@ -211,6 +215,7 @@ impl Default for Settings {
             oidc: BTreeMap::new(),
             ai: Ai::default(),
             payments: Payments::default(),
+            recurrente: Recurrente::default(),
             outbound: Outbound::default(),
             dns: Dns::default(),
             sites: Sites::default(),

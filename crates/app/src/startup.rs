@@ -59,7 +59,7 @@ use crate::{
     outbound,
     parts::StorageProbe,
     payments::{self, NoPayments},
-    server,
+    recurrente, server,
     settings::{self, Security, Settings, Telemetry as TraceSettings},
     state::App,
     writer,
@@ -237,23 +237,32 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         tokens: core.access.tokens.clone(),
         webhook_client: outbound::for_webhooks(&settings)?,
     };
+    let addresses = Arc::new(SiteAddresses {
+        domain: settings.sites.domain.clone(),
+        port: site_port,
+        is_https: api.is_https(),
+        api_host: api.host.clone(),
+        target: settings.sites.target()?,
+    });
+    let site_payments = recurrente::from_settings(&settings, &public_url, &env).context("recurrente")?;
     let billing = Billing {
         core: core.clone(),
         api: api.clone(),
         mail: mail.clone(),
         provider: payment_provider(&settings)?,
         checkout_rule: payments::checkout_rule(&settings, &parsed),
+        recurrente: site_payments.provider,
+        sale_settings: recurrente::sale_settings(
+            &settings,
+            site_payments.live,
+            addresses.site_url("{subdomain}"),
+        ),
+        files: files.clone(),
     };
     let hosting = Hosting {
         core: core.clone(),
         api: api.clone(),
-        addresses: Arc::new(SiteAddresses {
-            domain: settings.sites.domain.clone(),
-            port: site_port,
-            is_https: api.is_https(),
-            api_host: api.host.clone(),
-            target: settings.sites.target()?,
-        }),
+        addresses,
         files: files.clone(),
         live: Arc::new(LiveSites::new(signals, settings.sites.serve_stale)),
         forms: Arc::new(Forms::new(&settings.sites, limits.map(|_| limiter), renderer.clone())),
@@ -288,6 +297,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         redis,
         storage,
         mailbox,
+        recurrente: site_payments.stand_in,
     })
 }
 

@@ -7,6 +7,7 @@ use portico_feature_billing::state::App as Billing;
 use portico_feature_identity::state::App as Identity;
 use portico_feature_sites::state::App as Sites;
 use portico_feature_tenancy::state::App as Tenancy;
+use portico_recurrente::stand_in::StandIn;
 use portico_runtime::core::Core;
 use portico_sandbox::Mailbox;
 use portico_web::api::Api;
@@ -36,4 +37,6 @@ pub struct App {
     pub storage: Arc<StorageProbe>,
     /// Receives mail when there is no SMTP server.
     pub mailbox: Option<Arc<Mailbox>>,
+    /// Takes the payments of sites when there is no account at Recurrente.
+    pub recurrente: Option<StandIn>,
 }

@@ -5,6 +5,7 @@ pub mod jobs;
 pub mod mailbox;
 pub mod pages_static;
 pub mod public_config;
+pub mod recurrente_pages;
 
 use actix_web::web::ServiceConfig as PlainConfig;
 use portico_feature_billing::routes as billing;
@@ -42,6 +43,7 @@ pub fn health(config: &mut Routes<'_, '_>) {
 pub fn pages(config: &mut PlainConfig) {
     pages_static::configure(config);
     mailbox::configure(config);
+    recurrente_pages::configure(config);
     sites::pages(config);
 }
 

@@ -47,6 +47,7 @@ impl Settings {
         }
         problems.note(self.ai.check());
         problems.note(self.payments.check());
+        problems.note(self.recurrente.check());
         if self.dns.timeout.is_zero() {
             problems.add("dns.timeout must be longer than 0s");
         }

@@ -56,6 +56,7 @@ fn sections() -> Vec<Section> {
         named("oidc.<name>.", OidcProvider::FIELD_NAMES, OidcProvider::FIELD_DOCS),
         section("ai.", &all.ai),
         section("payments.", &all.payments),
+        section("recurrente.", &all.recurrente),
         section("outbound.", &all.outbound),
         section("sites.", &all.sites),
         section("dns.", &all.dns),

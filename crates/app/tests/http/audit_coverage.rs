@@ -40,6 +40,7 @@ const SILENT: &[(&str, &str, &str)] = &[
         "asks the provider; a purchase that is paid or failed has an entry, and this one is neither",
     ),
     ("POST", "/api/v1/webhooks/stripe", "stores what the provider sent; what it leads to has an entry"),
+    ("POST", "/api/v1/webhooks/recurrente", "stores what the provider sent; what it leads to has an entry"),
     ("POST", "/api/v1/auth/tickets", "admits to one read, which the access log has"),
 ];
 

@@ -15,13 +15,16 @@ use crate::{
     checkout::{CheckoutStage, FIRST_CHECK, PurchaseCheckout},
     events,
     ledger::LedgerTransaction,
-    payment::{Checkout, CheckoutLine, CheckoutState, NewCheckout, Provider},
+    payment::{Checkout, CheckoutLine, CheckoutState, NewCheckout, PaymentError, Provider},
     ports::BillingRepositories,
     settlement::{Difference, Mismatch, differences},
 };
 
 /// How long a site is held for a buyer who has not paid.
 pub const RESERVED: Duration = Duration::minutes(30);
+
+/// The currencies in which sites are sold.
+const CURRENCIES: [&str; 2] = ["gtq", "usd"];
 
 /// What became of a sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,7 +252,7 @@ impl<'a> SiteSales<'a> {
     /// Reserves a site for a buyer and stores its sale, whose call is to be made once this is committed. Of many at once one gets it.
     ///
     /// # Errors
-    /// `SiteReserved`; `OwnSite`.
+    /// `SiteReserved`; `OwnSite`; `Payment` with `Unsupported` for a price in another currency than quetzals and dollars.
     pub async fn begin(
         &mut self,
         offered: OfferedSite,
@@ -258,6 +261,9 @@ impl<'a> SiteSales<'a> {
     ) -> Result<SiteSale, BillingError> {
         if buyer.account.is_some_and(|(_, tenant)| tenant == offered.tenant) {
             return Err(BillingError::OwnSite);
+        }
+        if !CURRENCIES.contains(&offered.price.currency.as_str()) {
+            return Err(PaymentError::Unsupported.into());
         }
         let (id, now): (PurchaseId, _) = (self.env.new_id(), self.env.now());
         let checkout = PurchaseCheckout {

@@ -103,6 +103,10 @@ async fn nobody_buys_what_they_have() {
     let own = SiteBuyer { account: Some((env.new_id(), site.tenant)), ..buyer() };
     let refused = SiteSales::new(&mut repositories, &scope(), &env).begin(site, own, rule()).await;
     assert!(matches!(refused, Err(BillingError::OwnSite)));
+    let mut euros = offered(&env);
+    euros.price.currency = "eur".to_owned();
+    let refused = SiteSales::new(&mut repositories, &scope(), &env).begin(euros, buyer(), rule()).await;
+    assert!(matches!(refused, Err(BillingError::Payment(PaymentError::Unsupported))));
     assert!(repositories.shop.rows().sales.is_empty());
 }
 
