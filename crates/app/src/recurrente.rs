@@ -49,6 +49,10 @@ pub fn from_settings(settings: &Settings, public_url: &str, env: &Env) -> anyhow
     }
     let pages = format!("{}{PAGES}", public_url.trim_end_matches('/'));
     let stand_in = StandIn::new(settings.data_dir.join("recurrente.json"), pages, env.clone())?;
+    let stand_in = match set.webhook_secrets.is_empty() {
+        true => stand_in,
+        false => stand_in.signing_with(WebhookSecrets::new(&set.webhook_secrets)?),
+    };
     let provider =
         Recurrente::new(StandIn::config(), stand_in.secrets(), Arc::new(stand_in.clone()), env.clone());
     Ok(SitePayments { provider: Arc::new(provider), stand_in: Some(stand_in), live: false })

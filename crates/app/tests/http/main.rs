@@ -61,6 +61,7 @@ mod publishing;
 mod purchases;
 mod samples;
 mod seo;
+mod site_purchases;
 mod site_sales;
 mod sites;
 mod slow_clients;

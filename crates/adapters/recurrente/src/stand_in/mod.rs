@@ -66,6 +66,12 @@ impl StandIn {
         Ok(Self { shared: Arc::new(shared), env, secrets })
     }
 
+    /// The same with secrets of the embedder's own for its webhooks.
+    #[must_use]
+    pub fn signing_with(self, secrets: WebhookSecrets) -> Self {
+        Self { secrets, ..self }
+    }
+
     /// The account at the stand-in.
     pub fn config() -> RecurrenteConfig {
         RecurrenteConfig {
