@@ -24,6 +24,7 @@ mod members;
 mod purchases;
 mod schedules;
 mod second_factors;
+mod site_sales;
 mod store;
 mod sweep;
 mod tenancy;
