@@ -25,7 +25,7 @@ declare_events! {
     PURCHASE_CREATED { name: "purchase.created", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A purchase was not paid in time, or its payment has failed for good."
     PURCHASE_FAILED { name: "purchase.failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
-    "Site sold: it is the buyer's now."
+    "A site that was sold is its buyer's now."
     SITE_SALE_COMPLETED { name: "site_sale.completed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Somebody began to pay for a site; it is reserved for them."
     SITE_SALE_CREATED { name: "site_sale.created", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
