@@ -67,15 +67,13 @@ pub fn sale_settings(settings: &Settings, live: bool, site_url: String) -> Arc<S
 mod tests {
     use std::collections::HashMap;
 
-    use portico_testkit::env;
-
     use super::*;
 
     fn payments(pairs: &[(&str, &str)]) -> SitePayments {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings = Settings::from_sources("", pairs.collect::<HashMap<_, _>>()).unwrap();
-        from_settings(&settings, "http://127.0.0.1:7600/", &env()).unwrap()
+        from_settings(&settings, "http://127.0.0.1:7600/", &portico_security::system_env()).unwrap()
     }
 
     #[test]

@@ -25,8 +25,13 @@ use crate::sites::site;
 
 /// A staff member, with a site of their tenant that is live: its path and its host.
 pub async fn staff_with_site(server: &TestServer) -> (Client, String, String) {
-    let staff =
-        Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client;
+    let staff = Person::new(
+        server,
+        server.email(&format!("staff-{}", server.app.core.env.random_uuid().simple())),
+        |user| user.role = PlatformRole::Staff,
+    )
+    .await
+    .client;
     let site = site(&staff, "Clínica Sol").await;
     let path = format!("/api/v1/sites/{}", text(&site, "id"));
     let page = json!({"title": "Welcome", "status": "published", "isHome": true});

@@ -87,10 +87,10 @@ pub async fn purchase(
         Err(_) => input.buyer()?,
     };
     let (site, offered) = offered(app, scope, slug).await?;
-    let rule = rule(&app.sale_settings, &site);
+    let (rule, selling) = (rule(&app.sale_settings, &site), selling(scope, site.tenant_id));
 
     let mut work = app.core.begin().await?;
-    let sale = SiteSales::new(&mut *work, scope, env).begin(offered.clone(), buyer, rule).await?;
+    let sale = SiteSales::new(&mut *work, &selling, env).begin(offered.clone(), buyer, rule).await?;
     // It may have been withdrawn, or its price changed, since it was read. The lock is taken after that of the sale, here and wherever
     // both are.
     let now = work.sites().lock(offered.tenant, offered.site).await?;
@@ -105,14 +105,20 @@ pub async fn purchase(
         Ok(observed) => observed,
         Err(error) if error.is_passing() => return Err(error.into()),
         Err(error) => {
-            give_up(app, scope, &sale).await?;
+            give_up(app, &selling, &sale).await?;
             return Err(error.into());
         }
     };
-    let settled = settle(app, scope, sale.tenant_id, sale.id, &observed).await?;
+    let settled = settle(app, &selling, sale.tenant_id, sale.id, &observed).await?;
     settled.checkout().ok_or_else(|| {
         PaymentError::Unavailable("the checkout that was made cannot be paid".to_owned()).into()
     })
+}
+
+/// What a buyer does is done at the seller in no name: neither their account nor their address is the seller's business.
+fn selling(scope: &Scope, seller: TenantId) -> Scope {
+    let request = RequestInfo { id: scope.request.id.clone(), ..RequestInfo::default() };
+    Scope::system(Some(seller), request)
 }
 
 /// The site on offer at a slug.
@@ -286,7 +292,8 @@ pub async fn claim(app: &App, scope: &Scope, token: &str) -> Result<SiteSale, Pr
     if owner.is_none_or(|owner| owner.id != user) {
         return Err(BillingError::NoPurchase.into());
     }
-    let claimed = SiteSales::new(&mut *work, scope, env).claim(seller, id, user, tenant).await?;
+    let claimed =
+        SiteSales::new(&mut *work, &selling(scope, seller), env).claim(seller, id, user, tenant).await?;
     work.commit().await?;
     Ok(claimed)
 }
