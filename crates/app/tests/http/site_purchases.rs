@@ -246,7 +246,7 @@ async fn who_is_signed_in_buys_for_their_tenant_and_for_no_other() {
     TestServer::shared(async |server| {
         let (seller, path, _, slug) = for_sale(server).await;
         let ada = server.customer(server.email("ada")).await;
-        let made = ada.post(&format!("/api/v1/sites/{slug}/purchase"), json!({})).await.expect(201);
+        let made = ada.post_empty(&format!("/api/v1/sites/{slug}/purchase")).await.expect(201);
         let other = server.customer(server.email("bea")).await;
         for webhook in happens(server, &checkout_of(&made), Act::Pay).await {
             tell(server, &webhook).await.expect(200);

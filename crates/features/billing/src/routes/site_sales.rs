@@ -8,7 +8,7 @@ use portico_billing::site_sale::SiteCheckout;
 use portico_kernel::{PurchaseId, Violations};
 use portico_web::{
     admission::Class,
-    body::Body,
+    body::{Body, OptionalBody},
     caller::{Caller, MaybeCaller},
     problem::{Problem, ProblemBody},
     routing::{Routes, WRITE},
@@ -62,7 +62,7 @@ struct ClaimedSite {
     tag = "Sites for sale",
     operation_id = "purchaseSite",
     params(("siteSlug" = String, Path, description = "Subdomain of the site.", example = "panaderia-luz")),
-    request_body = SitePurchase,
+    request_body(content = Option<SitePurchase>),
     responses(
         (status = 201, body = SiteCheckout),
         (status = 404, description = "Nothing is for sale there.", body = ProblemBody, content_type = "application/problem+json"),
@@ -75,7 +75,7 @@ async fn purchase(
     app: Data<App>,
     caller: MaybeCaller,
     path: Path<String>,
-    body: Body<SitePurchase>,
+    body: OptionalBody<SitePurchase>,
 ) -> Result<HttpResponse, Problem> {
     let checkout = site_sales::purchase(&app, &caller.0, &path, &body.0).await?;
     Ok(HttpResponse::Created().json(checkout))
