@@ -138,8 +138,9 @@ async fn who_does_not_pay_frees_the_site() {
     for state in [CheckoutState::Expired, CheckoutState::Failed] {
         let (mut repositories, env) = (Repositories::default(), env());
         let site = offered(&env);
-        let mut sales = SiteSales::new(&mut repositories, &scope(), &env);
-        let first = sales.begin(site.clone(), buyer(), rule()).await.unwrap();
+        let begun =
+            SiteSales::new(&mut repositories, &scope(), &env).begin(site.clone(), buyer(), rule()).await;
+        let first = begun.unwrap();
         let ended = settle(&mut repositories, &env, &first, state).await;
         assert_eq!((ended.sale.status, ended.sale.checkout.check_at), (SiteSaleStatus::Failed, None));
         assert_eq!((ended.sale.buyer_email.as_str(), ended.sale.buyer_name.as_str()), ("", ""));
@@ -165,7 +166,8 @@ async fn what_was_not_asked_for_grants_nothing() {
         let sale = begun(&mut repositories, &env).await;
         let mut observed = observed(&sale, paid());
         change(&mut observed);
-        let mut sales = SiteSales::new(&mut repositories, &scope(), &env);
+        let anybody = scope();
+        let mut sales = SiteSales::new(&mut repositories, &anybody, &env);
         let settled = sales.settle(sale.tenant_id, sale.id, &observed).await.unwrap();
         assert!(settled.mismatch.is_some() && !settled.is_newly_paid);
         assert_eq!(settled.sale.checkout.stage, CheckoutStage::Mismatched);
