@@ -14,6 +14,8 @@ use portico_kernel::{
     look::{Colors, Fonts},
 };
 
+use time::Duration;
+
 use super::Sales;
 use crate::{
     SitesError,
@@ -29,6 +31,9 @@ use crate::{
     seo::Seo,
     site::{self, PurgeSite, Site, SiteStatus},
 };
+
+/// How long files are kept at the seller after the hand-over: processes may answer from what they knew of the site before.
+const STALE: Duration = Duration::HOUR;
 
 /// What is to be copied in the file store before a site is handed over: the folder of the site, and those of its pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,10 +129,10 @@ impl Sales<'_> {
         }
         let event = Event::new(self.env, self.scope, &events::SITE_HANDED_OVER, id.uuid());
         self.repositories.events().append(event.in_tenant(seller).before(&before)).await?;
-        let purge = NewJob::new(self.env, self.scope, seller, &PurgeSite { site_id: id });
+        let now = self.env.now();
+        let purge = NewJob::new(self.env, self.scope, seller, &PurgeSite { site_id: id }).at(now + STALE);
         self.repositories.jobs().enqueue(purge).await?;
 
-        let now = self.env.now();
         let site = Site {
             tenant_id: buyer,
             status: SiteStatus::Published,
