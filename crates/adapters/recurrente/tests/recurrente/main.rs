@@ -22,6 +22,7 @@ const START: i64 = 1_767_225_600;
 pub struct TestClock(AtomicI64);
 
 impl TestClock {
+    /// Moves on.
     pub fn advance(&self, duration: Duration) {
         self.0.fetch_add(duration.whole_seconds(), Ordering::SeqCst);
     }
@@ -45,6 +46,7 @@ impl Random for Counting {
     }
 }
 
+/// A clock, and values that are the same in every run.
 pub fn env() -> (Env, Arc<TestClock>) {
     let clock = Arc::new(TestClock(AtomicI64::new(START)));
     (Env::new(clock.clone(), Arc::new(Counting(AtomicU8::new(1)))), clock)
