@@ -143,9 +143,9 @@ impl Sales<'_> {
             ..before
         };
         self.repositories.sites().insert(&site).await?;
-        self.store(contents, buyer, now).await?;
         let event = Event::new(self.env, self.scope, &events::SITE_RECEIVED, id.uuid());
         self.repositories.events().append(event.in_tenant(buyer).after(&site)).await?;
+        self.store(contents, buyer, now).await?;
         Ok(HandedOver { site, domains, bytes })
     }
 
@@ -220,6 +220,11 @@ impl Sales<'_> {
         }
         if let Some(live) = live {
             repositories.deployments().insert(&Deployment { tenant: buyer, ..live }).await?;
+        }
+        // At the buyer they are new, and have a first version of their own.
+        for page in &pages {
+            let event = Event::new(self.env, self.scope, &events::PAGE_CREATED, page.id.uuid());
+            self.repositories.events().append(event.in_tenant(buyer).after(page)).await?;
         }
         for domain in domains {
             let domain = Domain { tenant: buyer, round: domain.round + 1, ..domain };
