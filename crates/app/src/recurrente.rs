@@ -26,8 +26,8 @@ pub struct SitePayments {
     pub live: bool,
 }
 
-/// The provider of the settings, for a server at this address. Without keys it is the stand-in in development, and in production nothing can be
-/// paid: a site must not be given away for nothing.
+/// The provider of the settings, for a server at this address. Without keys it is the stand-in in development, and in production
+/// nothing can be paid: a site must not be given away for nothing.
 ///
 /// # Errors
 /// For settings that [`Settings::check`] would have refused.

@@ -1,7 +1,7 @@
 //! Webhooks of the provider, which Svix sends: the signature, and what an event is about.
 //!
-//! The signature is HMAC-SHA256 over `{svix-id}.{svix-timestamp}.{body}`, keyed by the part of a secret behind `whsec_`, decoded from base64.
-//! The header `svix-signature` holds several, divided by spaces, each behind its version (`v1,`).
+//! The signature is HMAC-SHA256 over `{svix-id}.{svix-timestamp}.{body}`, keyed by the part of a secret behind `whsec_`, decoded from
+//! base64. The header `svix-signature` holds several, divided by spaces, each behind its version (`v1,`).
 
 use base64::{
     Engine, alphabet,

@@ -139,8 +139,7 @@ impl<'a> Quotas<'a> {
         Err(self.exceeded(allowance, meter, limit, used, used.saturating_add(amount)).await?)
     }
 
-    /// Counts what a tenant has got whatever its plan includes: a site that it has paid for is handed over. While that is more than the plan
-    /// includes, nothing more can be taken.
+    /// Counts what a tenant has got whatever its plan includes, such as a site that it has paid for.
     pub async fn add_regardless(
         &mut self,
         tenant: TenantId,

@@ -46,7 +46,8 @@ impl Act {
         Self::ALL.into_iter().find(|act| act.as_str() == text)
     }
 
-    /// The status that it takes, the one that it leads to, and the names of its events: the unified one and the one of the means of payment.
+    /// The status that it takes, the one that it leads to, and the names of its events: the unified one and that of the means of
+    /// payment.
     const fn moves(self) -> (Status, Status, [&'static str; 2]) {
         use Status::{Paid, PaymentInProgress, Unpaid};
         match self {

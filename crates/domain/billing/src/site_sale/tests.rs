@@ -1,8 +1,12 @@
-use portico_kernel::{Fault, Kind, RequestInfo};
+use portico_kernel::{Env, Fault, Kind, RequestInfo, Scope};
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Repositories, env};
+use crate::{
+    BillingError,
+    payment::{Checkout, CheckoutState, PaymentError},
+    testing::{Repositories, env},
+};
 
 fn offered(env: &Env) -> OfferedSite {
     OfferedSite {

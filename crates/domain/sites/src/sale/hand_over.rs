@@ -1,8 +1,8 @@
 //! Handing a sold site over to the tenant of its buyer.
 //!
-//! A site is rows keyed by its tenant, and files below a folder of its tenant. Everything that makes the site what visitors see is stored anew
-//! under the other tenant with the ids that it has, and the old rows go with their site. What tells about the time of the seller stays behind:
-//! visits, messages of visitors, versions of pages, earlier deployments, the wizard. Files are copied before, by the caller: their keys
+//! A site is rows keyed by its tenant, and files below a folder of its tenant. Everything that makes the site what visitors see is
+//! stored anew under the other tenant with the ids that it has, and the old rows go with their site. What tells about the time of the
+//! seller stays behind: visits, messages of visitors, versions of pages, earlier deployments, the wizard. Files are copied before, by the caller: their keys
 //! differ in nothing but the tenant.
 //!
 //! These use cases ask for no permission: what they do follows from a payment.
@@ -97,8 +97,8 @@ impl Sales<'_> {
         Ok(Parcel { site, assets })
     }
 
-    /// Gives a sold site to another tenant, live as it is. `copied` are the pictures whose files were copied. The look is made independent of
-    /// the branding of the tenant that sells, whose colours and fonts these are, so that a later deployment looks the same. Plans are
+    /// Gives a sold site to another tenant, live as it is. `copied` are the pictures whose files were copied. The look is made independent
+    /// of the branding of the tenant that sells, whose colours and fonts these are, so that a later deployment looks the same. Plans are
     /// the caller's matter on the side of the buyer.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::{Site, SiteStatus};
 use crate::{SitesError, events, ports::SiteRepositories};
 
-/// What happens around a site and changes nothing on it: made, offered, withdrawn, sold, handed over; messages and links of others; the worker that
-/// builds what was requested.
+/// What happens around a site and changes nothing on it: made, offered, withdrawn, sold, handed over; messages and links of others;
+/// the worker that builds what was requested.
 static HARMLESS: [&EventDeclaration; 12] = [
     &events::SITE_CREATED,
     &events::SITE_OFFERED,
@@ -156,8 +156,8 @@ fn person(event: &Event) -> Option<Uuid> {
 /// The site that an event has changed, or the page of it; `None` when it has changed none.
 fn place(event: &Event) -> Option<ChangedPart> {
     let group = event.kind.split_once('.').map_or(&*event.kind, |(group, _)| group);
-    // Messages of visitors are no part of the site, nor is the wizard that has made it, nor the sale of it. Results for a domain or a build are
-    // observed, not decided.
+    // Messages of visitors are no part of the site, nor is the wizard that has made it, nor the sale of it. Results for a domain or
+    // a build are observed, not decided.
     let found_out =
         event.actor_kind == ActorKind::System && matches!(group, "site" | "domain" | "deployment");
     if matches!(group, "submission" | "wizard" | "site_sale")

@@ -64,8 +64,8 @@ impl SitePurchase {
 /// Reserves a site for whoever buys it, has the provider make a page to pay at, and stores that.
 ///
 /// Errors: 404 where nothing is for sale there; 409 `site_reserved`, `site_sold`, `own_site`, `not_for_sale`, `payment_unsupported`; 422
-/// where it has to be said who buys; 429 when somebody who is signed in has begun too many purchases within a minute; 503 when the provider does not answer:
-/// then the site stays reserved until it does, for half an hour at most.
+/// where it has to be said who buys; 429 when somebody who is signed in has begun too many purchases within a minute; 503 when the
+/// provider does not answer: then the site stays reserved until it does, for half an hour at most.
 pub async fn purchase(
     app: &App,
     scope: &Scope,

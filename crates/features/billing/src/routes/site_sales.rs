@@ -55,9 +55,10 @@ struct ClaimedSite {
 
 /// Buy a site
 ///
-/// For everybody, signed in or not: reserves a site that is for sale for half an hour, and answers the page to send the buyer to. Who is signed in
-/// with a verified address, and has `billing:write`, buys it for the active tenant, and needs to send nothing. Anybody else says who they are: once it
-/// is paid, an account is made for them, or the owner of the account with that address is asked to claim the site.
+/// For everybody, signed in or not: reserves a site that is for sale for half an hour, and answers the page to send the buyer to. Who
+/// is signed in with a verified address, and has `billing:write`, buys it for the active tenant, and needs to send nothing. Anybody else
+/// says who they are: once it is paid, an account is made for them, or the owner of the account with that address is asked to claim
+/// the site.
 #[utoipa::path(
     tag = "Sites for sale",
     operation_id = "purchaseSite",
@@ -83,8 +84,8 @@ async fn purchase(
 
 /// Claim a site
 ///
-/// For the owner of an account whose address was given when a site was bought by somebody who was not signed in: the link in the message to that
-/// address gives the site to the active tenant of the caller, whose account must have that address.
+/// For the owner of an account whose address was given when a site was bought by somebody who was not signed in: the link in the message
+/// to that address gives the site to the active tenant of the caller, whose account must have that address.
 #[utoipa::path(
     tag = "Sites for sale",
     operation_id = "claimSite",
