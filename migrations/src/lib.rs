@@ -56,6 +56,7 @@ mod m20261123_000055_billing_periods;
 mod m20261123_000060_purchases;
 mod m20261123_000070_licenses;
 mod m20261123_000080_support;
+mod m20261123_000085_site_sales;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -109,6 +110,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000060_purchases::Migration),
             Box::new(m20261123_000070_licenses::Migration),
             Box::new(m20261123_000080_support::Migration),
+            Box::new(m20261123_000085_site_sales::Migration),
         ]
     }
 }

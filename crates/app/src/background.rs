@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use portico_feature_billing::{background as billing, flows::receipts};
+use portico_feature_billing::{
+    background as billing,
+    flows::{receipts, site_sale_mail},
+};
 use portico_feature_identity::{background as identity, flows::account_mail};
 use portico_feature_licensing::background as licensing;
 use portico_feature_sites::{
@@ -37,6 +40,7 @@ fn mails_for(env: &Env, event: &Event) -> Vec<NewJob> {
     mails.extend(submissions::job_for(env, event));
     mails.extend(receipts::job_for(env, event));
     mails.extend(support_notices::jobs_for(env, event));
+    mails.extend(site_sale_mail::jobs_for(env, event));
     mails
 }
 

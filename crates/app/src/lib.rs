@@ -9,6 +9,7 @@ pub mod outbound;
 pub mod parts;
 pub mod payments;
 mod payments_sandbox;
+pub mod recurrente;
 pub mod reseal;
 pub mod routes;
 pub mod run;

@@ -23,6 +23,7 @@ mod licensing;
 mod links;
 mod payments;
 mod proxies;
+mod recurrente;
 mod redis;
 pub mod reference;
 mod security;
@@ -41,6 +42,7 @@ pub use portico_feature_tenancy::settings::Tenancy;
 pub use portico_runtime::settings::{Idempotency, Live, Telemetry, Webhooks, Worker};
 pub use portico_web::settings::{Admission, PlanLimits, RateLimit, Server};
 pub use proxies::Metrics;
+pub use recurrente::Recurrente;
 pub use redis::Redis;
 pub use security::{OidcProvider, Security, Throttle};
 pub use sources::Sources;
@@ -103,6 +105,8 @@ pub struct Settings {
     pub stripe: Stripe,
     /// Licenses.
     pub licensing: Licensing,
+    /// Payments of sites.
+    pub recurrente: Recurrente,
     /// Calls to URLs configured by the operator.
     pub outbound: Outbound,
     /// DNS lookups for customers' domains.
@@ -225,6 +229,7 @@ impl Default for Settings {
             payments: Payments::default(),
             stripe: Stripe::default(),
             licensing: Licensing::default(),
+            recurrente: Recurrente::default(),
             outbound: Outbound::default(),
             dns: Dns::default(),
             sites: Sites::default(),

@@ -61,7 +61,7 @@ use crate::{
     keys::{Keys, license_signer, make_private},
     outbound,
     parts::StorageProbe,
-    payments, server,
+    payments, recurrente, server,
     settings::{self, Security, Settings, Telemetry as TraceSettings},
     state::App,
     writer,
@@ -249,6 +249,14 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     };
     let vault = KeyVault::new(core.sealer.clone(), Arc::new(MacKeyDigests::new(&sealing)));
     let signer = license_signer(&settings, &env)?.map(|signer| Arc::new(signer) as Arc<dyn LicenseSigner>);
+    let addresses = Arc::new(SiteAddresses {
+        domain: settings.sites.domain.clone(),
+        port: site_port,
+        is_https: api.is_https(),
+        api_host: api.host.clone(),
+        target: settings.sites.target()?,
+    });
+    let site_payments = recurrente::from_settings(&settings, &public_url, &env).context("recurrente")?;
     let billing = Billing {
         core: core.clone(),
         api: api.clone(),
@@ -256,6 +264,13 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         provider,
         checkout_rule: payments::checkout_rule(&settings, &parsed),
         vault: vault.clone(),
+        recurrente: site_payments.provider,
+        sale_settings: recurrente::sale_settings(
+            &settings,
+            site_payments.live,
+            addresses.site_url("{subdomain}"),
+        ),
+        files: files.clone(),
     };
     let licensing = Licensing { core: core.clone(), vault, signer };
     let support = Support {
@@ -267,13 +282,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let hosting = Hosting {
         core: core.clone(),
         api: api.clone(),
-        addresses: Arc::new(SiteAddresses {
-            domain: settings.sites.domain.clone(),
-            port: site_port,
-            is_https: api.is_https(),
-            api_host: api.host.clone(),
-            target: settings.sites.target()?,
-        }),
+        addresses,
         files: files.clone(),
         live: Arc::new(LiveSites::new(signals, settings.sites.serve_stale)),
         forms: Arc::new(Forms::new(&settings.sites, limits.map(|_| limiter), renderer.clone())),
@@ -311,6 +320,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         storage,
         mailbox,
         payments_sandbox,
+        recurrente: site_payments.stand_in,
     })
 }
 

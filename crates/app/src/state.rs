@@ -10,6 +10,7 @@ use portico_feature_sites::state::App as Sites;
 use portico_feature_support::state::App as Support;
 use portico_feature_tenancy::state::App as Tenancy;
 use portico_payments_sandbox::embedded::EmbeddedSandbox;
+use portico_recurrente::stand_in::StandIn;
 use portico_runtime::core::Core;
 use portico_sandbox::Mailbox;
 use portico_web::api::Api;
@@ -45,4 +46,6 @@ pub struct App {
     pub mailbox: Option<Arc<Mailbox>>,
     /// Where payments are made when no account at Stripe is set.
     pub payments_sandbox: Option<EmbeddedSandbox>,
+    /// Takes the payments of sites when there is no account at Recurrente.
+    pub recurrente: Option<StandIn>,
 }

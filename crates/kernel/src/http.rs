@@ -16,6 +16,8 @@ pub enum HttpMethod {
     Post,
     /// Remove.
     Delete,
+    /// Change a part.
+    Patch,
 }
 
 /// A request.

@@ -80,6 +80,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from checkouts where check_at <=", "payments that the provider is to be asked about"),
     ("from licenses where status = 'active' and expires_at <=", "licenses whose term is over"),
     ("from support_tickets t where t.reply_due_at <=", "tickets that were not answered in time"),
+    ("from site_sales where check_at <=", "payments of sites that the provider is to be asked about"),
+    ("from site_sales where slug = $", "whether a site was sold, whoever sold it"),
     ("delete from api_key_addresses where last_seen_at <", "sweep"),
     ("delete from api_key_refusals where minute <", "sweep"),
     ("delete from api_key_usage where day <", "sweep"),

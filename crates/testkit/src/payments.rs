@@ -16,6 +16,9 @@ use portico_billing::payment::{
 use portico_kernel::Timestamp;
 use serde_json::Value;
 
+/// The secret of webhooks of Recurrente at every server that the testkit starts.
+pub const RECURRENTE_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// What a webhook is signed with: `t=<seconds>,` and this.
 const SIGNATURE: &str = "signed-by-the-test-provider";
 

@@ -26,7 +26,10 @@ use tokio::{
     sync::OnceCell,
 };
 
-use crate::{database::TestDatabase, payments::TestPayments};
+use crate::{
+    database::TestDatabase,
+    payments::{RECURRENTE_SECRET, TestPayments},
+};
 
 /// Which database a server runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,6 +227,7 @@ impl TestServer {
         settings.dns.timeout = Duration::from_millis(300);
         settings.tenancy.max_owned_tenants = 100_000;
         settings.webhooks.max_per_tenant = 100_000;
+        settings.recurrente.webhook_secrets = vec![RECURRENTE_SECRET.to_owned().into()];
         settings.tenancy.deletion_grace = Duration::ZERO;
         settings.support.desk_email = Some("desk@example.org".to_owned());
         settings.support.reply_domain = Some("reply.example.com".to_owned());

@@ -1,4 +1,9 @@
-use portico_billing::{mail::UsageMail, purchase_mail::PurchaseMail, thresholds::Threshold};
+use portico_billing::{
+    mail::UsageMail,
+    purchase_mail::PurchaseMail,
+    site_sale_mail::{SiteSaleMail, SoldSite},
+    thresholds::Threshold,
+};
 use portico_identity::{
     mail::{AccountMail, AccountNotice, FactorChange, KeyNotice},
     user::EmailAddress,
@@ -26,6 +31,7 @@ fn mailer() -> TemplateMailer {
         "confirm-email-change",
         "cancel-email-change",
         "accept-invitation",
+        "claim-site",
     ];
     mailer_with(pages.map(page).into())
 }
@@ -73,6 +79,15 @@ fn brand() -> MailBrand {
 fn at() -> Timestamp {
     // 2026-11-21T05:07:09Z
     Timestamp::from_unix_seconds(1_795_237_629).unwrap()
+}
+
+fn sold_site() -> SoldSite {
+    SoldSite {
+        number: "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d".into(),
+        site: "panaderia-luz".into(),
+        total: "1500.00 GTQ".into(),
+        paid_at: at(),
+    }
 }
 
 fn invitation() -> TenantMail {
@@ -132,6 +147,10 @@ fn mails() -> Vec<MailContent> {
             paid_at: at(),
         }),
         Box::new(SiteMail::SubmissionWaiting { site: "panaderia-luz".into() }),
+        Box::new(SiteSaleMail::Welcome { token: token.clone() }),
+        Box::new(SiteSaleMail::Confirmation(sold_site())),
+        Box::new(SiteSaleMail::Claim { sold: sold_site(), token: token.clone() }),
+        Box::new(SiteSaleMail::Sold(sold_site())),
     ];
     for change in [
         FactorChange::TotpAdded,

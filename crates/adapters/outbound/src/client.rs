@@ -131,6 +131,7 @@ impl HttpClient for GuardedClient {
             HttpMethod::Get => client.get(url),
             HttpMethod::Post => client.post(url),
             HttpMethod::Delete => client.delete(url),
+            HttpMethod::Patch => client.patch(url),
         };
         for (name, value) in &request.headers {
             call = call.header(name, value);

@@ -170,6 +170,7 @@ fn out_of_the_frame(html: &str) -> String {
     }
 }
 
+/// A text as it can stand in HTML, also in an attribute.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

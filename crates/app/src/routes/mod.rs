@@ -6,6 +6,7 @@ pub mod mailbox;
 pub mod pages_static;
 pub mod payments_sandbox;
 pub mod public_config;
+pub mod recurrente_pages;
 
 use actix_web::web::ServiceConfig as PlainConfig;
 use portico_feature_billing::routes as billing;
@@ -48,6 +49,7 @@ pub fn pages(config: &mut PlainConfig) {
     pages_static::configure(config);
     mailbox::configure(config);
     payments_sandbox::configure(config);
+    recurrente_pages::configure(config);
     sites::pages(config);
 }
 

@@ -17,6 +17,11 @@ pub fn configure(config: &mut ServiceConfig) {
         .route("/confirm-email-change", file(HTML, include_str!("../../assets/confirm-email-change.html")))
         .route("/cancel-email-change", file(HTML, include_str!("../../assets/cancel-email-change.html")))
         .route("/accept-invitation", file(HTML, include_str!("../../assets/accept-invitation.html")))
+        .route("/claim-site", file(HTML, include_str!("../../assets/claim-site.html")))
+        .route(
+            "/assets/claim-site.js",
+            file("text/javascript; charset=utf-8", include_str!("../../assets/claim-site.js")),
+        )
         .route("/auth/callback", file(HTML, include_str!("../../assets/auth-callback.html")))
         .route(
             "/assets/auth-callback.js",

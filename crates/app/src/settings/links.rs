@@ -25,6 +25,8 @@ pub struct Links {
     pub cancel_email_change: String,
     /// Page that sends its `token` to `POST /api/v1/invitations/accept`.
     pub accept_invitation: String,
+    /// Page that signs its visitor in, and sends its `token` to `POST /api/v1/site-purchases/claim`.
+    pub claim_site: String,
 }
 
 impl Default for Links {
@@ -37,13 +39,14 @@ impl Default for Links {
             confirm_email_change: "/confirm-email-change".to_owned(),
             cancel_email_change: "/cancel-email-change".to_owned(),
             accept_invitation: "/accept-invitation".to_owned(),
+            claim_site: "/claim-site".to_owned(),
         }
     }
 }
 
 impl Links {
     /// The paths, by page and by key.
-    fn paths(&self) -> [(&'static str, &'static str, &str); 6] {
+    fn paths(&self) -> [(&'static str, &'static str, &str); 7] {
         [
             ("", "home", &self.home),
             ("verify-email", "verify_email", &self.verify_email),
@@ -51,6 +54,7 @@ impl Links {
             ("confirm-email-change", "confirm_email_change", &self.confirm_email_change),
             ("cancel-email-change", "cancel_email_change", &self.cancel_email_change),
             ("accept-invitation", "accept_invitation", &self.accept_invitation),
+            ("claim-site", "claim_site", &self.claim_site),
         ]
     }
 

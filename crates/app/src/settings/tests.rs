@@ -151,6 +151,38 @@ fn the_writer_of_texts_is_checked() {
 }
 
 #[test]
+fn the_keys_of_recurrente_are_checked() {
+    let settings = |pairs: &[(&str, &str)]| Settings::from_sources("", environment(pairs));
+    let public = ("PORTICO__RECURRENTE__PUBLIC_KEY", "pk_test_1");
+    let secret = ("PORTICO__RECURRENTE__SECRET_KEY", "sk_test_2");
+    let webhooks = (
+        "PORTICO__RECURRENTE__WEBHOOK_SECRETS",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+    );
+    let good = settings(&[public, secret, webhooks, ("PORTICO__RECURRENTE__HEADERS", "bearer")]).unwrap();
+    assert_eq!(good.recurrente.webhook_secrets.len(), 2);
+    assert_eq!(good.recurrente.headers, portico_recurrente::HeaderStyle::Bearer);
+    let shown = format!("{good:?}");
+    assert!(!shown.contains("sk_test_2") && !shown.contains("MfKQ9r8"), "{shown}");
+    assert!(settings(&[]).is_ok());
+    for wrong in [
+        &[public][..],
+        &[secret, webhooks],
+        &[public, secret],
+        &[public, ("PORTICO__RECURRENTE__SECRET_KEY", "sk_live_2"), webhooks],
+        &[("PORTICO__RECURRENTE__PUBLIC_KEY", "1"), ("PORTICO__RECURRENTE__SECRET_KEY", "2"), webhooks],
+        &[public, secret, ("PORTICO__RECURRENTE__WEBHOOK_SECRETS", "secret")],
+        &[public, secret, ("PORTICO__RECURRENTE__WEBHOOK_SECRETS", "whsec_")],
+        &[("PORTICO__RECURRENTE__BASE_URL", "ftp://app.example")],
+        &[("PORTICO__RECURRENTE__BASE_URL", "")],
+        &[("PORTICO__RECURRENTE__HEADERS", "basic")],
+        &[("PORTICO__RECURRENTE__RETURN_URL", "javascript:alert(1)")],
+    ] {
+        assert!(settings(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn production_names_what_is_missing() {
     let refused =
         |pairs: &[(&str, &str)]| Settings::from_sources("", environment(pairs)).unwrap_err().to_string();

@@ -63,6 +63,7 @@ mod purchases;
 mod samples;
 mod sandbox_payments;
 mod seo;
+mod site_purchases;
 mod site_sales;
 mod sites;
 mod slow_clients;

@@ -2,12 +2,22 @@
 
 use std::time::Duration;
 
+use portico_billing::{
+    payment::Provider,
+    site_sale::{OfferedSite, SaleRule, SiteBuyer, SiteSaleStatus, SiteSales},
+};
+use portico_feature_billing::flows::site_sales::claim_token;
 use portico_kernel::{PlatformRole, RequestInfo, Scope, TenantRole};
+use portico_recurrente::WebhookSecrets;
 use portico_sites::{
     sale::{Offer, Sales},
     site::{NewSite, Site, SiteStatus, Sites},
 };
-use portico_testkit::server::{Client, TestServer, at_once, eventually};
+use portico_testkit::{
+    payments::RECURRENTE_SECRET,
+    server::{Answer, Client, TestServer, at_once, eventually},
+};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::fixture::{Person, text};
@@ -15,8 +25,13 @@ use crate::sites::site;
 
 /// A staff member, with a site of their tenant that is live: its path and its host.
 pub async fn staff_with_site(server: &TestServer) -> (Client, String, String) {
-    let staff =
-        Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client;
+    let staff = Person::new(
+        server,
+        server.email(&format!("staff-{}", server.app.core.env.random_uuid().simple())),
+        |user| user.role = PlatformRole::Staff,
+    )
+    .await
+    .client;
     let site = site(&staff, "Clínica Sol").await;
     let path = format!("/api/v1/sites/{}", text(&site, "id"));
     let page = json!({"title": "Welcome", "status": "published", "isHome": true});
@@ -45,6 +60,41 @@ pub async fn offered(server: &TestServer, tenant: &str, for_sale: bool) -> Site 
     }
     work.commit().await.unwrap();
     site
+}
+
+/// The secret of the link to claim a site of a tenant that somebody with this address has bought. Made in the store, past every rule.
+pub async fn waiting(server: &TestServer, seller: &str, email: &str) -> String {
+    let site = offered(server, seller, true).await;
+    let scope = Scope::system(Some(site.tenant_id), RequestInfo::default());
+    let offered = OfferedSite {
+        tenant: site.tenant_id,
+        site: site.id,
+        name: site.name,
+        slug: site.subdomain.to_string(),
+        price: portico_kernel::Money { amount: 100, currency: "usd".to_owned() },
+    };
+    let buyer = SiteBuyer { email: email.to_owned(), full_name: "Buyer".to_owned(), account: None };
+    let home = "https://app.example.com/".to_owned();
+    let rule =
+        SaleRule { provider: Provider::Recurrente, live: false, success_url: home.clone(), cancel_url: home };
+    let mut work = server.app.core.begin().await.unwrap();
+    let mut sale =
+        SiteSales::new(&mut *work, &scope, &server.app.core.env).begin(offered, buyer, rule).await.unwrap();
+    sale.status = SiteSaleStatus::Waiting;
+    (sale.paid_at, sale.checkout.check_at) = (Some(server.app.core.env.now()), None);
+    work.site_sales().update(&sale).await.unwrap();
+    work.commit().await.unwrap();
+    claim_token(&server.app.billing, &sale)
+}
+
+/// Sends an event of Recurrente that is about no payment. Another one each time.
+pub async fn unrelated_event(client: &Client, path: &str) -> Answer {
+    let env = portico_security::system_env();
+    let secrets = WebhookSecrets::new(&[RECURRENTE_SECRET.to_owned().into()]).unwrap();
+    let body = br#"{"event_type": "withdrawal.create"}"#;
+    let headers = secrets.sign(&format!("msg_{}", env.random_uuid().simple()), body, env.now());
+    let client = headers.iter().fold(client.clone(), |client, (name, value)| client.with(name, value));
+    client.send(Method::POST, path, Some(body.to_vec()), "application/json").await
 }
 
 pub fn offer_of(site: &str) -> String {

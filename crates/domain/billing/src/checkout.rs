@@ -13,7 +13,7 @@ use time::Duration;
 use crate::{
     BillingError, events,
     order::{Order, ReturnRule},
-    payment::{CheckoutLine, CheckoutState, NewCheckout, Provider},
+    payment::{Checkout, CheckoutLine, CheckoutState, NewCheckout, Provider},
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseItem, pending},
 };
@@ -22,7 +22,7 @@ use crate::{
 const TIME_TO_PAY: Duration = Duration::HOUR;
 
 /// How long after it was stored a checkout is asked about for the first time. A process that made it has its answer long before.
-const FIRST_CHECK: Duration = Duration::minutes(2);
+pub(crate) const FIRST_CHECK: Duration = Duration::minutes(2);
 
 /// The shortest time between two questions about a checkout.
 const CHECK_AGAIN: Duration = Duration::minutes(5);
@@ -163,6 +163,25 @@ impl PurchaseCheckout {
     /// Whether the call that makes it may still be repeated: the provider remembers the key.
     pub fn may_repeat(&self, now: Timestamp) -> bool {
         self.stage == CheckoutStage::Creating && now < self.created_at + KEY_LIVES
+    }
+
+    /// The checkout after the provider has said this about it. An older answer changes nothing that a newer one has.
+    pub(crate) fn after(&self, observed: &Checkout, now: Timestamp) -> Self {
+        let stage = self.stage.after(&observed.state);
+        let mut next = Self {
+            stage,
+            session_id: Some(observed.id.clone()),
+            expires_at: observed.expires_at,
+            ..self.clone()
+        };
+        // An older answer has a page that is closed by now, and a newer one has none.
+        next.url =
+            if stage == CheckoutStage::Open { observed.url.clone().or(self.url.clone()) } else { None };
+        if let CheckoutState::Paid { payment_id } = &observed.state {
+            next.payment_id = Some(payment_id.clone());
+        }
+        next.check_at = (!stage.is_final()).then(|| next.next_check(now));
+        next
     }
 
     /// When to ask about it next: the longer it has been there the seldomer, and when its time is over.

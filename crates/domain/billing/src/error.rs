@@ -42,6 +42,15 @@ pub enum BillingError {
     /// There is no such checkout in the tenant.
     #[error("no such checkout")]
     NoCheckout,
+    /// Somebody else is paying for the site.
+    #[error("the site is reserved")]
+    SiteReserved,
+    /// The site was sold.
+    #[error("the site is sold")]
+    SiteSold,
+    /// A tenant buys what it has.
+    #[error("the site is the buyer's own")]
+    OwnSite,
     /// The payment provider did not do it.
     #[error(transparent)]
     Payment(#[from] PaymentError),
@@ -59,7 +68,12 @@ impl Fault for BillingError {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
             Self::NoTenant | Self::NoPlan | Self::NoPurchase | Self::NoCheckout => Kind::NotFound,
-            Self::PlanExists | Self::PlanRetired | Self::PlanNeeded => Kind::Conflict,
+            Self::PlanExists
+            | Self::PlanRetired
+            | Self::PlanNeeded
+            | Self::SiteReserved
+            | Self::SiteSold
+            | Self::OwnSite => Kind::Conflict,
             Self::Entitlement(error) => error.kind(),
             Self::TokensUsedUp => Kind::Unavailable,
             Self::Payment(error) => error.kind(),
@@ -78,6 +92,9 @@ impl Fault for BillingError {
             Self::PlanNeeded => "plan_needed",
             Self::Entitlement(error) => error.code(),
             Self::TokensUsedUp => "generator_unavailable",
+            Self::SiteReserved => "site_reserved",
+            Self::SiteSold => "site_sold",
+            Self::OwnSite => "own_site",
             Self::Payment(error) => error.code(),
             Self::Signature(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -99,6 +116,9 @@ impl Fault for BillingError {
             Self::NoCheckout => "There is no such checkout session.".into(),
             Self::Entitlement(error) => error.detail(),
             Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
+            Self::SiteReserved => "Somebody else is paying for this site. Try again in half an hour.".into(),
+            Self::SiteSold => "This site was sold.".into(),
+            Self::OwnSite => "Your tenant has this site already.".into(),
             Self::Payment(error) => error.detail(),
             Self::Signature(error) => error.detail(),
             Self::Store(error) => error.detail(),

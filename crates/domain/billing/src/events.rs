@@ -25,6 +25,16 @@ declare_events! {
     PURCHASE_CREATED { name: "purchase.created", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A purchase was not paid in time, or its payment has failed for good."
     PURCHASE_FAILED { name: "purchase.failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A site that was sold is its buyer's now."
+    SITE_SALE_COMPLETED { name: "site_sale.completed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "Somebody began to pay for a site; it is reserved for them."
+    SITE_SALE_CREATED { name: "site_sale.created", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A site was not paid in time; others can buy it again."
+    SITE_SALE_FAILED { name: "site_sale.failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A site was paid, and is to be handed over."
+    SITE_SALE_PAID { name: "site_sale.paid", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A site was paid, and waits until the owner of the buyer's address claims it."
+    SITE_SALE_WAITING { name: "site_sale.waiting", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "The tenant got its plan."
     SUBSCRIPTION_CREATED { name: "subscription.created", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
     "Other limits than those of its plan were set for the tenant, or taken back."

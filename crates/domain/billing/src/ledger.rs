@@ -24,13 +24,20 @@ pub enum Account {
 
 impl Account {
     /// Every account.
-    pub const ALL: [Self; 5] =
-        [Self::Balance(Provider::Stripe), Self::PurchaseRevenue, Self::Refunds, Self::Disputes, Self::Fees];
+    pub const ALL: [Self; 6] = [
+        Self::Balance(Provider::Stripe),
+        Self::Balance(Provider::Recurrente),
+        Self::PurchaseRevenue,
+        Self::Refunds,
+        Self::Disputes,
+        Self::Fees,
+    ];
 
     /// Name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Balance(Provider::Stripe) => "provider:stripe:balance",
+            Self::Balance(Provider::Recurrente) => "provider:recurrente:balance",
             Self::PurchaseRevenue => "revenue:purchases",
             Self::Refunds => "refunds",
             Self::Disputes => "disputes",

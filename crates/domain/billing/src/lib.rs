@@ -21,6 +21,8 @@ pub mod purchase;
 pub mod purchase_mail;
 pub mod quota;
 pub mod settlement;
+pub mod site_sale;
+pub mod site_sale_mail;
 pub mod subscription;
 #[cfg(test)]
 mod testing;

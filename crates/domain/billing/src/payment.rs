@@ -15,16 +15,19 @@ use serde::{Deserialize, Serialize};
 pub enum Provider {
     /// Stripe, and what speaks its protocol.
     Stripe,
+    /// Recurrente, in Guatemala.
+    Recurrente,
 }
 
 impl Provider {
     /// Every provider.
-    pub const ALL: [Self; 1] = [Self::Stripe];
+    pub const ALL: [Self; 2] = [Self::Stripe, Self::Recurrente];
 
     /// Name in the database and in paths.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Stripe => "stripe",
+            Self::Recurrente => "recurrente",
         }
     }
 
@@ -297,7 +300,9 @@ mod tests {
         let declined = PaymentError::Declined { code: "expired_card".to_owned() };
         assert_eq!(declined.members(), [("declineCode", "expired_card".into())]);
         assert_eq!(SignatureError.kind(), Kind::Malformed);
-        assert_eq!(Provider::parse(Provider::Stripe.as_str()), Some(Provider::Stripe));
+        for provider in Provider::ALL {
+            assert_eq!(Provider::parse(provider.as_str()), Some(provider));
+        }
         assert_eq!(Provider::parse("Stripe"), None);
     }
 }

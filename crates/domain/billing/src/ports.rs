@@ -18,6 +18,7 @@ use crate::{
     plan_edit::{ManagedPlan, PlanVersion},
     product::Product,
     purchase::Purchase,
+    site_sale::SiteSale,
     subscription::Subscription,
     thresholds::Notice,
 };
@@ -312,6 +313,32 @@ pub trait CheckoutRepository: Send {
     async fn due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<PurchaseCheckout>, StoreError>;
 }
 
+/// Sales of sites.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SiteSaleRepository: Send {
+    /// Stores a new sale. MUST answer `Conflict` while another sale of the site is pending, paid or waiting, also under concurrency.
+    async fn insert(&mut self, sale: &SiteSale) -> Result<(), StoreError>;
+
+    /// A sale. MUST answer `None` for one of another tenant.
+    async fn find(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<SiteSale>, StoreError>;
+
+    /// The same, and keeps others from changing it until the unit of work ends. MUST wait for another unit of work that has locked it, and
+    /// answer what that has stored.
+    async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<SiteSale>, StoreError>;
+
+    /// Stores status, address, name and account of the buyer, time of payment, and of the checkout all that [`CheckoutRepository::update`] stores. MUST
+    /// leave all else as it is.
+    async fn update(&mut self, sale: &SiteSale) -> Result<(), StoreError>;
+
+    /// Whether a site at this slug was paid, by anybody, in any tenant.
+    async fn sold_at<'s>(&mut self, slug: &'s str) -> Result<bool, StoreError>;
+
+    /// Sales of all tenants about whose payments the provider is to be asked by `now`, those first that have waited longest; at most
+    /// `limit`.
+    async fn due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<SiteSale>, StoreError>;
+}
+
 /// Events of payment providers.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -357,6 +384,8 @@ pub trait BillingRepositories: Outbox {
     fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c>;
     /// Payments of purchases.
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c>;
+    /// Sales of sites.
+    fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c>;
     /// Events of payment providers.
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c>;
     /// The ledger.

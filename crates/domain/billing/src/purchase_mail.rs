@@ -40,7 +40,7 @@ impl PurchaseMail {
 }
 
 /// An amount with the decimals of its currency: `359.00 USD`.
-fn in_words(amount: i64, currency: &str) -> String {
+pub(crate) fn in_words(amount: i64, currency: &str) -> String {
     let digits = Currency::parse(currency).map_or(2, Currency::minor_digits);
     let code = currency.to_uppercase();
     if digits == 0 {

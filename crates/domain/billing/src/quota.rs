@@ -139,6 +139,18 @@ impl<'a> Quotas<'a> {
         Err(self.exceeded(allowance, meter, limit, used, used.saturating_add(amount)).await?)
     }
 
+    /// Counts what a tenant has got whatever its plan includes, such as a site that it has paid for.
+    pub async fn add_regardless(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        amount: u64,
+    ) -> Result<(), StoreError> {
+        debug_assert!(!meter.is_monthly(), "counted by period, see take_at");
+        // Without a limit the counter does not refuse.
+        self.repositories.meters().add(tenant, meter, Period::Standing, amount, None).await.map(drop)
+    }
+
     /// Checks that the tenant stores no more than it may, after the unit of work has stored something whose bytes the store
     /// counts by itself.
     ///

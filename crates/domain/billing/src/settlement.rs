@@ -3,7 +3,7 @@
 //! The page that the buyer comes back to, a webhook and the schedule all ask the provider and come here with its answer, at once and any
 //! number of times.
 
-use portico_kernel::{CheckoutId, Env, Event, Scope, StoreError, TenantId};
+use portico_kernel::{CheckoutId, Env, Event, Money, Scope, StoreError, TenantId};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     checkout::{CheckoutSession, CheckoutStage, PurchaseCheckout, lock},
     events,
     ledger::LedgerTransaction,
-    payment::{Checkout, CheckoutState},
+    payment::Checkout,
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseStatus},
 };
@@ -93,25 +93,12 @@ impl<'a> Settlements<'a> {
         if checkout.stage == CheckoutStage::Mismatched {
             return Ok(Settled { purchase: before, checkout, mismatch: None });
         }
-        let differences = differences(&checkout, &before, observed);
+        let differences = differences(&checkout, &before.price(), observed);
         if !differences.is_empty() {
             return self.refuse(before, checkout, observed, differences).await;
         }
         let now = self.env.now();
-        let stage = checkout.stage.after(&observed.state);
-        let mut next = PurchaseCheckout {
-            stage,
-            session_id: Some(observed.id.clone()),
-            expires_at: observed.expires_at,
-            ..checkout.clone()
-        };
-        // An older answer has a page that is closed by now, and a newer one has none.
-        next.url =
-            if stage == CheckoutStage::Open { observed.url.clone().or(checkout.url.clone()) } else { None };
-        if let CheckoutState::Paid { payment_id } = &observed.state {
-            next.payment_id = Some(payment_id.clone());
-        }
-        next.check_at = (!stage.is_final()).then(|| next.next_check(now));
+        let next = checkout.after(observed, now);
         if next != checkout {
             self.repositories.checkouts().update(&next).await?;
         }
@@ -162,14 +149,18 @@ impl<'a> Settlements<'a> {
 }
 
 /// In what a payment is not what was asked for.
-fn differences(checkout: &PurchaseCheckout, purchase: &Purchase, observed: &Checkout) -> Vec<Difference> {
+pub(crate) fn differences(
+    checkout: &PurchaseCheckout,
+    price: &Money,
+    observed: &Checkout,
+) -> Vec<Difference> {
     let reference = checkout.reference();
     let pairs = [
         // A second session under the same reference was not made by us.
         ("session", checkout.session_id.clone().unwrap_or_else(|| observed.id.clone()), observed.id.clone()),
         ("reference", reference, observed.reference.clone().unwrap_or_default()),
-        ("amount", purchase.amount.to_string(), observed.amount.amount.to_string()),
-        ("currency", purchase.currency.clone(), observed.amount.currency.clone()),
+        ("amount", price.amount.to_string(), observed.amount.amount.to_string()),
+        ("currency", price.currency.clone(), observed.amount.currency.clone()),
         ("live", checkout.live.to_string(), observed.live.to_string()),
     ];
     let differing = pairs.into_iter().filter(|(_, expected, found)| expected != found);

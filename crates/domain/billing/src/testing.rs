@@ -20,10 +20,11 @@ use crate::{
         BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository,
         LedgerRepository, MeterRepository, MockGenerationRepository, MockMeterRepository, MockPlanRepository,
         MockSubscriptionRepository, PlanRepository, ProductRepository, PurchaseRepository,
-        SubscriptionRepository,
+        SiteSaleRepository, SubscriptionRepository,
     },
     product::Product,
     purchase::{Purchase, PurchaseItem, pending},
+    site_sale::SiteSale,
 };
 use crate::{
     limits::{Allowance, Overrides},
@@ -117,6 +118,9 @@ impl BillingRepositories for Repositories {
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
         Box::new(self.shop.clone())
     }
+    fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {
         Box::new(self.shop.clone())
     }
@@ -143,6 +147,7 @@ pub struct Rows {
     pub products: Vec<Product>,
     pub purchases: Vec<Purchase>,
     pub checkouts: Vec<PurchaseCheckout>,
+    pub sales: Vec<SiteSale>,
     pub inbound: Vec<StoredEvent>,
     pub booked: Vec<(TenantId, LedgerTransaction)>,
     pub jobs: Vec<NewJob>,
@@ -298,5 +303,46 @@ impl LedgerRepository for Shop {
         }
         rows.booked.push((tenant, transaction.clone()));
         Ok(())
+    }
+}
+
+#[async_trait]
+impl SiteSaleRepository for Shop {
+    async fn insert(&mut self, sale: &SiteSale) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let is_held = |other: &SiteSale| {
+            (other.tenant_id, other.site_id) == (sale.tenant_id, sale.site_id) && other.status.holds_site()
+        };
+        if rows.sales.iter().any(is_held) {
+            return Err(StoreError::Conflict("site_sales_active_key".to_owned()));
+        }
+        rows.sales.push(sale.clone());
+        Ok(())
+    }
+
+    async fn find(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<SiteSale>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.sales.iter().find(|sale| (sale.tenant_id, sale.id) == (tenant, id)).cloned())
+    }
+
+    async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<SiteSale>, StoreError> {
+        SiteSaleRepository::find(self, tenant, id).await
+    }
+
+    async fn update(&mut self, sale: &SiteSale) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.sales.iter_mut().find(|stored| stored.id == sale.id).unwrap();
+        *stored = sale.clone();
+        Ok(())
+    }
+
+    async fn sold_at<'s>(&mut self, slug: &'s str) -> Result<bool, StoreError> {
+        Ok(self.rows().sales.iter().any(|sale| sale.slug == slug && sale.status.is_paid()))
+    }
+
+    async fn due(&mut self, now: Timestamp, _: u64) -> Result<Vec<SiteSale>, StoreError> {
+        let rows = self.rows();
+        let due = rows.sales.iter().filter(|sale| sale.checkout.check_at.is_some_and(|at| at <= now));
+        Ok(due.cloned().collect())
     }
 }

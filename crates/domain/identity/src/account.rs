@@ -138,6 +138,36 @@ impl<'a> Accounts<'a> {
         Ok(self.repositories.events().append(event).await?)
     }
 
+    /// Makes an account for the buyer of a site who has none: without a password, its address not proven. A link to the address sets the
+    /// first password, see [`Accounts::issue_first_password`], and proves the address. [`Accounts::registered_by_purchase`] has to
+    /// follow in the same unit of work.
+    pub async fn register_buyer(
+        &mut self,
+        email: EmailAddress,
+        full_name: String,
+        language: String,
+    ) -> Result<User, IdentityError> {
+        let user = User::new(self.env.new_id(), email, full_name, language, self.env.now());
+        self.repositories.users().insert(&user, None).await?;
+        Ok(user)
+    }
+
+    /// Records `user.registered_by_purchase` in the new user's personal tenant.
+    pub async fn registered_by_purchase(
+        &mut self,
+        user: &User,
+        tenant: TenantId,
+    ) -> Result<(), IdentityError> {
+        let event = Event::new(self.env, self.scope, &events::USER_REGISTERED_BY_PURCHASE, user.id.uuid());
+        Ok(self.repositories.events().append(event.in_tenant(tenant).after(user)).await?)
+    }
+
+    /// The account that has proven an address, if one has.
+    pub async fn owner_of(&mut self, email: &EmailAddress) -> Result<Option<User>, IdentityError> {
+        let named = self.repositories.users().by_email(email).await?;
+        Ok(named.into_iter().map(|account| account.user).find(|user| user.email_verified))
+    }
+
     /// Gives an account a platform-wide role and takes its address as proven, on the word of the operator at the command line.
     /// Errors: [`Denied::Forbidden`] for every other caller.
     pub async fn appoint(&mut self, before: User, role: PlatformRole) -> Result<User, IdentityError> {
@@ -273,6 +303,26 @@ mod tests {
         assert_eq!((events[0].kind.as_ref(), events[0].tenant), ("user.registered", tenant));
         assert_eq!(events[0].actor_id, Some(user.id.uuid()));
         assert!(!events[0].after.as_ref().unwrap().to_string().contains("Corr3ct"));
+    }
+
+    #[tokio::test]
+    async fn a_buyer_gets_an_account_without_a_password_and_takes_none_over() {
+        let mut store = Store::default();
+        store.user("eve@example.com", false);
+        let (scope, env) = (store.anonymous(), store.env());
+        let tenant = env.new_id();
+        let email = EmailAddress::parse("Ada@Example.com").unwrap();
+        let mut accounts = Accounts::new(&mut store, &scope, &env);
+        assert_eq!(accounts.owner_of(&email).await.unwrap(), None);
+        let user =
+            accounts.register_buyer(email.clone(), "Ada Lovelace".to_owned(), "es".to_owned()).await.unwrap();
+        accounts.registered_by_purchase(&user, tenant).await.unwrap();
+        assert_eq!(accounts.owner_of(&email).await.unwrap(), None, "nobody has proven the address");
+        assert!(!user.email_verified && user.language == "es");
+        let credential = store.users().credential(user.id).await.unwrap().unwrap();
+        assert!(credential.password.is_none());
+        let events = store.events();
+        assert_eq!((events[0].kind.as_ref(), events[0].tenant), ("user.registered_by_purchase", tenant));
     }
 
     #[tokio::test]

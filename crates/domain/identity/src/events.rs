@@ -78,6 +78,9 @@ declare_events! {
     "An account was registered; its home is this tenant."
     USER_REGISTERED { name: "user.registered", audience: HoldersUnderName(MembersRead, "user.created"), invalidates: &[], audit: Sealed }
 
+    "An account was made for the buyer of a site; its home is this tenant."
+    USER_REGISTERED_BY_PURCHASE { name: "user.registered_by_purchase", audience: Holders(MembersRead), invalidates: &[User], audit: Sealed }
+
     "The suspension of an account whose home is this tenant was ended."
     USER_REINSTATED { name: "user.reinstated", audience: Holders(MembersRead), invalidates: &[User], audit: Sealed }
 

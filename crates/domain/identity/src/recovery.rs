@@ -1,6 +1,6 @@
 //! Setting a new password: by a link in a message, or with the current one.
 
-use portico_kernel::{Denied, Event, Violations};
+use portico_kernel::{Denied, Event, UserId, Violations};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -162,6 +162,22 @@ impl Accounts<'_> {
         let event = Event::new(self.env, self.scope, &events::USER_PASSWORD_RESET_REQUESTED, user.id.uuid());
         self.append_about(user.id, event).await?;
         Ok(Some((Recipient::for_user(&user), AccountMail::PasswordReset { token })))
+    }
+
+    /// Makes the link by which the owner of an account that was made for them sets its first password. `None` where the address is proven
+    /// already, or the account is not in use.
+    pub async fn issue_first_password(
+        &mut self,
+        user: UserId,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<Option<(Recipient, String)>, IdentityError> {
+        let user = self.repositories.users().find(user).await?;
+        let user = user.filter(|user| user.status == UserStatus::Active && !user.email_verified);
+        let Some(user) = user else { return Ok(None) };
+        let token = self.issue_token(&user, TokenPurpose::PasswordReset, issuer).await?;
+        let event = Event::new(self.env, self.scope, &events::USER_PASSWORD_RESET_REQUESTED, user.id.uuid());
+        self.append_about(user.id, event).await?;
+        Ok(Some((Recipient::for_user(&user), token)))
     }
 
     /// Uses a reset link up: sets the password, revokes what was begun with the old one, and takes the address as verified,

@@ -161,7 +161,7 @@ impl User {
 pub(crate) const LONGEST_NAME: usize = 200;
 
 /// A name appears in the headers of messages, and is read by others.
-pub(crate) fn check_name(violations: &mut Violations, name: &str) {
+pub fn check_name(violations: &mut Violations, name: &str) {
     violations.person_name("fullName", name, 1, LONGEST_NAME);
 }
 

@@ -26,11 +26,20 @@ declare_events! {
     "A site was published: its deployment is live."
     SITE_DEPLOYED { name: "site.deployed", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 
+    "A site was handed over to its buyer; the tenant does not have it any more."
+    SITE_HANDED_OVER { name: "site.handed_over", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
+
     "A site was offered for sale."
     SITE_OFFERED { name: "site.offered", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 
+    "A site that was bought is the tenant's now."
+    SITE_RECEIVED { name: "site.received", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
+
     "A site went back to an earlier deployment."
     SITE_ROLLED_BACK { name: "site.rolled_back", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
+
+    "A site was paid by a buyer, and is to be handed over."
+    SITE_SOLD { name: "site.sold", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 
     "A site was changed."
     SITE_UPDATED { name: "site.updated", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }

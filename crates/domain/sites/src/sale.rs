@@ -1,5 +1,9 @@
 //! Sites for sale: prepared by staff, shown to everyone, bought as they are.
 
+mod hand_over;
+
+pub use hand_over::{HandedOver, Parcel};
+
 use portico_kernel::{
     Env, Event, EventDeclaration, List, PageRequest, Permission, Scope, SiteId, StoreError, TenantId,
     Violations, money::Money,

@@ -102,6 +102,13 @@ pub struct Site {
     pub version: i64,
 }
 
+impl Site {
+    /// The folder in the file store that holds all published files of a site, and nothing else.
+    pub fn folder(tenant: TenantId, id: SiteId) -> String {
+        format!("sites/{tenant}/{id}")
+    }
+}
+
 /// Input of a new site.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

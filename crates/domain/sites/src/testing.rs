@@ -231,6 +231,13 @@ impl SiteRepository for View<'_> {
     async fn delete(&mut self, tenant: TenantId, id: SiteId) -> Result<bool, StoreError> {
         let before = self.0.sites.len();
         self.0.sites.retain(|site| (site.tenant_id, site.id) != (tenant, id));
+        let pages = self.0.pages.iter().filter(|page| (page.tenant, page.site_id) == (tenant, id));
+        let pages: Vec<PageId> = pages.map(|page| page.id).collect();
+        self.0.pages.retain(|page| (page.tenant, page.site_id) != (tenant, id));
+        self.0.sections.retain(|section| section.tenant != tenant || !pages.contains(&section.page_id));
+        self.0.seo.retain(|seo| seo.tenant != tenant || !pages.contains(&seo.page_id));
+        self.0.items.retain(|item| (item.tenant, item.site_id) != (tenant, id));
+        self.0.deployments.retain(|deployment| (deployment.tenant, deployment.site_id) != (tenant, id));
         Ok(self.0.sites.len() < before)
     }
     async fn on_offer(&mut self, q: Option<String>, page: PageRequest) -> Result<List<Site>, StoreError> {

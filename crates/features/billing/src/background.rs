@@ -5,7 +5,7 @@ use std::time::Duration;
 use portico_runtime::worker::{jobs::Handlers, schedules::Schedule};
 
 use crate::{
-    flows::{payments, receipts},
+    flows::{payments, receipts, site_hand_over, site_sale_mail, site_sales},
     state::App,
 };
 
@@ -16,9 +16,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub fn register(app: &App, handlers: &mut Handlers) {
     handlers.on(app, |app, event, job| Box::pin(payments::work_off(app, event, job)));
     handlers.on(app, |app, mail, job| Box::pin(receipts::confirm(app, mail, job)));
+    handlers.on(app, |app, sale, job| Box::pin(site_hand_over::hand_over(app, sale, job)));
+    handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_buyer(app, mail, job)));
+    handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_owners(app, mail, job)));
+    handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_owner(app, mail, job)));
 }
 
 /// Periodic jobs of this feature.
-pub fn schedules(app: &App) -> [Schedule; 1] {
-    [Schedule::new("payments", MINUTE, app, |app| Box::pin(payments::look_after(app)))]
+pub fn schedules(app: &App) -> [Schedule; 2] {
+    [
+        Schedule::new("payments", MINUTE, app, |app| Box::pin(payments::look_after(app))),
+        Schedule::new("site_payments", MINUTE, app, |app| Box::pin(site_sales::look_after(app))),
+    ]
 }

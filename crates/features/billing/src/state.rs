@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use portico_billing::{checkout::CheckoutRule, payment::PaymentProvider};
+use portico_billing::{
+    checkout::CheckoutRule,
+    payment::{PaymentProvider, Provider},
+};
+use portico_kernel::files::FileStore;
 use portico_licensing::key::KeyVault;
 use portico_runtime::{core::Core, mailing::Mailing};
 use portico_web::api::Api;
+use url::Url;
 
 /// The dependencies of this feature. Cheap to clone.
 #[derive(Clone)]
@@ -22,9 +27,34 @@ pub struct App {
     pub checkout_rule: Arc<CheckoutRule>,
     /// Makes and reads the keys of licenses of purchases.
     pub vault: KeyVault,
+    /// Where sites are paid.
+    pub recurrente: Arc<dyn PaymentProvider>,
+    /// How sites are sold.
+    pub sale_settings: Arc<SaleSettings>,
+    /// Published files and pictures.
+    pub files: Arc<dyn FileStore>,
+}
+
+/// How sites are sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaleSettings {
+    /// Whether real money is moved.
+    pub live: bool,
+    /// Where buyers come back to; the site itself where that is not set.
+    pub return_url: Option<Url>,
+    /// Address of a site, with `{subdomain}` in it.
+    pub site_url: String,
 }
 
 impl App {
+    /// The adapter of a provider.
+    pub fn payments_at(&self, provider: Provider) -> &dyn PaymentProvider {
+        match provider {
+            Provider::Stripe => &*self.provider,
+            Provider::Recurrente => &*self.recurrente,
+        }
+    }
+
     /// The same state for background jobs.
     #[must_use]
     pub fn for_background(&self) -> Self {

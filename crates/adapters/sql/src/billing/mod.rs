@@ -2,7 +2,8 @@
 
 use portico_billing::ports::{
     BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository, LedgerRepository,
-    MeterRepository, PlanRepository, ProductRepository, PurchaseRepository, SubscriptionRepository,
+    MeterRepository, PlanRepository, ProductRepository, PurchaseRepository, SiteSaleRepository,
+    SubscriptionRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
@@ -15,6 +16,7 @@ mod meters;
 mod plans;
 mod products;
 mod purchases;
+mod site_sales;
 mod subscriptions;
 
 pub(crate) use subscriptions::agreed_rate;
@@ -46,6 +48,10 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
 
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
         Box::new(checkouts::Checkouts { db: self.db() })
+    }
+
+    fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c> {
+        Box::new(site_sales::SiteSales { db: self.db() })
     }
 
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {

@@ -106,6 +106,8 @@ const TABLES: &[Table] = &[
             ("createdAt", "created_at", Time),
         ],
     },
+    // Of the tenant that sold a site, which keeps its books.
+    Table { name: "site_sales", user: "buyer_user_id", fate: Fate::Kept, list: "", columns: &[] },
     Table {
         name: "external_identities",
         user: "user_id",

@@ -70,6 +70,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("support_messages", "author_id", "says who wrote something"),
     ("support_tickets", "assignee_id", "says who looks after something"),
     ("support_tickets", "author_id", "says who asked something"),
+    ("site_sales", "buyer_user_id", "says who bought a site"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

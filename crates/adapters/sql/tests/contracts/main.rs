@@ -25,6 +25,7 @@ mod members;
 mod purchases;
 mod schedules;
 mod second_factors;
+mod site_sales;
 mod store;
 mod support;
 mod sweep;

@@ -6,6 +6,7 @@ mod assets;
 mod deployments;
 mod domains;
 mod fixture;
+mod hand_over;
 mod navigation;
 mod pages;
 mod sections;

@@ -33,6 +33,9 @@ pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value
         return client.send(method, path, Some(bytes), "image/gif").await;
     }
     let body = body.map(|body| body.to_string().into_bytes());
+    if path == "/api/v1/webhooks/recurrente" {
+        return site_sales::unrelated_event(client, path).await;
+    }
     if path == "/api/v1/webhooks/stripe" {
         let signature = TestPayments::signature(portico_security::system_env().now());
         let client = client.with("stripe-signature", &signature);
@@ -145,7 +148,7 @@ pub async fn check(
         "/api/v1/admin/sites/{siteId}/offer" if allowed => {
             Some(site_sales::offered(server, &person.client.tenant, method == "DELETE").await)
         }
-        "/api/v1/offers/{siteSlug}" => {
+        "/api/v1/offers/{siteSlug}" | "/api/v1/sites/{siteSlug}/purchase" => {
             Some(site_sales::offered(server, &callers.spare.client.tenant, true).await)
         }
         _ => None,
@@ -165,6 +168,10 @@ pub async fn check(
         "/api/v1/auth/switch-tenant" => Some(json!({"tenantId": person.client.tenant})),
         "/api/v1/invitations/accept" => {
             Some(json!({"token": invitation(server, &callers.spare, &person.email).await.1}))
+        }
+        "/api/v1/site-purchases/claim" => {
+            let token = site_sales::waiting(server, &callers.spare.client.tenant, &person.email).await;
+            Some(json!({"token": token}))
         }
         _ if stage.body.is_some() => stage.body.clone(),
         _ => body(server, fixture, &callers.spare, (method, template), number).await,

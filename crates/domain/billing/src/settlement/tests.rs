@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     checkout::{CheckoutRule, Checkouts},
     order::{Order, OrderItem, ReturnRule},
-    payment::Provider,
+    payment::{CheckoutState, Provider},
     product::Products,
     testing::{Repositories, env},
 };

@@ -14,12 +14,15 @@ use uuid::Uuid;
 use super::{Site, SiteStatus};
 use crate::{SitesError, events, ports::SiteRepositories};
 
-/// What happens around a site and changes nothing on it: made, offered, withdrawn; messages and links of others; the worker that
-/// builds what was requested.
-static HARMLESS: [&EventDeclaration; 9] = [
+/// What happens around a site and changes nothing on it: made, offered, withdrawn, sold, handed over; messages and links of others;
+/// the worker that builds what was requested.
+static HARMLESS: [&EventDeclaration; 12] = [
     &events::SITE_CREATED,
     &events::SITE_OFFERED,
     &events::SITE_WITHDRAWN,
+    &events::SITE_SOLD,
+    &events::SITE_HANDED_OVER,
+    &events::SITE_RECEIVED,
     &events::SITE_DEPLOYED,
     &events::DEPLOYMENT_STARTED,
     &events::DEPLOYMENT_FAILED,
@@ -153,11 +156,11 @@ fn person(event: &Event) -> Option<Uuid> {
 /// The site that an event has changed, or the page of it; `None` when it has changed none.
 fn place(event: &Event) -> Option<ChangedPart> {
     let group = event.kind.split_once('.').map_or(&*event.kind, |(group, _)| group);
-    // Messages of visitors are no part of the site, nor is the wizard that has made it. Results for a domain or a build are
-    // observed, not decided.
+    // Messages of visitors are no part of the site, nor is the wizard that has made it, nor the sale of it. Results for a domain or
+    // a build are observed, not decided.
     let found_out =
         event.actor_kind == ActorKind::System && matches!(group, "site" | "domain" | "deployment");
-    if matches!(group, "submission" | "wizard")
+    if matches!(group, "submission" | "wizard" | "site_sale")
         || found_out
         || HARMLESS.iter().any(|harmless| event.kind.is(harmless))
     {

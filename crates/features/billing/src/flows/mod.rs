@@ -4,3 +4,6 @@ pub mod checkout;
 pub mod licenses;
 pub mod payments;
 pub mod receipts;
+pub mod site_hand_over;
+pub mod site_sale_mail;
+pub mod site_sales;

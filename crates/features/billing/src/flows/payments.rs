@@ -6,6 +6,7 @@ use portico_billing::{
     inbound::{InboundEvents, InboundStatus, PaymentEvent},
     payment::{Checkout, PaymentError, Provider},
     settlement::{Settled, Settlements},
+    site_sale::SiteSale,
 };
 use portico_kernel::{CheckoutId, Job, RequestInfo, Scope, TenantId};
 use portico_runtime::{
@@ -14,7 +15,7 @@ use portico_runtime::{
     worker::jobs::{JobError, scope},
 };
 
-use super::licenses;
+use super::{licenses, site_sales};
 use crate::state::App;
 
 /// Checkouts that the schedule reads at once.
@@ -81,23 +82,6 @@ pub fn report(settled: &Settled) {
     }
 }
 
-/// Takes a webhook of the provider: checks its signature, and stores the event once. `headers` are names in lower case, and values; `body` is as
-/// it came.
-///
-/// # Errors
-/// `Signature` where it is not believed; those of the database.
-pub async fn receive(
-    app: &App,
-    scope: &Scope,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> Result<(), BillingError> {
-    let event = app.provider.verify(headers, body, app.core.env.now())?;
-    let mut work = app.core.begin().await?;
-    InboundEvents::new(&mut *work, scope, &app.core.env).receive(Provider::Stripe, event).await?;
-    Ok(work.commit().await?)
-}
-
 /// `payment.event`: works off an event of the provider. The event is a hint; what it is about is asked of the provider.
 ///
 /// # Errors
@@ -110,7 +94,7 @@ pub async fn work_off(app: &App, hint: PaymentEvent, job: &Job) -> Result<(), Jo
     };
     let Some(event) = event else { return Ok(()) };
     let status = match &event.checkout {
-        Some(session) => follow(app, &scope, session).await?,
+        Some(session) => follow(app, &scope, event.provider, session).await?,
         None => InboundStatus::Ignored,
     };
     let mut work = app.core.begin().await?;
@@ -119,8 +103,13 @@ pub async fn work_off(app: &App, hint: PaymentEvent, job: &Job) -> Result<(), Jo
 }
 
 /// Asks about a session that an event names, and settles it if it was made here.
-async fn follow(app: &App, scope: &Scope, session: &str) -> Result<InboundStatus, BillingError> {
-    let observed = match app.provider.checkout(session).await {
+async fn follow(
+    app: &App,
+    scope: &Scope,
+    provider: Provider,
+    session: &str,
+) -> Result<InboundStatus, BillingError> {
+    let observed = match app.payments_at(provider).checkout(session).await {
         Ok(observed) => observed,
         // Another installation may have the same account, in another mode.
         Err(PaymentError::NotFound) => return Ok(InboundStatus::Ignored),
@@ -128,11 +117,36 @@ async fn follow(app: &App, scope: &Scope, session: &str) -> Result<InboundStatus
     };
     let made_here = observed.reference.as_deref().and_then(PurchaseCheckout::of_reference);
     let Some((tenant, id)) = made_here else { return Ok(InboundStatus::Ignored) };
-    match settle(app, scope, tenant, id, &observed).await {
-        Ok(_) => Ok(InboundStatus::Done),
+    let settled = match settle(app, scope, tenant, id, &observed).await {
+        // A site has no purchase, but a sale of the same id.
+        Err(BillingError::NoCheckout) => {
+            site_sales::settle(app, scope, tenant, SiteSale::of_checkout(id), &observed).await.map(drop)
+        }
+        settled => settled.map(drop),
+    };
+    match settled {
+        Ok(()) => Ok(InboundStatus::Done),
         Err(BillingError::NoCheckout) => Ok(InboundStatus::Ignored),
         Err(error) => Err(error),
     }
+}
+
+/// Takes a webhook of a provider: checks its signature, stores the event once, and has it worked off in the background. `headers` are names in
+/// lower case, and values; `body` is as it came.
+///
+/// # Errors
+/// `Signature` for one that is not believed: nothing is stored then.
+pub async fn receive(
+    app: &App,
+    scope: &Scope,
+    provider: Provider,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<(), BillingError> {
+    let event = app.payments_at(provider).verify(headers, body, app.core.env.now())?;
+    let mut work = app.core.begin().await?;
+    InboundEvents::new(&mut *work, scope, &app.core.env).receive(provider, event).await?;
+    Ok(work.commit().await?)
 }
 
 /// `payments`, each minute: asks about every checkout that is due, makes those that a process has left behind, and ends those whose time is
@@ -167,15 +181,16 @@ pub async fn look_after(app: &App) -> Result<(), BillingError> {
 async fn ask(app: &App, checkout: &PurchaseCheckout) -> Result<(), BillingError> {
     let scope = Scope::system(Some(checkout.tenant_id), RequestInfo::default());
     let (tenant, id, now) = (checkout.tenant_id, checkout.id, app.core.env.now());
+    let provider = app.payments_at(checkout.provider);
     let answer = match &checkout.session_id {
         Some(session) if checkout.stage == CheckoutStage::Open && checkout.expires_at <= now => {
-            app.provider.expire_checkout(session).await
+            provider.expire_checkout(session).await
         }
-        Some(session) => app.provider.checkout(session).await,
+        Some(session) => provider.checkout(session).await,
         None if checkout.may_repeat(now) => {
             let purchase = app.core.reader().purchases().find(tenant, checkout.purchase_id).await?;
             let purchase = purchase.ok_or(BillingError::NoPurchase)?;
-            app.provider.create_checkout(&checkout.call(&purchase), &checkout.key()).await
+            provider.create_checkout(&checkout.call(&purchase), &checkout.key()).await
         }
         // The provider may have forgotten the key. If it has made a page, nobody got its address, and it has expired.
         None => return give_up(app, &scope, tenant, id).await,

@@ -7,6 +7,7 @@ pub mod payment_webhooks;
 pub mod plan_administration;
 pub mod plans;
 pub mod purchases;
+pub mod site_sales;
 pub mod usage;
 
 use portico_web::routing::Routes;
@@ -21,5 +22,6 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(usage::configure)
         .configure(checkout::configure)
         .configure(purchases::configure)
+        .configure(site_sales::configure)
         .configure(payment_webhooks::configure);
 }

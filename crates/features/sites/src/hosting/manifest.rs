@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use portico_kernel::{DeploymentId, SiteId, TenantId};
+use portico_sites::site::Site;
 use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
@@ -49,7 +50,7 @@ mod shared_text {
 
 /// Key prefix of everything that belongs to a site.
 pub fn site_prefix(tenant: TenantId, site: SiteId) -> String {
-    format!("sites/{tenant}/{site}")
+    Site::folder(tenant, site)
 }
 
 /// Key prefix of the contents of a site's files.

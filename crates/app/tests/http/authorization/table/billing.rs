@@ -14,6 +14,9 @@ pub const RULES: &[Row] = &[
     ("GET", "/api/v1/purchases", VIEWER),
     ("GET", "/api/v1/purchases/{purchaseId}", VIEWER),
     ("POST", "/api/v1/webhooks/stripe", Everybody),
+    ("POST", "/api/v1/webhooks/recurrente", Everybody),
+    ("POST", "/api/v1/sites/{siteSlug}/purchase", Everybody),
+    ("POST", "/api/v1/site-purchases/claim", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/admin/plans", STAFF),
     ("POST", "/api/v1/admin/plans", STAFF),
     ("GET", "/api/v1/admin/plans/{planId}", STAFF),
@@ -46,6 +49,12 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         }
         ("POST", "/checkout/create-session") => purchases::order(),
         ("POST", "/checkout/success") => json!({"sessionId": call.fixture.ids["checkoutSession"]}),
+        // Somebody else each time.
+        ("POST", "/sites/{siteSlug}/purchase") => json!({
+            "email": format!("buyer-{}@example.com", call.server.app.core.env.random_uuid()), "fullName": "Ada Lovelace",
+        }),
+        ("POST", "/site-purchases/claim") => json!({"token": "none"}),
+        ("POST", "/webhooks/recurrente") => json!({"event_type": "product.created"}),
         // Signed by `call`. Another one each time.
         ("POST", "/webhooks/stripe") => {
             json!({"id": format!("evt_{}", call.server.app.core.env.random_uuid()), "type": "product.created"})

@@ -1,0 +1,156 @@
+//! The port `SiteSaleRepository`.
+
+use portico_billing::{
+    checkout::{CheckoutStage, PurchaseCheckout},
+    payment::Provider,
+    ports::BillingRepositories,
+    site_sale::{SiteSale, SiteSaleStatus},
+};
+use portico_kernel::{CheckoutId, Env, PurchaseId, SiteId, StoreError, TenantId};
+use portico_sql::SqlStore;
+use portico_testkit::{env, on_each_database};
+use time::Duration;
+
+use crate::fixtures::{at_once, stored_tenant, stored_user};
+
+/// A sale that is to be paid, not stored yet.
+fn sale(env: &Env, tenant: TenantId, site: SiteId) -> SiteSale {
+    let id: PurchaseId = env.new_id();
+    SiteSale {
+        id,
+        tenant_id: tenant,
+        site_id: site,
+        site_name: "Panadería Luz".to_owned(),
+        slug: format!("luz-{}", site.uuid().simple()),
+        buyer_email: "ada@example.com".to_owned(),
+        buyer_name: "Ada ñ".to_owned(),
+        buyer: None,
+        amount: 150_000,
+        currency: "gtq".to_owned(),
+        status: SiteSaleStatus::Pending,
+        created_at: env.now(),
+        paid_at: None,
+        checkout: PurchaseCheckout {
+            id: CheckoutId::from_uuid(id.uuid()),
+            tenant_id: tenant,
+            purchase_id: id,
+            provider: Provider::Recurrente,
+            live: true,
+            stage: CheckoutStage::Creating,
+            session_id: None,
+            url: None,
+            payment_id: None,
+            success_url: "https://app.example.com/paid".to_owned(),
+            cancel_url: "https://app.example.com/".to_owned(),
+            created_at: env.now(),
+            expires_at: env.now() + Duration::minutes(30),
+            check_at: Some(env.now() + Duration::MINUTE),
+        },
+    }
+}
+
+async fn insert(store: &SqlStore, sale: &SiteSale) -> Result<(), StoreError> {
+    let mut work = store.begin().await.unwrap();
+    work.site_sales().insert(sale).await?;
+    work.commit().await
+}
+
+async fn update(store: &SqlStore, sale: &SiteSale) {
+    let mut work = store.begin().await.unwrap();
+    work.site_sales().update(sale).await.unwrap();
+    work.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_has_one_buyer_at_a_time() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "seller").await.id;
+        let site: SiteId = env.new_id();
+        let sales: Vec<SiteSale> = (0..16).map(|_| sale(&env, tenant, site)).collect();
+        let all = sales.clone();
+        let stored: Vec<Option<usize>> = at_once(store, 16, move |store, number| {
+            let sale = all[number].clone();
+            async move { insert(&store, &sale).await.ok().map(|()| number) }
+        })
+        .await;
+        let winners: Vec<usize> = stored.into_iter().flatten().collect();
+        assert_eq!(winners.len(), 1);
+        let winner = sales[winners[0]].clone();
+        for status in [SiteSaleStatus::Pending, SiteSaleStatus::Paid, SiteSaleStatus::Waiting] {
+            update(store, &SiteSale { status, ..winner.clone() }).await;
+            let lost = insert(store, &sale(&env, tenant, site)).await;
+            assert!(matches!(lost, Err(StoreError::Conflict(_))), "{status:?}: {lost:?}");
+        }
+        update(store, &SiteSale { status: SiteSaleStatus::Failed, ..winner }).await;
+        insert(store, &sale(&env, tenant, site)).await.unwrap();
+        insert(store, &sale(&env, tenant, env.new_id())).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_belongs_to_its_seller_and_keeps_what_was_sold() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let seller = stored_tenant(store, &env, "seller").await.id;
+        let buyer = stored_tenant(store, &env, "buyer").await.id;
+        let user = stored_user(store, &env, "ada@example.com").await.id;
+        let stored = sale(&env, seller, env.new_id());
+        insert(store, &stored).await.unwrap();
+        let mut reader = store.reader();
+        assert_eq!(reader.site_sales().find(seller, stored.id).await.unwrap(), Some(stored.clone()));
+        assert_eq!(reader.site_sales().find(buyer, stored.id).await.unwrap(), None);
+        let mut paid = SiteSale {
+            buyer: Some((user, buyer)),
+            buyer_email: String::new(),
+            buyer_name: String::new(),
+            status: SiteSaleStatus::Paid,
+            paid_at: Some(env.now()),
+            ..stored.clone()
+        };
+        paid.checkout.stage = CheckoutStage::Paid;
+        paid.checkout.session_id = Some("ch_1".to_owned());
+        paid.checkout.url = Some("https://pay.example.com/ch_1".to_owned());
+        paid.checkout.payment_id = Some("ch_1".to_owned());
+        paid.checkout.check_at = None;
+        let mut spoilt = SiteSale { amount: 1, slug: "other".to_owned(), ..paid.clone() };
+        spoilt.checkout.live = false;
+        spoilt.checkout.success_url = "https://evil.example/".to_owned();
+        update(store, &spoilt).await;
+        let mut work = store.begin().await.unwrap();
+        assert_eq!(work.site_sales().lock(buyer, stored.id).await.unwrap(), None);
+        assert_eq!(work.site_sales().lock(seller, stored.id).await.unwrap(), Some(paid));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_paid_is_sold_and_what_is_due_comes_in_order() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (one, two) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let first = sale(&env, one, env.new_id());
+        let mut second = sale(&env, two, env.new_id());
+        second.checkout.check_at = Some(env.now());
+        for sale in [&first, &second] {
+            insert(store, sale).await.unwrap();
+        }
+        let mut reader = store.reader();
+        let due = reader.site_sales().due(env.now() + Duration::HOUR, 10).await.unwrap();
+        assert_eq!(due, [second.clone(), first.clone()]);
+        assert_eq!(reader.site_sales().due(env.now(), 10).await.unwrap(), [second.clone()]);
+        assert_eq!(reader.site_sales().due(env.now() + Duration::HOUR, 1).await.unwrap().len(), 1);
+        for status in SiteSaleStatus::ALL {
+            update(store, &SiteSale { status, ..first.clone() }).await;
+            assert_eq!(
+                reader.site_sales().sold_at(&first.slug).await.unwrap(),
+                status.is_paid(),
+                "{status:?}"
+            );
+        }
+        assert!(!reader.site_sales().sold_at("elsewhere").await.unwrap());
+    })
+    .await;
+}
