@@ -46,6 +46,8 @@ pub fn for_stripe(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError>
         .networks(&settings.outbound.allow_networks)
         .ports(settings.stripe.base_url.as_ref().and_then(|url| url.port()));
     client(rules, Bounds { total: STRIPE_PATIENCE, ..Bounds::default() })
+}
+
 /// For Recurrente. It may use any port.
 pub fn for_recurrente(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
     let base = settings.recurrente.base_url.parse::<url::Url>().ok();

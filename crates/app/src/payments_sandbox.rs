@@ -5,6 +5,7 @@
 
 use std::{io, time::Duration};
 
+use portico_billing::payment::Provider;
 use portico_feature_billing::flows::payments;
 use portico_kernel::{RequestInfo, Scope};
 use portico_payments_sandbox::embedded::EmbeddedSandbox;
@@ -40,7 +41,7 @@ async fn deliver(app: &App, sandbox: &EmbeddedSandbox) -> io::Result<Duration> {
     for delivery in due {
         let headers: Vec<(String, String)> =
             delivery.headers.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
-        let taken = payments::receive(&app.billing, &scope, &headers, &delivery.body).await;
+        let taken = payments::receive(&app.billing, &scope, Provider::Stripe, &headers, &delivery.body).await;
         if let Err(error) = &taken {
             logging::warn("a webhook of the payments sandbox was not taken", error);
         }

@@ -177,6 +177,7 @@ fn announce(app: &App, started: Instant) {
     }
     if app.payments_sandbox.is_some() {
         println!("  Payments {url}{}", crate::payments::SANDBOX_PATH);
+    }
     if app.recurrente.is_some() {
         println!("  Sites are paid at a stand-in for Recurrente.");
     }
