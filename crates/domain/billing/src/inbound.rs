@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BillingError,
-    payment::{InboundEvent, InboundSubject, Provider},
+    payment::{InboundEvent, InboundSubject, Provider, SignatureError},
     ports::BillingRepositories,
 };
 
@@ -85,12 +85,17 @@ impl<'a> InboundEvents<'a> {
     }
 
     /// Stores an event, and enqueues the job that works it off if there is anything to do. One that was stored before changes nothing: answers
-    /// whether it was new.
+    /// whether it was new. One with names that no provider gives is not believed, and not stored.
     pub async fn receive(&mut self, provider: Provider, event: InboundEvent) -> Result<bool, BillingError> {
         let (status, checkout) = match event.subject {
             InboundSubject::Checkout { id } => (InboundStatus::Received, Some(id)),
             InboundSubject::Other => (InboundStatus::Ignored, None),
         };
+        // The names of a provider are plain; what is not was not sent by one.
+        let names = [Some(&event.id), Some(&event.kind), checkout.as_ref()];
+        if names.into_iter().flatten().any(|name| !is_name(name)) {
+            return Err(SignatureError.into());
+        }
         let received_at = self.env.now();
         let stored = StoredEvent { provider, id: event.id, kind: event.kind, checkout, status, received_at };
         if !self.repositories.inbound_events().insert(&stored).await? {
@@ -114,6 +119,13 @@ impl<'a> InboundEvents<'a> {
     pub async fn close(&mut self, event: &StoredEvent, status: InboundStatus) -> Result<(), StoreError> {
         self.repositories.inbound_events().set_status(event.provider, &event.id, status).await
     }
+}
+
+/// Most characters of a name that a provider gives.
+const NAME_MAX: usize = 255;
+
+fn is_name(text: &str) -> bool {
+    (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -147,6 +159,21 @@ mod tests {
         assert_eq!(open.checkout.as_deref(), Some("cs_1"));
         inbound.close(&open, InboundStatus::Done).await.unwrap();
         assert_eq!(inbound.open(&job).await.unwrap(), None, "a job that runs again has nothing to do");
+    }
+
+    #[tokio::test]
+    async fn names_that_no_provider_gives_are_not_stored() {
+        let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
+        let mut repositories = Repositories::default();
+        let long = "e".repeat(NAME_MAX + 1);
+        for name in ["", "evt \0", "evt\n1", "ev t", long.as_str()] {
+            let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+            let refused = inbound.receive(Provider::Stripe, event(name, InboundSubject::Other)).await;
+            assert!(matches!(refused, Err(BillingError::Signature(_))), "{name:?}");
+            let subject = InboundSubject::Checkout { id: name.to_owned() };
+            assert!(inbound.receive(Provider::Stripe, event("evt_1", subject)).await.is_err(), "{name:?}");
+        }
+        assert!(repositories.shop.rows().inbound.is_empty());
     }
 
     #[tokio::test]

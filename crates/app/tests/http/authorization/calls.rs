@@ -196,6 +196,7 @@ pub async fn check(
             | Rule::MemberInPerson(_)
             | Rule::MemberOrDeputy(_)
             | Rule::AuthorOrAdmin
+            | Rule::VerifiedInPerson(_)
             | VerifiedMember(_)
     );
     if in_tenant && !template.contains("{tenantId}") {

@@ -47,6 +47,7 @@ struct CheckoutReturn {
     request_body = Order,
     responses(
         (status = 201, body = CheckoutSession),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 402, description = "The payment provider declines it (`payment_failed`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The payment provider cannot do this (`payment_unsupported`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The payment provider does not answer (`payment_provider_unavailable`). Nothing was charged.", body = ProblemBody, content_type = "application/problem+json"),
