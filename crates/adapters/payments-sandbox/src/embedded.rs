@@ -248,6 +248,7 @@ impl HttpClient for EmbeddedSandbox {
                 HttpMethod::Get => ("GET", false),
                 HttpMethod::Post => ("POST", true),
                 HttpMethod::Delete => ("DELETE", true),
+                HttpMethod::Patch => ("PATCH", true),
             };
             let headers: Vec<(&str, &str)> =
                 request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
