@@ -88,7 +88,8 @@ async fn serve(
     loop {
         let request = read(&mut stream).await?;
         requests.lock().unwrap().push(request.clone());
-        match instead.lock().unwrap().pop_front() {
+        let instead = instead.lock().unwrap().pop_front();
+        match instead {
             None => {}
             Some(Instead::Nothing) => return None,
             Some(Instead::Bytes(bytes)) => return close(stream, bytes).await,
