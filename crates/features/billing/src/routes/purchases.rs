@@ -59,7 +59,7 @@ pub async fn detailed(
 ) -> Result<Vec<PurchaseDetails>, Problem> {
     let ids: Vec<PurchaseId> = purchases.iter().map(|purchase| purchase.id).collect();
     let found = licenses::of_purchases(app, repositories, scope, &ids).await?;
-    let of = |id| {
+    let of = |id: PurchaseId| {
         let all = found.as_ref()?.iter().filter(|(purchase, _)| *purchase == id);
         Some(all.map(|(_, license)| license.clone()).collect())
     };

@@ -99,7 +99,7 @@ async fn list(
     tag = "Licenses",
     operation_id = "issueLicenses",
     request_body = NewLicenses,
-    responses((status = 201, body = IssuedLicenses)),
+    responses((status = 201, body = IssuedLicenses, description = "All of them were issued.")),
     security(("bearer" = ["platform:licenses"])),
 )]
 #[post("/admin/licenses")]
