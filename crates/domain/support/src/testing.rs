@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard,
-    atomic::{AtomicI64, AtomicU8, Ordering},
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
@@ -43,12 +43,14 @@ impl Clock for Moved {
     }
 }
 
-/// Counts, so that two ids differ.
-struct Counting(AtomicU8);
+/// Counts, so that no two ids are the same.
+struct Counting(AtomicU64);
 
 impl Random for Counting {
     fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+        let number = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        buffer.fill(0);
+        buffer.iter_mut().rev().zip(number).for_each(|(byte, part)| *byte = part);
     }
 }
 
@@ -59,7 +61,7 @@ pub fn env() -> Env {
 /// With a clock that can be moved.
 pub fn moved() -> (Env, Moved) {
     let clock = Moved::default();
-    (Env::new(Arc::new(clock.clone()), Arc::new(Counting(AtomicU8::new(1)))), clock)
+    (Env::new(Arc::new(clock.clone()), Arc::new(Counting(AtomicU64::new(1)))), clock)
 }
 
 fn scope(tenant: TenantId, user: UserId, role: PlatformRole, permissions: Permissions) -> Scope {

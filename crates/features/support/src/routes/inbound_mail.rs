@@ -60,8 +60,8 @@ struct MailReceipt {
     operation_id = "receiveInboundMail",
     request_body(
         content = String,
-        content_type = "application/json",
-        description = "The message as Postmark sends it, with \"Include raw email content in JSON payload\". Members that are not named here are not read.",
+        content_type = "application/octet-stream",
+        description = "JSON as Postmark sends it, with \"Include raw email content in JSON payload\". Members that are not named here are not read.",
         example = json!({"OriginalRecipient": "reply@reply.example.com", "RawEmail": "From: ada@example.com\r\n\r\nIt is 2.4.1."}),
     ),
     responses(
