@@ -327,8 +327,8 @@ pub trait SiteSaleRepository: Send {
     /// answer what that has stored.
     async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<SiteSale>, StoreError>;
 
-    /// Stores status, address, name and account of the buyer, time of payment, and of the checkout all that [`CheckoutRepository::update`] stores. MUST
-    /// leave all else as it is.
+    /// Stores status, address, name and account of the buyer, time of payment, and of the checkout all that
+    /// [`CheckoutRepository::update`] stores. MUST leave all else as it is.
     async fn update(&mut self, sale: &SiteSale) -> Result<(), StoreError>;
 
     /// Whether a site at this slug was paid, by anybody, in any tenant.

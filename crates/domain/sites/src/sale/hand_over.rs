@@ -1,9 +1,10 @@
 //! Handing a sold site over to the tenant of its buyer.
 //!
-//! A site is rows keyed by its tenant, and files below a folder of its tenant. Everything that makes the site what visitors see is
-//! stored anew under the other tenant with the ids that it has, and the old rows go with their site. What tells about the time of the
-//! seller stays behind: visits, messages of visitors, versions of pages, earlier deployments, the wizard. Files are copied before, by the caller: their keys
-//! differ in nothing but the tenant.
+//! A site is rows keyed by its tenant, and files below a folder of its tenant. Everything that makes
+//! the site what visitors see is stored anew under the other tenant with the ids that it has, and
+//! the old rows go with their site. What tells about the time of the seller stays behind: visits,
+//! messages of visitors, versions of pages, earlier deployments, the wizard. Files are copied
+//! before, by the caller: their keys differ in nothing but the tenant.
 //!
 //! These use cases ask for no permission: what they do follows from a payment.
 
