@@ -2,19 +2,47 @@
 
 use std::sync::Arc;
 
-use portico_billing::payment::PaymentProvider;
+use async_trait::async_trait;
+use portico_billing::payment::{
+    Checkout, InboundEvent, NewCheckout, NewRefund, PaymentError, PaymentProvider, Refund, SignatureError,
+};
 use portico_feature_billing::state::SaleSettings;
-use portico_kernel::Env;
+use portico_kernel::{Env, Timestamp};
 use portico_recurrente::{Recurrente, RecurrenteConfig, WebhookSecrets, stand_in::StandIn};
 
 use crate::{
     outbound,
-    payments::NoPayments,
     settings::{Profile, Settings},
 };
 
 /// Path of the pages of the stand-in.
 pub const PAGES: &str = "/dev/recurrente";
+
+/// An installation where no site can be paid. It says so to everybody who wants to, and believes no webhook.
+struct NoPayments;
+
+#[async_trait]
+impl PaymentProvider for NoPayments {
+    async fn create_checkout(&self, _: &NewCheckout, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn expire_checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn refund(&self, _: &NewRefund, _: &str) -> Result<Refund, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    fn verify(&self, _: &[(String, String)], _: &[u8], _: Timestamp) -> Result<InboundEvent, SignatureError> {
+        Err(SignatureError)
+    }
+}
 
 /// What the settings lead to.
 pub struct SitePayments {
@@ -81,7 +109,10 @@ mod tests {
         assert!(payments(&[]).stand_in.is_some());
         let production = [
             ("PORTICO_PROFILE", "production"),
-            ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,plain_http"),
+            (
+                "PORTICO__ALLOW_IN_PRODUCTION",
+                "sqlite,generated_secret,sandbox_mail,sandbox_payments,plain_http",
+            ),
         ];
         assert!(payments(&production).stand_in.is_none());
         for (mode, live) in [("test", false), ("live", true)] {

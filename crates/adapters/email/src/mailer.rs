@@ -181,7 +181,7 @@ impl TemplateMailer {
             },
             subject => line(section.line("Subject")?)?,
             preview => line(section.line("Preview")?)?,
-            reply_above => reply_above.map(|words| line(*words)).transpose()?,
+            reply_above => reply_above.map(|words| line(words)).transpose()?,
             greeting => line(greeting)?,
             has_button => link.is_some() && section.parts.iter().any(|part| matches!(part, Part::Button(_))),
             parts,

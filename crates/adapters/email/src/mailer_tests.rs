@@ -125,7 +125,9 @@ fn mails() -> Vec<MailContent> {
         Box::new(AccountMail::PasswordReset { token: token.clone() }),
         Box::new(AccountMail::PasswordChanged),
         Box::new(AccountMail::EmailChange { token: token.clone() }),
-        Box::new(AccountMail::EmailChangeRequested { masked: "g…@example.org".into(), token }),
+        Box::new(AccountMail::EmailChangeRequested {
+            masked: "g…@example.org".into(), token: token.clone()
+        }),
         Box::new(AccountMail::EmailChanged { masked: "g…@example.org".into() }),
         Box::new(AccountMail::NewDevice {
             device: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".into()),

@@ -458,7 +458,7 @@ async fn staff_issue_find_suspend_resume_and_end() {
         assert_eq!(late["code"], "license_revoked");
         assert_eq!(staff.get(&format!("{MANAGED}/{id}")).await.expect(200)["status"], "revoked");
         let revoked = staff.get(&format!("{of_ada}&status=revoked")).await.expect(200);
-        assert_eq!(column(&revoked, "id"), [id.clone()]);
+        assert_eq!(column(&revoked, "id"), std::slice::from_ref(&id));
         let trail = ada.get(&ada.t("/audit?type=license.revoked")).await.expect(200);
         assert_eq!(trail["items"][0]["after"]["reason"], "The key was published");
 

@@ -174,7 +174,7 @@ async fn a_site_goes_to_another_tenant_in_one_transaction() {
             .write(async |unit| {
                 unit.deployments().insert(&live).await?;
                 unit.deployments().insert(&earlier).await?;
-                unit.seo().insert(&[seo.clone()]).await?;
+                unit.seo().insert(std::slice::from_ref(&seo)).await?;
                 unit.domains().insert(&domain(&site)).await?;
                 unit.assets().insert(&[picture(seller)]).await?;
                 unit.submissions().insert(&message(&site)).await.map(drop)
