@@ -1,12 +1,9 @@
 //! Licenses: issued with what was bought, used by products with a key and no account, ended with the money.
 
-use std::time::Duration;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use portico_billing::purchase::{Purchase, PurchaseStatus};
 use portico_feature_billing::flows::licenses as follows;
-use portico_feature_licensing::background;
-use portico_kernel::{LicenseId, PlatformRole, RequestInfo, Scope, TenantRole};
+use portico_kernel::{LicenseId, RequestInfo, Scope, TenantRole};
 use portico_licensing::{
     activation::Activation,
     administration::{LicenseAdministration, NewLicenses},
@@ -21,8 +18,8 @@ use crate::{
     sites::{column, events},
 };
 
-const LICENSES: &str = "/api/v1/licenses";
-const MANAGED: &str = "/api/v1/admin/licenses";
+/// The licenses of a tenant.
+pub const LICENSES: &str = "/api/v1/licenses";
 
 /// A license that staff have issued to the tenant of a client, for so many machines, and its key.
 pub async fn issued(server: &TestServer, client: &Client, limit: Option<i64>) -> (String, String) {
@@ -64,10 +61,6 @@ pub async fn machine(server: &TestServer, license: LicenseId) -> String {
     activation.id.to_string()
 }
 
-async fn staff(server: &TestServer) -> Client {
-    Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client
-}
-
 /// Buys and pays, and answers the purchase with its licenses.
 async fn bought(server: &TestServer, client: &Client) -> Value {
     let (session, _) = checkout(client).await;
@@ -76,12 +69,13 @@ async fn bought(server: &TestServer, client: &Client) -> Value {
 }
 
 /// A product that asks with a key.
-async fn ask(server: &TestServer, what: &str, key: &str, fingerprint: &str) -> Answer {
+pub async fn ask(server: &TestServer, what: &str, key: &str, fingerprint: &str) -> Answer {
     let body = json!({"key": key, "fingerprint": fingerprint});
     server.client().post(&format!("{LICENSES}/{what}"), body).await
 }
 
-async fn verdict(server: &TestServer, key: &str, fingerprint: &str) -> String {
+/// The reason that a product is told.
+pub async fn verdict(server: &TestServer, key: &str, fingerprint: &str) -> String {
     text(&ask(server, "validate", key, fingerprint).await.expect(200), "code")
 }
 
@@ -387,114 +381,6 @@ async fn an_owner_frees_five_seats_a_month() {
         let refused = ada.delete(&address).await.expect(409);
         assert_eq!((&refused["code"], &refused["limit"]), (&json!("too_many_seat_releases"), &json!(5)));
         assert_eq!(ada.get(&format!("{LICENSES}/{id}")).await.expect(200)["activations"], 1, "it stays");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_term_that_is_over_ends_at_once_and_is_noted_later() {
-    TestServer::on_each_database(async |server| {
-        let ada = server.customer(server.email("ada")).await;
-        let staff = staff(server).await;
-        let now = server.app.core.env.now();
-        let end = now + time::Duration::seconds(1);
-        let wanted = json!({
-            "customerId": ada.tenant, "productType": "base_product", "expiresAt": end, "reason": "A trial",
-        });
-        let made = staff.post(MANAGED, wanted).await.expect(201);
-        let id = text(&made["items"][0], "id");
-        let key = text(&ada.get(&format!("{LICENSES}/{id}")).await.expect(200), "key");
-        let over = portico_testkit::server::eventually(Duration::from_secs(20), async || {
-            (verdict(server, &key, "f1").await == "expired").then_some(())
-        });
-        over.await.expect("the clock ends it");
-        assert_eq!(ask(server, "activate", &key, "f1").await.expect(409)["code"], "license_expired");
-        for _ in 0..2 {
-            background::expire(&server.app.licensing).await.unwrap();
-        }
-        assert_eq!(events(&ada, "license.expired").await, 1);
-        let found =
-            staff.get(&format!("{MANAGED}?status=expired&customerId={}", ada.tenant)).await.expect(200);
-        assert_eq!(column(&found, "id"), [id]);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn staff_issue_find_suspend_resume_and_end() {
-    TestServer::on_each_database(async |server| {
-        let ada = server.customer(server.email("ada")).await;
-        let staff = staff(server).await;
-        let wanted = json!({
-            "customerId": ada.tenant, "productType": "base_product", "quantity": 2, "activationLimit": 5,
-            "reason": "Replaces a boxed copy",
-        });
-        let made = staff.post(MANAGED, wanted.clone()).await.expect(201);
-        assert_eq!(made["items"].as_array().unwrap().len(), 2);
-        let id = text(&made["items"][0], "id");
-        let key = text(&ada.get(&format!("{LICENSES}/{id}")).await.expect(200), "key");
-        assert!(!made.to_string().contains(&key) && key.ends_with(&text(&made["items"][0], "keyEnding")));
-        let of_ada = format!("{MANAGED}?customerId={}", ada.tenant);
-        assert_eq!(staff.get(&of_ada).await.expect(200)["total"], 2);
-        let by_key = staff.get(&format!("{MANAGED}?key={}", key.to_lowercase())).await.expect(200);
-        assert_eq!((&by_key["total"], column(&by_key, "id")), (&json!(1), vec![id.clone()]));
-        assert_eq!(staff.get(&format!("{MANAGED}?key=0000")).await.expect(200)["total"], 0);
-        assert_eq!(staff.get(&format!("{of_ada}&productType=mug")).await.expect(200)["total"], 0);
-
-        ask(server, "activate", &key, "f1").await.expect(201);
-        let why = json!({"reason": "The key was published"});
-        for (what, status, code) in [
-            ("suspend", "suspended", "suspended"),
-            ("suspend", "suspended", "suspended"),
-            ("resume", "active", "valid"),
-            ("revoke", "revoked", "revoked"),
-            ("revoke", "revoked", "revoked"),
-        ] {
-            let changed = staff.post(&format!("{MANAGED}/{id}/{what}"), why.clone()).await.expect(200);
-            assert_eq!((&changed["status"], &changed["customerId"]), (&json!(status), &json!(ada.tenant)));
-            assert_eq!(verdict(server, &key, "f1").await, code, "{what}");
-        }
-        let late = staff.post(&format!("{MANAGED}/{id}/resume"), why.clone()).await.expect(409);
-        assert_eq!(late["code"], "license_revoked");
-        assert_eq!(staff.get(&format!("{MANAGED}/{id}")).await.expect(200)["status"], "revoked");
-        let revoked = staff.get(&format!("{of_ada}&status=revoked")).await.expect(200);
-        assert_eq!(column(&revoked, "id"), std::slice::from_ref(&id));
-        let trail = ada.get(&ada.t("/audit?type=license.revoked")).await.expect(200);
-        assert_eq!(trail["items"][0]["after"]["reason"], "The key was published");
-
-        // The people of the operator are no customers.
-        let boss =
-            Person::new(server, server.email("boss"), |user| user.role = PlatformRole::SuperAdmin).await;
-        let (own, _) = issued(server, &boss.client, None).await;
-        for answer in [
-            staff.post(&format!("{MANAGED}/{own}/revoke"), why.clone()).await,
-            staff
-                .post(
-                    MANAGED,
-                    json!({"customerId": boss.client.tenant, "productType": "base_product", "reason": "x"}),
-                )
-                .await,
-            staff.get(&format!("{MANAGED}/{}", server.app.core.env.random_uuid())).await,
-        ] {
-            assert_eq!(answer.status.as_u16(), 404, "{}", answer.text);
-        }
-        for (field, value, code) in [
-            ("customerId", Value::Null, "required"),
-            ("productType", json!("mug"), "unknown_product"),
-            ("quantity", json!(101), "out_of_range"),
-            ("activationLimit", json!(0), "out_of_range"),
-            ("expiresAt", json!("2020-01-01T00:00:00Z"), "in_the_past"),
-            ("reason", json!(""), "required"),
-        ] {
-            let mut wrong = wanted.clone();
-            wrong[field] = value;
-            let refused = staff.post(MANAGED, wrong).await.expect(422);
-            assert_eq!(
-                (&refused["errors"][0]["field"], &refused["errors"][0]["code"]),
-                (&json!(field), &json!(code))
-            );
-        }
-        assert_eq!(ada.get(MANAGED).await.status.as_u16(), 403);
     })
     .await;
 }

@@ -43,6 +43,7 @@ mod listener;
 mod live;
 mod live_limits;
 mod mails;
+mod managed_licenses;
 mod members;
 #[path = "../../../adapters/ai/tests/writers/server.rs"]
 #[allow(dead_code, reason = "the tests of the adapter need all of it")]
