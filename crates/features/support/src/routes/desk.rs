@@ -342,7 +342,10 @@ async fn attachment(
     operation_id = "getCustomerTicketMail",
     params(("customerId" = TenantId, Path, description = "Id of the tenant."), ("messageId" = SupportMessageId, Path, description = "Id of the message.")),
     responses(
-        (status = 200, description = "The mail (RFC 5322).", body = String, content_type = "message/rfc822"),
+        (
+            status = 200, description = "The mail (RFC 5322).", body = String, content_type = "message/rfc822",
+            example = json!("From: ada@example.com\r\n\r\nIt is 2.4.1."),
+        ),
     ),
     security(("bearer" = ["platform:support"])),
 )]
