@@ -44,7 +44,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "from subscriptions where plan_id = $ and plan_version < $",
         "tenants that staff put on the current version of their plan",
     ),
-    ("from support_tickets t where true", "the queue of support"),
+    ("select count(*) from support_tickets t where $", "the queue of support"),
+    ("join users u on u.id = t.author_id where $", "the queue of support"),
     ("join users u on u.id = t.author_id where true", "the queue of support"),
     // The directory: look-ups that find a tenant.
     ("from api_keys k join tenants t on t.id = k.tenant_id", "whose key it is"),
@@ -78,7 +79,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from webhook_deliveries where status = $ limit", "figures for the operator"),
     ("select ready_at from webhook_queues where ready_at <=", "figures for the operator"),
     ("from checkouts where check_at <=", "payments that the provider is to be asked about"),
-    ("from licenses where status = 'active' and expires_at <=", "licenses whose term is over"),
+    ("from licenses where status = $ and expires_at <=", "licenses whose term is over"),
     ("from support_tickets t where t.reply_due_at <=", "tickets that were not answered in time"),
     ("from site_sales where check_at <=", "payments of sites that the provider is to be asked about"),
     ("from site_sales where slug = $", "whether a site was sold, whoever sold it"),

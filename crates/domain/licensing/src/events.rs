@@ -3,21 +3,18 @@
 use portico_kernel::{
     Permission::LicensesRead,
     declare_events,
-    event::{
-        Audience::Holders,
-        AuditClass::{Recorded, Sealed},
-    },
+    event::{Audience::Holders, AuditClass::Sealed},
 };
 
 declare_events! {
     "A license is used on another machine."
-    LICENSE_ACTIVATED { name: "license.activated", audience: Holders(LicensesRead), invalidates: &[], audit: Recorded }
+    LICENSE_ACTIVATED { name: "license.activated", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "A license is no longer used on a machine: the product said so, or its seat was freed."
-    LICENSE_DEACTIVATED { name: "license.deactivated", audience: Holders(LicensesRead), invalidates: &[], audit: Recorded }
+    LICENSE_DEACTIVATED { name: "license.deactivated", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "The term of a license is over."
     LICENSE_EXPIRED { name: "license.expired", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "A license file was made for a machine."
-    LICENSE_FILE_ISSUED { name: "license.file_issued", audience: Holders(LicensesRead), invalidates: &[], audit: Recorded }
+    LICENSE_FILE_ISSUED { name: "license.file_issued", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "A license was issued, for a purchase or by staff."
     LICENSE_ISSUED { name: "license.issued", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "The key of a license was replaced; its machines stay."
