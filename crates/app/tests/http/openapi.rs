@@ -364,6 +364,7 @@ async fn items_of_lists_of_texts_have_the_limit_that_is_documented() {
             ("NewWebhook.events", "POST", "/api/v1/tenants/{tenantId}/webhooks", "events[0]", &|text| json!({"url": "https://localhost/hooks/new", "events": [text]})),
             ("PlanInput.features", "POST", "/api/v1/admin/plans", "features[0]", &|text| json!({"features": [text]})),
             ("PlanUpdate.features", "PUT", "/api/v1/admin/plans/{planId}", "features[0]", &|text| json!({"features": [text]})),
+            ("TicketUpdate.tags", "PUT", "/api/v1/admin/customers/{customerId}/tickets/{ticketId}", "tags[0]", &|text| json!({"tags": [text]})),
             ("WebhookUpdate.events", "PUT", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}", "events[0]", &|text| json!({"events": [text]})),
         ];
         let lists = free_strings(&document());

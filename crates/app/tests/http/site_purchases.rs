@@ -129,7 +129,7 @@ async fn somebody_without_an_account_buys_a_site_and_has_it() {
         // The buyer sets a password by the link of the welcome mail, which proves the address.
         let token = server.mail_token(email, "reset-password").await;
         let reset = json!({"token": token, "password": PASSWORD});
-        visitor.post("/api/v1/auth/reset-password", reset).await.expect(200);
+        visitor.post("/api/v1/auth/reset-password", reset).await.expect(204);
         let mut buyer = server.client();
         let login = json!({"email": email, "password": PASSWORD});
         buyer.sign(&visitor.post("/api/v1/auth/login", login).await.expect(200));
@@ -322,7 +322,7 @@ async fn a_stranger_who_named_the_address_gets_nothing() {
             .client()
             .post("/api/v1/auth/reset-password", json!({"token": token, "password": password}))
             .await
-            .expect(200);
+            .expect(204);
         let mut buyer = server.client();
         let login = json!({"email": email, "password": password});
         buyer.sign(&buyer.post("/api/v1/auth/login", login).await.expect(200));

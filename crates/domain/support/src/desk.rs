@@ -63,7 +63,7 @@ pub struct TicketUpdate {
     /// How much it hurries. As long as nobody has answered, its target is counted from when it was opened.
     pub priority: Option<TicketPriority>,
     /// All of its tags: at most 10 of 1 to 30 characters. The customer sees them.
-    #[cfg_attr(feature = "openapi", schema(max_items = 10))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 10, min_length = 1, max_length = 30))]
     pub tags: Option<Vec<String>>,
     /// Who of the staff looks after it; null for nobody.
     #[serde(alias = "assignee_id", deserialize_with = "portico_kernel::patch::double_option")]

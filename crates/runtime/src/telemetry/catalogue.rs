@@ -199,6 +199,12 @@ pub const METRICS: &[Metric] = &[
         &["class", "outcome"],
         "Messages, by who can cause them: sent, rejected (by the mail server), dropped or later (the recipient had enough in the hour).",
     ),
+    metric(
+        "portico_inbound_mails_total",
+        Counter,
+        &["outcome"],
+        "Mails that the provider brought: accepted, duplicate, automatic, unreadable, unknown_address, refused (not the one to whom the address was given), ended (the ticket has).",
+    ),
     metric("portico_forms_refused_total", Counter, &[], "Contact forms refused because too many were sent."),
     metric("portico_texts_written_total", Counter, &["kind"], "Texts that the model wrote."),
     metric("portico_texts_failed_total", Counter, &["code"], "Texts that the model did not write."),

@@ -257,6 +257,8 @@ async fn ask(app: &App, sale: &SiteSale, now: Timestamp) -> Result<(), BillingEr
 /// The secret of the link by which the owner of an address claims a site.
 pub fn claim_token(app: &App, sale: &SiteSale) -> String {
     let (payload, expires) = (payload(sale.tenant_id, sale.id), app.core.env.now() + TIME_TO_CLAIM);
+    // The secret tells whole seconds, and what is signed is what it tells.
+    let expires = Timestamp::from_unix_seconds(expires.unix_seconds()).unwrap_or(expires);
     let signature = app.api.signer.sign(CLAIM, &payload, expires);
     format!("{payload}_{}_{signature}", expires.unix_seconds())
 }

@@ -92,6 +92,7 @@ async fn purchase(
     request_body = SiteClaim,
     responses(
         (status = 202, description = "It is handed over in a moment.", body = ClaimedSite),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 404, description = "The link is not valid, was used, or is for another account.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The active tenant is the one that sold it (`own_site`).", body = ProblemBody, content_type = "application/problem+json"),
     ),

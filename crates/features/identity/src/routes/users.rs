@@ -345,6 +345,10 @@ struct Export {
     invitations_sent: Vec<serde_json::Value>,
     /// Invitations to the person's address.
     invitations_received: Vec<serde_json::Value>,
+    /// Support tickets that the person opened.
+    support_tickets: Vec<serde_json::Value>,
+    /// What the person wrote in support tickets.
+    support_messages: Vec<serde_json::Value>,
     /// What the person did, newest first, at most 10,000 entries.
     audit_entries: Vec<serde_json::Value>,
 }

@@ -177,12 +177,11 @@ async fn update(
     let (customer, id) = path.into_inner();
     caller
         .write(&app.core, async |work| {
-            let assignee = body.0.assignee_id.flatten();
+            caller.0.require_platform(Permission::PlatformSupport)?;
+            check_assignee(&mut *work, body.0.assignee_id.flatten()).await?;
             let ticket = Desk::new(&mut *work, &caller.0, &app.core.env)
                 .update(customer, id, body.0, &app.rule.targets)
                 .await?;
-            // Behind the permission and the ticket; nothing is committed where it fails.
-            check_assignee(&mut *work, assignee).await?;
             Ok(HttpResponse::Ok().json(ticket))
         })
         .await

@@ -182,7 +182,7 @@ async fn close(app: Data<App>, caller: Caller, path: Path<SupportTicketId>) -> R
 /// Says how satisfied one is with a ticket that was resolved or closed. Sent again, the last one counts.
 #[utoipa::path(
     tag = "Support",
-    operation_id = "rateSupportTicket",
+    operation_id = "updateSupportTicketSatisfaction",
     params(("ticketId" = SupportTicketId, Path, description = "Id of the ticket.")),
     request_body = Rating,
     responses(

@@ -42,8 +42,10 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         ("POST", "/admin/customers/{customerId}/tickets/{ticketId}/merge") => {
             json!({"into": call.fixture.ids["otherTicketId"]})
         }
-        ("POST", "/admin/support/canned-replies") => json!({"title": "Version", "body": name}),
-        ("PUT", "/admin/support/canned-replies/{replyId}") => json!({"body": name}),
+        ("POST", "/admin/support/canned-replies") => json!({"title": "Version", "body": "Which version?"}),
+        ("PUT", "/admin/support/canned-replies/{replyId}") => {
+            json!({"body": format!("Which version? ({})", call.number)})
+        }
         // Shows the password by `call`. It names no ticket.
         ("POST", "/webhooks/inbound-mail") => {
             json!({"OriginalRecipient": "sales@reply.example.com", "RawEmail": "From: a@example.com\r\n\r\nHello"})
