@@ -348,7 +348,7 @@ async fn items_of_lists_of_texts_have_the_limit_that_is_documented() {
         };
         let content = |kind: &str, content: Value| json!({"type": kind, "content": content});
         type Body<'b> = &'b dyn Fn(&str) -> Value;
-        let cases: [(&str, &str, &str, &str, Body<'_>); 16] = [
+        let cases: [(&str, &str, &str, &str, Body<'_>); 17] = [
             ("BusinessDetails.services", "POST", "/api/v1/wizard/start", "businessInfo.services[0]", &|text| json!({"businessInfo": {"name": "Luz", "industry": "bakery", "services": [text]}})),
             ("SiteGoals.goals", "POST", "/api/v1/wizard/start", "goals.goals[0]", &|text| json!({"goals": {"goals": [text]}})),
             ("Presence.keywords", "POST", "/api/v1/wizard/start", "seo.keywords[0]", &|text| json!({"seo": {"keywords": [text]}})),
