@@ -62,7 +62,7 @@ struct MailReceipt {
         content = String,
         content_type = "application/octet-stream",
         description = "JSON as Postmark sends it, with \"Include raw email content in JSON payload\". Members that are not named here are not read.",
-        example = json!({"OriginalRecipient": "reply@reply.example.com", "RawEmail": "From: ada@example.com\r\n\r\nIt is 2.4.1."}),
+        example = json!("{\"OriginalRecipient\": \"reply@reply.example.com\", \"RawEmail\": \"From: ada@example.com\\r\\n\\r\\nIt is 2.4.1.\"}"),
     ),
     responses(
         (status = 200, body = MailReceipt),
