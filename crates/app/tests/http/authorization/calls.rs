@@ -231,7 +231,8 @@ pub async fn check(
     }
     let insider = kind.role().is_some() || kind.is_key() || *kind == Kind::SuperAdmin;
     // Staff look after customers, and after nothing else of a tenant.
-    let looks_after = *kind == Kind::Staff && template.starts_with("/api/v1/admin/customers");
+    let of_customers = ["/api/v1/admin/customers", "/api/v1/admin/support/tickets"];
+    let looks_after = *kind == Kind::Staff && of_customers.iter().any(|start| template.starts_with(start));
     let outsider = !(insider || looks_after) || !kind.is_signed_in();
     if (outsider || !allowed) && said(&answer).contains(&fixture.marker) {
         return Err(format!("{answered}\n    tells something of the tenant"));
