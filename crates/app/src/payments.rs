@@ -3,12 +3,16 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
+use async_trait::async_trait;
 use portico_billing::{
     checkout::CheckoutRule,
     order::ReturnRule,
-    payment::{PaymentProvider, Provider},
+    payment::{
+        Checkout, InboundEvent, NewCheckout, NewRefund, PaymentError, PaymentProvider, Provider, Refund,
+        SignatureError,
+    },
 };
-use portico_kernel::Env;
+use portico_kernel::{Env, Timestamp};
 use portico_payments_sandbox::embedded::{self, EmbeddedSandbox};
 use portico_stripe::{StripeConfig, StripePayments};
 use secrecy::ExposeSecret;
@@ -24,6 +28,32 @@ const LIVE_KEYS: [&str; 2] = ["sk_live_", "rk_live_"];
 
 /// Where the pages of the sandbox are, below the public address.
 pub const SANDBOX_PATH: &str = "/dev/payments";
+
+/// An installation where nothing can be paid. It says so to everybody who wants to, and believes no webhook.
+pub(crate) struct NoPayments;
+
+#[async_trait]
+impl PaymentProvider for NoPayments {
+    async fn create_checkout(&self, _: &NewCheckout, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn expire_checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn refund(&self, _: &NewRefund, _: &str) -> Result<Refund, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    fn verify(&self, _: &[(String, String)], _: &[u8], _: Timestamp) -> Result<InboundEvent, SignatureError> {
+        Err(SignatureError)
+    }
+}
 
 /// The account at Stripe that the settings name; `None` where payments are made at the sandbox.
 ///

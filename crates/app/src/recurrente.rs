@@ -2,47 +2,19 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use portico_billing::payment::{
-    Checkout, InboundEvent, NewCheckout, NewRefund, PaymentError, PaymentProvider, Refund, SignatureError,
-};
+use portico_billing::payment::PaymentProvider;
 use portico_feature_billing::state::SaleSettings;
-use portico_kernel::{Env, Timestamp};
+use portico_kernel::Env;
 use portico_recurrente::{Recurrente, RecurrenteConfig, WebhookSecrets, stand_in::StandIn};
 
 use crate::{
     outbound,
+    payments::NoPayments,
     settings::{Profile, Settings},
 };
 
 /// Path of the pages of the stand-in.
 pub const PAGES: &str = "/dev/recurrente";
-
-/// An installation where no site can be paid. It says so to everybody who wants to, and believes no webhook.
-struct NoPayments;
-
-#[async_trait]
-impl PaymentProvider for NoPayments {
-    async fn create_checkout(&self, _: &NewCheckout, _: &str) -> Result<Checkout, PaymentError> {
-        Err(PaymentError::Unsupported)
-    }
-
-    async fn checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
-        Err(PaymentError::Unsupported)
-    }
-
-    async fn expire_checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
-        Err(PaymentError::Unsupported)
-    }
-
-    async fn refund(&self, _: &NewRefund, _: &str) -> Result<Refund, PaymentError> {
-        Err(PaymentError::Unsupported)
-    }
-
-    fn verify(&self, _: &[(String, String)], _: &[u8], _: Timestamp) -> Result<InboundEvent, SignatureError> {
-        Err(SignatureError)
-    }
-}
 
 /// What the settings lead to.
 pub struct SitePayments {
@@ -61,6 +33,9 @@ pub struct SitePayments {
 /// For settings that [`Settings::check`] would have refused.
 pub fn from_settings(settings: &Settings, public_url: &str, env: &Env) -> anyhow::Result<SitePayments> {
     let set = &settings.recurrente;
+    if !settings.payments.enabled {
+        return Ok(SitePayments { provider: Arc::new(NoPayments), stand_in: None, live: false });
+    }
     if let (Some(public_key), Some(secret_key)) = (&set.public_key, &set.secret_key) {
         let config = RecurrenteConfig {
             base_url: set.base_url.clone(),

@@ -9,7 +9,7 @@ use std::{
 
 use actix_web::web::Bytes;
 use anyhow::Context;
-use portico_billing::{plan::Plans, product::Products};
+use portico_billing::{payment::PaymentProvider, plan::Plans, product::Products};
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
 use portico_dns::HickoryResolver;
 use portico_email::{SmtpTransport, TemplateMailer};
@@ -241,6 +241,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         webhook_client: outbound::for_webhooks(&settings)?,
     };
     let (provider, payments_sandbox) = match payments::at_stripe(&settings)? {
+        _ if !settings.payments.enabled => (Arc::new(payments::NoPayments) as Arc<dyn PaymentProvider>, None),
         Some(stripe) => (stripe, None),
         None => {
             let sandbox = payments::open_sandbox(&settings.data_dir, &public_url, &env)?;

@@ -80,11 +80,12 @@ impl Settings {
     fn check_production(&self, problems: &mut Problems, address: SocketAddr) {
         let generates = self.security.jwt_secret.is_none();
         let is_plain = self.public_url(address).starts_with("http:");
+        let pays_nowhere = self.payments.enabled && self.stripe.secret_key.is_none();
         for (used, name, remedy) in [
             (!self.is_postgres(), "sqlite", "database.url must point to Postgres"),
             (generates, "generated_secret", "security.jwt_secret must be set"),
             (self.email.smtp_url.is_none(), "sandbox_mail", "email.smtp_url must be set"),
-            (self.stripe.secret_key.is_none(), "sandbox_payments", "stripe.secret_key must be set"),
+            (pays_nowhere, "sandbox_payments", "stripe.secret_key must be set, or payments.enabled be false"),
             (is_plain, "plain_http", "server.public_url must begin with https://"),
         ] {
             if used && !self.accepts(name) {

@@ -5,13 +5,21 @@ use portico_runtime::settings::{Problems, sources::list};
 use serde::{Deserialize, Serialize};
 
 /// Payments, whoever they are made at.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, DocumentedFields)]
+#[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Payments {
+    /// Whether anything can be bought. If not, checkouts answer 409 `payment_unsupported`, and no account of a payment provider is needed.
+    pub enabled: bool,
     /// Origins that buyers may be sent to after a payment, besides those of `server.public_url`, `links.app_url` and `cors.origins`. In
     /// development any is allowed while neither this nor one of the last two is set. Default: none.
     #[serde(deserialize_with = "list")]
     pub return_origins: Vec<String>,
+}
+
+impl Default for Payments {
+    fn default() -> Self {
+        Self { enabled: true, return_origins: Vec::new() }
+    }
 }
 
 impl Payments {

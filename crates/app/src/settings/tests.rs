@@ -206,6 +206,9 @@ fn production_names_what_is_missing() {
     let tls = ("PORTICO__SERVER__PUBLIC_URL", "https://portal.example");
     let complete = [production, database, secret, mail, stripe, signed, tls];
     assert!(Settings::from_sources("", environment(&complete)).is_ok());
+    let sells_nothing = ("PORTICO__PAYMENTS__ENABLED", "false");
+    let without = [production, database, secret, mail, sells_nothing, tls];
+    assert!(Settings::from_sources("", environment(&without)).is_ok());
     let allowed =
         ("PORTICO__ALLOW_IN_PRODUCTION", "sqlite,generated_secret,sandbox_mail,sandbox_payments,plain_http");
     assert!(Settings::from_sources("", environment(&[production, allowed])).is_ok());
