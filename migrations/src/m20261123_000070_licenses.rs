@@ -51,6 +51,8 @@ impl MigrationTrait for Migration {
             );
             create unique index licenses_unit_key on licenses (tenant_id, purchase_id, item, unit);
             create index licenses_expires_at_idx on licenses (expires_at) where status = 'active';
+            create index licenses_created_at_idx on licenses (created_at, id);
+            create index licenses_key_digest_idx on licenses (key_digest);
 
             create table license_keys (
                 digest bytea not null primary key,

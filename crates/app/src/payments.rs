@@ -55,7 +55,7 @@ impl PaymentProvider for NoPayments {
     }
 }
 
-/// The account at Stripe that the settings name; `None` where payments are made at the sandbox.
+/// The account at Stripe that the settings name; `None` where they name none.
 ///
 /// # Errors
 /// When no client can be made.

@@ -20,19 +20,9 @@ impl UsageMarks {
         }
     }
 
-    /// One of the tenants that are to be checked, which then is not any more.
-    pub fn take(&self) -> Option<TenantId> {
-        self.tenants().pop_first()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.tenants().len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// The tenants that are to be checked, which then are not any more.
+    pub fn take(&self) -> BTreeSet<TenantId> {
+        std::mem::take(&mut *self.tenants())
     }
 
     fn tenants(&self) -> MutexGuard<'_, BTreeSet<TenantId>> {
@@ -53,7 +43,6 @@ mod tests {
         for marked in [tenant, TenantId::PLATFORM, tenant] {
             marks.mark(marked);
         }
-        assert_eq!((marks.len(), marks.take(), marks.take()), (1, Some(tenant), None));
-        assert!(marks.is_empty());
+        assert_eq!((marks.take(), marks.take()), (BTreeSet::from([tenant]), BTreeSet::new()));
     }
 }

@@ -1,7 +1,7 @@
 //! A payment provider in memory, whose payments a test makes.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -35,6 +35,8 @@ struct Rows {
     /// Calls that made a checkout, or answered with one that was made.
     creations: u64,
     is_down: bool,
+    /// Sessions that it does not answer about.
+    unanswered: HashSet<String>,
     /// Makes what it is asked for, and answers as if it had not.
     loses_answers: bool,
 }
@@ -63,6 +65,11 @@ impl TestPayments {
     /// Whether it answers at all.
     pub fn set_down(&self, is_down: bool) {
         self.rows().is_down = is_down;
+    }
+
+    /// Has it answer no more about a session.
+    pub fn leave_unanswered(&self, session: &str) {
+        self.rows().unanswered.insert(session.to_owned());
     }
 
     /// Whether the answers to what it makes are lost on their way.
@@ -134,7 +141,11 @@ impl PaymentProvider for TestPayments {
     }
 
     async fn checkout(&self, id: &str) -> Result<Checkout, PaymentError> {
-        self.answering()?.checkouts.get(id).cloned().ok_or(PaymentError::NotFound)
+        let rows = self.answering()?;
+        if rows.unanswered.contains(id) {
+            return Err(PaymentError::Unavailable("the test says so of this one".to_owned()));
+        }
+        rows.checkouts.get(id).cloned().ok_or(PaymentError::NotFound)
     }
 
     async fn expire_checkout(&self, id: &str) -> Result<Checkout, PaymentError> {

@@ -370,6 +370,26 @@ async fn what_expires_fails_and_what_differs_grants_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payment_without_an_answer_holds_up_no_other() {
+    TestServer::alone(async |server| {
+        let ada = server.customer("ada@example.com").await;
+        let (silent, waiting) = checkout(&ada).await;
+        let (session, id) = checkout(&ada).await;
+        server.payments.leave_unanswered(&silent);
+        server.payments.pay(&session);
+        a_round(server, &ada).await;
+        assert_eq!(
+            (status(&ada, &id).await, status(&ada, &waiting).await),
+            ("completed".into(), "pending".into())
+        );
+        // It was put off.
+        let now = server.app.core.env.now();
+        assert!(server.app.core.reader().checkouts().due(now, 10).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_begins_ten_purchases_a_minute() {
     let server =
         TestServer::start_with(Database::Sqlite, |settings| settings.rate_limit.enabled = true).await;

@@ -15,7 +15,9 @@ use crate::{
     checkout::PurchaseCheckout,
     inbound::{InboundStatus, StoredEvent},
     ledger::LedgerTransaction,
+    limits::{Allowance, Overrides},
     payment::Provider,
+    plan::Plan,
     ports::{
         BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository,
         LedgerRepository, MeterRepository, MockGenerationRepository, MockMeterRepository, MockPlanRepository,
@@ -25,10 +27,6 @@ use crate::{
     product::Product,
     purchase::{Purchase, PurchaseItem, pending},
     site_sale::SiteSale,
-};
-use crate::{
-    limits::{Allowance, Overrides},
-    plan::Plan,
 };
 
 struct Fixed;

@@ -222,8 +222,8 @@ impl<'a> KeyHolders<'a> {
     /// `Invalid`; `NoLicense`.
     pub async fn heartbeat(&mut self, machine: &LicensedMachine) -> Result<Verdict, LicensingError> {
         check_machine(machine)?;
-        // Nothing but the time is written, so machines of one license do not wait for each other.
-        let license = self.found(&machine.key).await?;
+        // The whole row is written: under the lock, so that the end of a license file that is made meanwhile is not lost.
+        let license = self.locked(&machine.key).await?;
         let fingerprint = machine.fingerprint.trim();
         let (tenant, id) = (license.tenant_id, license.id);
         let found = self.repositories.activations().of_fingerprint(tenant, id, fingerprint).await?;

@@ -67,6 +67,7 @@ impl<'a> Issuance<'a> {
 
     /// Issues, suspends, resumes or revokes the licenses of a purchase, so that they are what it entitles to. Any number of times: one
     /// license for each unit of each item. An item whose product has no policy has no licenses.
+    /// `Withheld` is to be told once, when the dispute begins: it suspends again what staff have resumed since.
     ///
     /// # Errors
     /// `Internal` where a key cannot be sealed; those of the store.

@@ -1,4 +1,4 @@
-//! What a license of a product allows. It is data: staff change it, and a license keeps what was in force when it was issued.
+//! What a license of a product allows. It is data of the installation, and a license keeps what was in force when it was issued.
 
 use serde::{Deserialize, Serialize};
 use time::Duration;

@@ -63,7 +63,7 @@ pub struct CountedLicense {
     pub activations: u64,
 }
 
-/// Which licenses staff want to see. What is `None` or empty does not matter.
+/// Which licenses staff want to see. What is `None` does not matter; `digests` has at least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LicenseFilter {
     /// Those of this customer.

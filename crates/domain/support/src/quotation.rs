@@ -8,7 +8,7 @@
 //!    line before that, where these end with a colon (`On Monday, Ada wrote:`) or are the head of a mail (`From: …`, `Subject: …`).
 //! 3. The text ends where a line `-- ` stands (RFC 3676, section 4.3: the signature follows).
 //!
-//! The mail is kept as it came, so nothing is lost by a rule that cuts too much.
+//! A mail that is taken is kept as it came. One of which nothing is left, because all of it was written below the quotation, is not taken.
 
 /// Stands in the line of our mails above which one answers, in every language.
 pub const MARK: &str = "##- ";

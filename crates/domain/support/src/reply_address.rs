@@ -56,7 +56,7 @@ impl ReplyAddresses {
     }
 
     /// Whether the signature is the one of this person for the ticket. It does not expire: until when a ticket may be answered is a rule
-    /// of its own.
+    /// of its own. It ends when the signing secret is replaced, also while the earlier one is still accepted for other links.
     pub fn verify(&self, ticket: SupportTicketId, person: UserId, tag: &str) -> bool {
         self.tag(ticket, person).as_bytes().ct_eq(tag.as_bytes()).into()
     }

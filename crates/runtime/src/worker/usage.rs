@@ -11,6 +11,9 @@ use crate::{backoff::Backoff, core::Core};
 /// Interval of checking: how late a tenant is told at most, and how often one that is busy is looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Tenants in a row that could not be checked, after which the others are left for the next time.
+const FAILURES: usize = 3;
+
 /// Interval of looking whether a day is over: how much of the next one may be counted to it.
 pub const RECORD_EVERY: Duration = Duration::from_secs(60);
 
@@ -36,17 +39,23 @@ pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
 /// Checks the tenants that used something since the last check.
 ///
 /// # Errors
-/// When the database is unavailable: the rest is checked next time.
+/// When tenants could not be checked: they are next time, and all others as well where several in a row could not.
 pub async fn check(core: &Core) -> Result<(), StoreError> {
-    // As many as there are now: a check commits an event, which has its tenant checked again.
-    for _ in 0..core.signals.usage.len() {
-        let Some(tenant) = core.signals.usage.take() else { break };
-        if let Err(error) = check_one(core, tenant).await {
-            core.signals.usage.mark(tenant);
-            return Err(error);
+    let (mut due, mut failures, mut outcome) = (core.signals.usage.take().into_iter(), 0, Ok(()));
+    for tenant in due.by_ref() {
+        let Err(error) = check_one(core, tenant).await else {
+            failures = 0;
+            continue;
+        };
+        core.signals.usage.mark(tenant);
+        outcome = Err(error);
+        failures += 1;
+        if failures == FAILURES {
+            break;
         }
     }
-    Ok(())
+    due.for_each(|tenant| core.signals.usage.mark(tenant));
+    outcome
 }
 
 async fn check_one(core: &Core, tenant: TenantId) -> Result<(), StoreError> {

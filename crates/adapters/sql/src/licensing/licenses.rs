@@ -203,7 +203,7 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
 
     async fn ended(&mut self, now: Timestamp, limit: u64) -> Result<Vec<License>, StoreError> {
         let sql = format!(
-            "select {COLUMNS} from licenses where status = 'active' and expires_at <= $1 order by expires_at limit $2"
+            "select {COLUMNS} from licenses where status = 'active' and expires_at <= $1 order by expires_at, id limit $2"
         );
         self.db.rows_with(&sql, (now, limit), license).await
     }

@@ -10,7 +10,7 @@ use portico_billing::{
 };
 use portico_kernel::{CheckoutId, Job, RequestInfo, Scope, TenantId};
 use portico_runtime::{
-    logging::chain,
+    logging::{chain, warn_about},
     store::UnitOfWork,
     worker::jobs::{JobError, scope},
 };
@@ -22,7 +22,7 @@ use crate::state::App;
 const BATCH: u64 = 100;
 
 /// Checkouts in a row that the provider does not answer about, after which it is left alone for this round.
-const FAILURES: usize = 3;
+pub(super) const FAILURES: usize = 3;
 
 /// Stores what the provider says about a checkout, in a transaction of its own.
 ///
@@ -166,6 +166,7 @@ pub async fn look_after(app: &App) -> Result<(), BillingError> {
                 continue;
             };
             // Later than the others, so that one about which there never is an answer does not hold them up.
+            warn_about("the payment provider does not answer about a checkout", checkout.id, &error);
             postpone(app, checkout).await?;
             failures += 1;
             if failures == FAILURES {

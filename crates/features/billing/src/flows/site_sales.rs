@@ -11,7 +11,7 @@ use portico_identity::{
     user::{EmailAddress, check_name},
 };
 use portico_kernel::{PurchaseId, RequestInfo, Scope, TenantId, Timestamp, Violations};
-use portico_runtime::logging::chain;
+use portico_runtime::logging::{chain, warn_about};
 use portico_sites::{
     SitesError,
     sale::Sales,
@@ -23,6 +23,7 @@ use time::Duration;
 use url::Url;
 use utoipa::ToSchema;
 
+use super::payments::FAILURES;
 use crate::state::{App, SaleSettings};
 
 /// Sales that the schedule reads at once.
@@ -100,7 +101,8 @@ pub async fn purchase(
     work.commit().await?;
 
     // No transaction is open. From here on the process may die anywhere: the schedule looks after the sale.
-    let made = app.recurrente.create_checkout(&sale.call(), &sale.checkout.key()).await;
+    let made =
+        app.payments_at(sale.checkout.provider).create_checkout(&sale.call(), &sale.checkout.key()).await;
     let observed = match made {
         Ok(observed) => observed,
         Err(error) if error.is_passing() => return Err(error.into()),
@@ -211,14 +213,25 @@ async fn give_up(app: &App, scope: &Scope, sale: &SiteSale) -> Result<(), Billin
 /// time is over. It is how a payment is found whose webhook never came.
 ///
 /// # Errors
-/// Where the provider or the database does not answer: the rest is done in the next round.
+/// Where the provider or the database does not answer, several times in a row: the rest is done in the next round.
 pub async fn look_after(app: &App) -> Result<(), BillingError> {
     let now = app.core.env.now();
+    let mut failures = 0;
     loop {
         // Each one that was asked about is due later, or never again.
         let due = app.core.reader().site_sales().due(now, BATCH).await?;
         for sale in &due {
-            ask(app, sale, now).await?;
+            let Err(error) = ask(app, sale, now).await else {
+                failures = 0;
+                continue;
+            };
+            // Later than the others, so that one about which there never is an answer does not hold them up.
+            warn_about("the payment provider does not answer about the sale of a site", sale.id, &error);
+            postpone(app, sale).await?;
+            failures += 1;
+            if failures == FAILURES {
+                return Err(error);
+            }
         }
         if due.len() < BATCH as usize {
             return Ok(());
@@ -247,11 +260,16 @@ async fn ask(app: &App, sale: &SiteSale, now: Timestamp) -> Result<(), BillingEr
             if checkout.session_id.is_none() {
                 return give_up(app, &scope, sale).await;
             }
-            let mut work = app.core.begin().await?;
-            SiteSales::new(&mut *work, &scope, &app.core.env).postpone(sale.tenant_id, sale.id).await?;
-            Ok(work.commit().await?)
+            postpone(app, sale).await
         }
     }
+}
+
+async fn postpone(app: &App, sale: &SiteSale) -> Result<(), BillingError> {
+    let scope = Scope::system(Some(sale.tenant_id), RequestInfo::default());
+    let mut work = app.core.begin().await?;
+    SiteSales::new(&mut *work, &scope, &app.core.env).postpone(sale.tenant_id, sale.id).await?;
+    Ok(work.commit().await?)
 }
 
 /// The secret of the link by which the owner of an address claims a site.

@@ -112,7 +112,10 @@ async fn recipient(
         About::Ended { user_id } => reader.users().find(*user_id).await?,
         About::DeskOpened | About::DeskAnswered { .. } | About::DeskBreached => {
             let assignee = match ticket.assignee_id {
-                Some(id) => reader.users().find(id).await?.filter(is_clerk),
+                // Whose address is not verified gets no mail: then the desk does.
+                Some(id) => {
+                    reader.users().find(id).await?.filter(|user| is_clerk(user) && user.email_verified)
+                }
                 None => None,
             };
             if assignee.is_none() {

@@ -63,7 +63,7 @@ struct ListQueue {
     category: Option<TicketCategory>,
     /// Only those that hurry so much.
     priority: Option<TicketPriority>,
-    /// Only those with this tag, or with one that begins or ends with these words.
+    /// Only those with this tag.
     #[param(example = "update", max_length = 30)]
     tag: Option<String>,
     /// Only those of this customer.

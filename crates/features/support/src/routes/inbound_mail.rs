@@ -30,7 +30,7 @@ const BODY_MAX: usize = 4 * MAIL_MAX;
 
 /// Adds the route.
 pub fn configure(config: &mut Routes<'_, '_>) {
-    config.service(WRITE.for_anyone(), deliver);
+    config.service(WRITE.signed(), deliver);
 }
 
 /// What Postmark sends, as far as it is read. Its other members are what it has made of the mail; here the mail itself is read.
