@@ -150,6 +150,10 @@ ids! {
     PurchaseKind => PurchaseId;
     /// One payment of a purchase on the pages of a payment provider.
     CheckoutKind => CheckoutId;
+    /// Money of a purchase that is given back.
+    RefundKind => RefundId;
+    /// Money of a purchase that a bank has taken back.
+    DisputeKind => DisputeId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
     /// An invitation to become a member of a tenant.

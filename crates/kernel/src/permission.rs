@@ -130,6 +130,8 @@ permissions! {
     PlatformSuspensions { name: "platform:suspensions", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: agree on other limits with a customer than those of the plan.
     PlatformLimits { name: "platform:limits", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: see what customers have bought, and give money back.
+    PlatformRefunds { name: "platform:refunds", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.
     PlatformTemplates { name: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: prepare sites and offer them for sale.

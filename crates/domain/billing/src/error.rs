@@ -42,6 +42,24 @@ pub enum BillingError {
     /// There is no such checkout in the tenant.
     #[error("no such checkout")]
     NoCheckout,
+    /// The purchase is not paid, or staff have to look after its payment at the provider.
+    #[error("the purchase is not paid")]
+    NotPaid,
+    /// The bank of the buyer has taken the money back, or decides about it.
+    #[error("the purchase is disputed")]
+    PurchaseDisputed,
+    /// Another refund of the purchase is to be made first.
+    #[error("another refund of the purchase is being made")]
+    RefundInProgress,
+    /// All of the purchase was given back.
+    #[error("nothing is left to give back")]
+    NothingToRefund,
+    /// More than is left of the purchase.
+    #[error("only {left} are left to give back")]
+    RefundTooLarge {
+        /// What is left, in minor units.
+        left: i64,
+    },
     /// The payment provider did not do it.
     #[error(transparent)]
     Payment(#[from] PaymentError),
@@ -59,7 +77,14 @@ impl Fault for BillingError {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
             Self::NoTenant | Self::NoPlan | Self::NoPurchase | Self::NoCheckout => Kind::NotFound,
-            Self::PlanExists | Self::PlanRetired | Self::PlanNeeded => Kind::Conflict,
+            Self::PlanExists
+            | Self::PlanRetired
+            | Self::PlanNeeded
+            | Self::NotPaid
+            | Self::PurchaseDisputed
+            | Self::RefundInProgress
+            | Self::NothingToRefund
+            | Self::RefundTooLarge { .. } => Kind::Conflict,
             Self::Entitlement(error) => error.kind(),
             Self::TokensUsedUp => Kind::Unavailable,
             Self::Payment(error) => error.kind(),
@@ -78,6 +103,11 @@ impl Fault for BillingError {
             Self::PlanNeeded => "plan_needed",
             Self::Entitlement(error) => error.code(),
             Self::TokensUsedUp => "generator_unavailable",
+            Self::NotPaid => "purchase_not_paid",
+            Self::PurchaseDisputed => "purchase_disputed",
+            Self::RefundInProgress => "refund_in_progress",
+            Self::NothingToRefund => "nothing_to_refund",
+            Self::RefundTooLarge { .. } => "refund_too_large",
             Self::Payment(error) => error.code(),
             Self::Signature(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -97,6 +127,13 @@ impl Fault for BillingError {
             }
             Self::NoPurchase => "There is no such purchase.".into(),
             Self::NoCheckout => "There is no such checkout session.".into(),
+            Self::NotPaid => "The purchase is not paid, so there is nothing to give back.".into(),
+            Self::PurchaseDisputed => {
+                "The buyer's bank has taken the money back. Answer the dispute, or accept it, at the payment provider.".into()
+            }
+            Self::RefundInProgress => "Another refund of this purchase is being made. Try again shortly.".into(),
+            Self::NothingToRefund => "All of this purchase was given back.".into(),
+            Self::RefundTooLarge { .. } => "This is more than is left of the purchase.".into(),
             Self::Entitlement(error) => error.detail(),
             Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
             Self::Payment(error) => error.detail(),
@@ -121,6 +158,7 @@ impl Fault for BillingError {
         match self {
             Self::Entitlement(error) => error.members(),
             Self::Payment(error) => error.members(),
+            Self::RefundTooLarge { left } => vec![("left", (*left).into())],
             _ => Vec::new(),
         }
     }
