@@ -13,6 +13,7 @@ use crate::{
     authorization::{Callers, Kind, Outcome, RULES, check, expected, marked},
     fixture::{Fixture, Person, link, unlimited},
     provider::FakeProvider,
+    purchases,
 };
 
 /// Mutating by their method only: operations that change nothing, and why. An operation in this list that does write an
@@ -149,6 +150,11 @@ pub async fn particular(
             let body = json!({"reason": "Not paid"});
             unmarked().post(&format!("/api/v1/tenants/{tenant}/suspend"), body).await;
             client.post_empty(&path.replace("{tenantId}", &tenant)).await
+        }
+        "/admin/customers/{customerId}/purchases/{purchaseId}/refunds" => {
+            let (purchase, _) = purchases::paid(server, &fixture.owner.client).await;
+            let path = fixture.path(&path.replace("{purchaseId}", &purchase));
+            client.post(&path, json!({"amount": 100, "reason": "Not used"})).await
         }
         "/admin/customers/{customerId}/reactivate" => {
             let customer = fixture.fresh(server, "customerId").await;

@@ -59,6 +59,7 @@ mod profile_and_sessions;
 mod provider;
 mod publishing;
 mod purchases;
+mod refunds;
 mod samples;
 mod seo;
 mod site_sales;

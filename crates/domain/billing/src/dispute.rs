@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     checkout::PurchaseCheckout,
-    payment::{Dispute, DisputeStatus},
+    payment::{Dispute, DisputeStatus, Provider},
 };
 
 impl DisputeStatus {
@@ -54,6 +54,9 @@ pub struct PurchaseDispute {
     pub tenant_id: TenantId,
     /// What was bought.
     pub purchase_id: PurchaseId,
+    /// Where it is answered.
+    #[serde(skip)]
+    pub provider: Provider,
     /// The provider's id of it.
     #[cfg_attr(feature = "openapi", schema(example = "dp_1a2b3c"))]
     pub provider_id: String,
@@ -80,6 +83,7 @@ impl PurchaseDispute {
             id: env.new_id(),
             tenant_id: checkout.tenant_id,
             purchase_id: checkout.purchase_id,
+            provider: checkout.provider,
             provider_id: observed.id.clone(),
             amount: observed.amount.amount,
             currency: observed.amount.currency.clone(),

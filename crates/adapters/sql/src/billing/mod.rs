@@ -1,13 +1,15 @@
 //! What a tenant has bought and used.
 
 use portico_billing::ports::{
-    BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository, LedgerRepository,
-    MeterRepository, PlanRepository, ProductRepository, PurchaseRepository, SubscriptionRepository,
+    BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository, InboundEventRepository,
+    LedgerRepository, MeterRepository, PlanRepository, ProductRepository, PurchaseRepository,
+    RefundRepository, SubscriptionRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
 
 mod checkouts;
+mod disputes;
 mod generations;
 mod inbound_events;
 mod ledger;
@@ -15,6 +17,7 @@ mod meters;
 mod plans;
 mod products;
 mod purchases;
+mod refunds;
 mod subscriptions;
 
 pub(crate) use subscriptions::agreed_rate;
@@ -46,6 +49,14 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
 
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
         Box::new(checkouts::Checkouts { db: self.db() })
+    }
+
+    fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
+        Box::new(refunds::Refunds { db: self.db() })
+    }
+
+    fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c> {
+        Box::new(disputes::Disputes { db: self.db() })
     }
 
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {

@@ -22,6 +22,7 @@ mod identity;
 mod jobs;
 mod members;
 mod purchases;
+mod refunds;
 mod schedules;
 mod second_factors;
 mod store;

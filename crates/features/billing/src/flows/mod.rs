@@ -3,3 +3,4 @@
 pub mod checkout;
 pub mod payments;
 pub mod receipts;
+pub mod refunds;
