@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 101] = [
+pub const CODES: [&str; 106] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -58,6 +58,7 @@ pub const CODES: [&str; 101] = [
     "not_published",
     "not_ready",
     "nothing_to_deploy",
+    "nothing_to_refund",
     "origin_not_allowed",
     "overloaded",
     "own_account",
@@ -71,9 +72,13 @@ pub const CODES: [&str; 101] = [
     "plan_retired",
     "precondition_failed",
     "provider_unavailable",
+    "purchase_disputed",
+    "purchase_not_paid",
     "quota_exceeded",
     "rate_limited",
     "reauthentication_required",
+    "refund_in_progress",
+    "refund_too_large",
     "request_timeout",
     "role_too_high",
     "sample_content",

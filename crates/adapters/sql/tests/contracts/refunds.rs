@@ -12,7 +12,7 @@ use portico_billing::{
 };
 use portico_kernel::{Env, Money, StoreError, TenantId};
 use portico_sql::SqlStore;
-use portico_testkit::{env, on_each_database};
+use portico_testkit::{TestEnv, env, on_each_database};
 use time::Duration;
 
 use crate::{
@@ -58,8 +58,11 @@ fn moved(env: &Env, kind: SourceKind, id: &str, amount: i64) -> LedgerTransactio
     LedgerTransaction::moved(Provider::Stripe, kind, id, &money, env.now()).unwrap()
 }
 
-async fn tenants(store: &SqlStore, env: &Env) -> (TenantId, TenantId) {
-    (stored_tenant(store, env, "one").await.id, stored_tenant(store, env, "two").await.id)
+/// Two tenants, in the order of their ids.
+async fn tenants(store: &SqlStore, env: &TestEnv) -> (TenantId, TenantId) {
+    let first = stored_tenant(store, env, "one").await.id;
+    env.clock.advance(Duration::SECOND);
+    (first, stored_tenant(store, env, "two").await.id)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +71,9 @@ async fn refunds_belong_to_a_purchase_and_only_go_on() {
         let (env, store) = (env(), database.store());
         let (ours, theirs) = tenants(store, &env).await;
         let (purchase, _) = stored(store, &env, ours).await;
-        let (first, second) = (refund(&env, &purchase), refund(&env, &purchase));
+        let first = refund(&env, &purchase);
+        env.clock.advance(Duration::SECOND);
+        let second = refund(&env, &purchase);
         let mut work = store.begin().await.unwrap();
         work.refunds().store(&second).await.unwrap();
         work.refunds().store(&first).await.unwrap();
