@@ -342,7 +342,7 @@ impl LedgerRepository for Shop {
             |key: &EntryKey| (key.tenant_id, key.source.kind.as_str(), key.source.id.clone(), key.position);
         let rows = self.rows();
         let booked = rows.booked.iter().flat_map(|(tenant, booked)| {
-            (0_i32..).zip(booked.entries()).map(|(position, entry)| LedgerEntry {
+            (0_i32..).zip(booked.entries()).map(move |(position, entry)| LedgerEntry {
                 key: EntryKey { tenant_id: *tenant, source: booked.source().clone(), position },
                 entry: *entry,
                 currency: booked.currency().to_owned(),

@@ -71,7 +71,7 @@ async fn a_refund_is_stored_before_the_provider_is_called() {
     let check_at = repositories.shop.rows().checkouts[0].check_at;
     assert!(check_at.is_some_and(|at| at <= env.now() + Duration::minutes(5)), "{check_at:?}");
     let events = repositories.events();
-    assert_eq!((events.len(), events[0].kind.as_ref()), (1, "refund.created"));
+    assert_eq!((events.len(), events[0].kind.as_str()), (1, "refund.created"));
     assert_eq!(repositories.shop.rows().purchases, [purchase.clone()], "nothing is given back yet");
     // The call is made of what is stored, so it is the same at every try.
     let stored = repositories.shop.rows().refunds[0].clone();
