@@ -317,8 +317,8 @@ impl Fault for SignatureError {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait PaymentProvider: Send + Sync {
-    /// Makes a payment on pages of the provider. MUST store the reference with it and with its payment. MUST NOT add taxes, discounts or anything else to the
-    /// amount.
+    /// Makes a payment on pages of the provider. MUST store the reference with it and with its payment. MUST NOT add taxes, discounts or
+    /// anything else to the amount.
     async fn create_checkout(&self, new: &NewCheckout, key: &str) -> Result<Checkout, PaymentError>;
 
     /// The payment of this id as it is now, never from a cache. MUST answer [`CheckoutState::Paid`] only where the provider says that the

@@ -1,7 +1,7 @@
 //! Refunds of purchases, and how staff give money back.
 //!
-//! The provider is never called while a transaction is open. A refund is stored first, and its id is the idempotency key of the call; then the
-//! provider is called, and its answer is [settled](crate::settlement). A process that dies in between leaves a refund that is
+//! The provider is never called while a transaction is open. A refund is stored first, and its id is the idempotency key of the call; then
+//! the provider is called, and its answer is [settled](crate::settlement). A process that dies in between leaves a refund that is
 //! [requested](RefundStatus::Requested), and the schedule repeats the call with the same key.
 
 use portico_kernel::{
