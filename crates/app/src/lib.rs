@@ -1,6 +1,7 @@
 //! The Portico server: configuration, wiring, command line.
 
 pub mod background;
+pub mod billing;
 pub mod dead_letters;
 pub mod demo;
 pub mod health_check;

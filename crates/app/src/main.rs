@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use portico::{
-    demo, health_check, reseal, run, server,
+    billing, demo, health_check, reseal, run, server,
     settings::{Profile, Settings, Sources, reference},
     startup,
 };
@@ -56,6 +56,11 @@ enum Command {
         #[command(subcommand)]
         action: AdminAction,
     },
+    /// Check what was billed.
+    Billing {
+        #[command(subcommand)]
+        action: BillingAction,
+    },
     /// Check whether the instance on this machine is ready; exit code 0 when it is.
     Health {
         /// Its port, if that is not `server.port`.
@@ -98,6 +103,13 @@ enum AdminAction {
         #[arg(long, default_value = "Administrator")]
         name: String,
     },
+}
+
+#[derive(Subcommand)]
+enum BillingAction {
+    /// Check that every transaction of the ledger sums to zero and that the purchases of all tenants agree with it, and print the
+    /// balances and what differs; exit code 1 when anything does. Changes nothing, and may run beside the server.
+    Verify,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -207,6 +219,11 @@ fn start(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
                     done.renewed, done.unreadable
                 ));
                 return Ok(ExitCode::from(u8::from(done.unreadable > 0)));
+            }
+            Command::Billing { action: BillingAction::Verify } => {
+                let report = billing::verify(&settings).await?;
+                say(&report.to_string());
+                return Ok(ExitCode::from(u8::from(report.differing > 0)));
             }
             Command::Health { port } => health_check::ask(&settings, port).await?,
             // They were answered without a runtime.

@@ -8,8 +8,8 @@ use portico_billing::{
     checkout::CheckoutRule,
     order::ReturnRule,
     payment::{
-        Checkout, InboundEvent, NewCheckout, NewRefund, PaymentError, PaymentProvider, Provider, Refund,
-        SignatureError,
+        Checkout, InboundEvent, NewCheckout, NewRefund, Payment, PaymentError, PaymentProvider, Provider,
+        Refund, SignatureError,
     },
 };
 use portico_kernel::{Env, Timestamp};
@@ -43,6 +43,10 @@ impl PaymentProvider for NoPayments {
     }
 
     async fn expire_checkout(&self, _: &str) -> Result<Checkout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn payment(&self, _: &str) -> Result<Payment, PaymentError> {
         Err(PaymentError::Unsupported)
     }
 

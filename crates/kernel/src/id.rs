@@ -154,6 +154,10 @@ ids! {
     LicenseKind => LicenseId;
     /// A machine on which a license is used.
     ActivationKind => ActivationId;
+    /// Money of a purchase that is given back.
+    RefundKind => RefundId;
+    /// Money of a purchase that a bank has taken back.
+    DisputeKind => DisputeId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
     /// An invitation to become a member of a tenant.

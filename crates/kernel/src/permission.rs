@@ -138,6 +138,8 @@ permissions! {
     PlatformSuspensions { name: "platform:suspensions", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: agree on other limits with a customer than those of the plan.
     PlatformLimits { name: "platform:limits", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: see what customers have bought, and give money back.
+    PlatformRefunds { name: "platform:refunds", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: see, issue, suspend and revoke licenses.
     PlatformLicenses { name: "platform:licenses", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: read and answer what customers ask support, and keep answers ready.

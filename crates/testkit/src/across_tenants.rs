@@ -7,6 +7,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     // Commands of the operator.
     ("from webhooks where id > $ order by id limit", "secrets that are sealed anew"),
     ("from licenses where id > $ order by id limit", "keys that are sealed anew"),
+    (
+        "from ledger_entries where (tenant_id, source_kind, source_id, position) > (",
+        "the check of the ledger",
+    ),
+    ("from purchases where (tenant_id, id) > (", "the check of the ledger"),
     // The event log, which is read in one order.
     ("from events where (transaction_id, sequence) > (", "readers of the log, and how far behind they are"),
     ("select distinct tenant_id, kind from events where transaction_id >=", "news of other processes"),

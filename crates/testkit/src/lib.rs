@@ -5,6 +5,7 @@
 //! - [`dns::TestDns`] (feature `dns`) is a name server.
 //! - [`authenticator::Authenticator`] (feature `server`) is a passkey in software.
 //! - [`jobs`] (feature `server`) runs jobs as a worker would.
+//! - [`ledger::sound`] (feature `server`) checks the ledger of a server.
 //! - [`payments::TestPayments`] (feature `server`) is a payment provider in memory.
 //! - [`receiver::Receiver`] (feature `server`) is a receiver of webhooks.
 //! - [`redis::TestRedis`] is a Redis server.
@@ -25,6 +26,8 @@ pub mod dns;
 pub mod env;
 #[cfg(feature = "server")]
 pub mod jobs;
+#[cfg(feature = "server")]
+pub mod ledger;
 pub mod network;
 #[cfg(feature = "server")]
 pub mod payments;

@@ -10,10 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use portico_billing::payment::{
-    Checkout, CheckoutState, InboundEvent, InboundSubject, NewCheckout, NewRefund, PaymentError,
-    PaymentProvider, Refund, SignatureError,
+    Checkout, CheckoutState, DisputeStatus, InboundEvent, InboundSubject, NewCheckout, NewRefund, Payment,
+    PaymentError, PaymentProvider, Refund, RefundState, SignatureError,
 };
-use portico_kernel::Timestamp;
+use portico_kernel::{Money, Timestamp};
 use serde_json::Value;
 
 /// The secret of webhooks of Recurrente at every server that the testkit starts.
@@ -31,7 +31,9 @@ struct Rows {
     checkouts: HashMap<String, Checkout>,
     /// What was made for each key, and with what.
     keys: HashMap<String, (NewCheckout, String)>,
-    refunds: HashMap<String, Refund>,
+    payments: HashMap<String, Payment>,
+    /// What was given back for each key, and as which refund.
+    refunds: HashMap<String, (NewRefund, Refund)>,
     /// Calls that made a checkout, or answered with one that was made.
     creations: u64,
     is_down: bool,
@@ -39,6 +41,7 @@ struct Rows {
     unanswered: HashSet<String>,
     /// Makes what it is asked for, and answers as if it had not.
     loses_answers: bool,
+    refuses_refunds: bool,
 }
 
 /// A payment provider in memory.
@@ -54,11 +57,43 @@ impl TestPayments {
         change(self.rows().checkouts.get_mut(session).expect("a checkout of this id"));
     }
 
-    /// A buyer pays.
-    pub fn pay(&self, session: &str) {
+    /// A buyer pays. Answers the id of the payment.
+    pub fn pay(&self, session: &str) -> String {
+        let id = format!("pi_{session}");
+        let mut paid = None;
         self.change(session, |checkout| {
-            checkout.state = CheckoutState::Paid { payment_id: format!("pi_{session}") };
+            checkout.state = CheckoutState::Paid { payment_id: id.clone() };
             checkout.url = None;
+            paid = Some(Payment {
+                id: id.clone(),
+                amount: checkout.amount.clone(),
+                reference: checkout.reference.clone(),
+                live: checkout.live,
+                fee: Some(Money { amount: 30, currency: checkout.amount.currency.clone() }),
+                refunds: Vec::new(),
+                disputes: Vec::new(),
+            });
+        });
+        self.rows().payments.extend(paid.map(|paid| (id.clone(), paid)));
+        id
+    }
+
+    /// Changes a payment, as the provider, a bank or somebody on its pages would; answers what `change` does.
+    ///
+    /// # Panics
+    /// Where there is no such payment.
+    pub fn change_payment<T>(&self, id: &str, change: impl FnOnce(&mut Payment) -> T) -> T {
+        change(self.rows().payments.get_mut(id).expect("a payment of this id"))
+    }
+
+    /// Somebody gives back an amount on the pages of the provider.
+    pub fn refund_elsewhere(&self, payment: &str, amount: i64) {
+        self.change_payment(payment, |payment| {
+            let currency = payment.amount.currency.clone();
+            let id = format!("re_{}_{}", payment.id, payment.refunds.len());
+            let state = RefundState::Succeeded;
+            let amount = Money { amount, currency };
+            payment.refunds.push(Refund { id, amount, state, reference: None });
         });
     }
 
@@ -75,6 +110,11 @@ impl TestPayments {
     /// Whether the answers to what it makes are lost on their way.
     pub fn set_losing_answers(&self, loses_answers: bool) {
         self.rows().loses_answers = loses_answers;
+    }
+
+    /// Whether it refuses to give money back.
+    pub fn set_refusing_refunds(&self, refuses_refunds: bool) {
+        self.rows().refuses_refunds = refuses_refunds;
     }
 
     /// How often it was asked to make a checkout, and how many it has made.
@@ -104,6 +144,23 @@ impl TestPayments {
 fn next_session() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("cs_test_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Why a provider does not give back this much of a payment.
+fn refusal(payment: &Payment, amount: &Money) -> Option<&'static str> {
+    let back: i64 = payment
+        .refunds
+        .iter()
+        .filter(|refund| refund.state != RefundState::Failed)
+        .map(|refund| refund.amount.amount)
+        .sum();
+    if payment.disputes.iter().any(|dispute| dispute.status != DisputeStatus::Won) {
+        Some("the payment is disputed")
+    } else if amount.currency != payment.amount.currency || back + amount.amount > payment.amount.amount {
+        Some("more than was paid")
+    } else {
+        None
+    }
 }
 
 #[async_trait]
@@ -158,22 +215,37 @@ impl PaymentProvider for TestPayments {
         Ok(checkout.clone())
     }
 
+    async fn payment(&self, id: &str) -> Result<Payment, PaymentError> {
+        self.answering()?.payments.get(id).cloned().ok_or(PaymentError::NotFound)
+    }
+
     async fn refund(&self, new: &NewRefund, key: &str) -> Result<Refund, PaymentError> {
         let mut rows = self.answering()?;
-        let paid = rows.checkouts.values().find(|checkout| {
-            matches!(&checkout.state, CheckoutState::Paid { payment_id } if *payment_id == new.payment_id)
-        });
-        let paid = paid.map(|checkout| checkout.amount.clone()).ok_or(PaymentError::NotFound)?;
-        if let Some(refund) = rows.refunds.get(key) {
-            return Ok(refund.clone());
+        let refund = match rows.refunds.get(key) {
+            Some((earlier, _)) if earlier != new => {
+                return Err(PaymentError::Refused("the key was used for another call".to_owned()));
+            }
+            Some((_, refund)) => refund.clone(),
+            None if rows.refuses_refunds => {
+                return Err(PaymentError::Refused("the test says so".to_owned()));
+            }
+            None => {
+                let payment = rows.payments.get_mut(&new.payment_id).ok_or(PaymentError::NotFound)?;
+                if let Some(reason) = refusal(payment, &new.amount) {
+                    return Err(PaymentError::Refused(reason.to_owned()));
+                }
+                let (id, amount) = (format!("re_{key}"), new.amount.clone());
+                let reference = Some(new.reference.clone());
+                let refund = Refund { id, amount, state: RefundState::Succeeded, reference };
+                payment.refunds.push(refund.clone());
+                rows.refunds.insert(key.to_owned(), (new.clone(), refund.clone()));
+                refund
+            }
+        };
+        match rows.loses_answers {
+            true => Err(PaymentError::Unavailable("the answer was lost".to_owned())),
+            false => Ok(refund),
         }
-        let back: i64 = rows.refunds.values().map(|refund| refund.amount.amount).sum();
-        if paid.currency != new.amount.currency || back + new.amount.amount > paid.amount {
-            return Err(PaymentError::Refused("more than was paid".to_owned()));
-        }
-        let refund = Refund { id: format!("re_{key}"), amount: new.amount.clone() };
-        rows.refunds.insert(key.to_owned(), refund.clone());
-        Ok(refund)
     }
 
     fn verify(
@@ -194,7 +266,11 @@ impl PaymentProvider for TestPayments {
         Ok(InboundEvent {
             id: text("id").ok_or(SignatureError)?,
             kind: text("type").ok_or(SignatureError)?,
-            subject: text("checkout").map_or(InboundSubject::Other, |id| InboundSubject::Checkout { id }),
+            subject: match (text("checkout"), text("payment")) {
+                (Some(id), _) => InboundSubject::Checkout { id },
+                (None, Some(id)) => InboundSubject::Payment { id },
+                (None, None) => InboundSubject::Other,
+            },
         })
     }
 }

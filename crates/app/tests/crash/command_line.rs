@@ -2,6 +2,12 @@
 
 use std::{net::TcpListener, os::unix::fs::PermissionsExt};
 
+use portico_billing::{
+    ports::BillingRepositories,
+    purchase::{Purchase, PurchaseStatus},
+};
+use portico_security::system_env;
+use portico_sql::{SqlStore, StoreOptions};
 use portico_testkit::database::TestDatabase;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -321,6 +327,45 @@ fn migrations_go_up_and_down() {
     assert_eq!(migrate(&["status"]), up);
     let output = run(folder.path(), &[], &["seed"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_is_checked_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(folder.path(), &[], &["seed"]).status.code(), Some(0));
+    let verify = || run(folder.path(), &[], &["billing", "verify"]);
+    let output = verify();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "0 transactions and 0 purchases.\nNothing differs.\n");
+    // A purchase that says that it was paid, of which the ledger knows nothing.
+    let server = Server::start(folder.path(), &[]).await;
+    let person = Person::with_site(&server, "ada@example.com").await;
+    let profile = person.get("/api/v1/profile").await;
+    drop(server);
+    let env = system_env();
+    let database = format!("sqlite://{}", folder.path().join("data/portico.db").display());
+    let store = SqlStore::connect(&StoreOptions::new(&database)).await.unwrap();
+    let purchase = Purchase {
+        id: env.new_id(),
+        tenant_id: person.tenant.parse().unwrap(),
+        user_id: profile["id"].as_str().unwrap().parse().unwrap(),
+        amount: 35900,
+        currency: "usd".to_owned(),
+        status: PurchaseStatus::Completed,
+        items: Vec::new(),
+        refunded_amount: 0,
+        created_at: env.now(),
+        completed_at: Some(env.now()),
+    };
+    let mut work = store.begin().await.unwrap();
+    work.purchases().insert(&purchase).await.unwrap();
+    work.commit().await.unwrap();
+    store.close().await;
+    let output = verify();
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{printed}{}", text(&output.stderr));
+    let line = format!("tenant {}: purchase {} has paid 35900, the ledger 0", person.tenant, purchase.id);
+    assert!(printed.contains(&line) && printed.ends_with("1 difference.\n"), "{printed}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::{
     authorization::{Callers, Kind, Outcome, RULES, check, expected, marked},
     fixture::{Fixture, Person, link, unlimited},
     provider::FakeProvider,
+    purchases,
 };
 
 /// Mutating by their method only: operations that change nothing, and why. An operation in this list that does write an
@@ -162,6 +163,11 @@ pub async fn particular(
             let ticket = format!("/api/v1/support/tickets/{}", fixture.fresh(server, "ticketId").await);
             fixture.owner.client.post_empty(&format!("{ticket}/close")).await.expect(200);
             owner.put(&format!("{ticket}/satisfaction"), json!({"rating": 4})).await
+        }
+        "/admin/customers/{customerId}/purchases/{purchaseId}/refunds" => {
+            let (purchase, _) = purchases::paid(server, &fixture.owner.client).await;
+            let path = fixture.path(&path.replace("{purchaseId}", &purchase));
+            client.post(&path, json!({"amount": 100, "reason": "Not used"})).await
         }
         "/admin/customers/{customerId}/reactivate" => {
             let customer = fixture.fresh(server, "customerId").await;

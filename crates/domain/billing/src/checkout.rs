@@ -25,13 +25,13 @@ const TIME_TO_PAY: Duration = Duration::HOUR;
 pub(crate) const FIRST_CHECK: Duration = Duration::minutes(2);
 
 /// The shortest time between two questions about a checkout.
-const CHECK_AGAIN: Duration = Duration::minutes(5);
+pub(crate) const CHECK_AGAIN: Duration = Duration::minutes(5);
 
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::DAY;
 
 /// How long providers remember a key. A call is not repeated after it: that could make a second checkout.
-const KEY_LIVES: Duration = Duration::hours(23);
+pub(crate) const KEY_LIVES: Duration = Duration::hours(23);
 
 /// How far a checkout is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +72,7 @@ impl CheckoutStage {
         Self::ALL.into_iter().find(|stage| stage.as_str() == text)
     }
 
-    /// Whether the provider is not asked about it any more.
+    /// Whether nothing about the checkout itself changes any more. What becomes of the payment of a paid one is still asked about.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Ended | Self::Paid | Self::Mismatched)
     }
@@ -119,7 +119,7 @@ pub struct PurchaseCheckout {
     pub created_at: Timestamp,
     /// Nothing can be paid after this time.
     pub expires_at: Timestamp,
-    /// When the provider is to be asked about it next; `None` once nothing changes any more.
+    /// When the provider is to be asked about it next, or about its payment once it is paid; `None` once nothing changes any more.
     pub check_at: Option<Timestamp>,
 }
 

@@ -51,6 +51,24 @@ pub enum BillingError {
     /// A tenant buys what it has.
     #[error("the site is the buyer's own")]
     OwnSite,
+    /// The purchase is not paid, or staff have to look after its payment at the provider.
+    #[error("the purchase is not paid")]
+    NotPaid,
+    /// The bank of the buyer has taken the money back, or decides about it.
+    #[error("the purchase is disputed")]
+    PurchaseDisputed,
+    /// Another refund of the purchase is to be made first.
+    #[error("another refund of the purchase is being made")]
+    RefundInProgress,
+    /// All of the purchase was given back.
+    #[error("nothing is left to give back")]
+    NothingToRefund,
+    /// More than is left of the purchase.
+    #[error("only {left} are left to give back")]
+    RefundTooLarge {
+        /// What is left, in minor units.
+        left: i64,
+    },
     /// The payment provider did not do it.
     #[error(transparent)]
     Payment(#[from] PaymentError),
@@ -73,7 +91,12 @@ impl Fault for BillingError {
             | Self::PlanNeeded
             | Self::SiteReserved
             | Self::SiteSold
-            | Self::OwnSite => Kind::Conflict,
+            | Self::OwnSite
+            | Self::NotPaid
+            | Self::PurchaseDisputed
+            | Self::RefundInProgress
+            | Self::NothingToRefund
+            | Self::RefundTooLarge { .. } => Kind::Conflict,
             Self::Entitlement(error) => error.kind(),
             Self::TokensUsedUp => Kind::Unavailable,
             Self::Payment(error) => error.kind(),
@@ -95,6 +118,11 @@ impl Fault for BillingError {
             Self::SiteReserved => "site_reserved",
             Self::SiteSold => "site_sold",
             Self::OwnSite => "own_site",
+            Self::NotPaid => "purchase_not_paid",
+            Self::PurchaseDisputed => "purchase_disputed",
+            Self::RefundInProgress => "refund_in_progress",
+            Self::NothingToRefund => "nothing_to_refund",
+            Self::RefundTooLarge { .. } => "refund_too_large",
             Self::Payment(error) => error.code(),
             Self::Signature(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -114,6 +142,13 @@ impl Fault for BillingError {
             }
             Self::NoPurchase => "There is no such purchase.".into(),
             Self::NoCheckout => "There is no such checkout session.".into(),
+            Self::NotPaid => "The purchase is not paid, so there is nothing to give back.".into(),
+            Self::PurchaseDisputed => {
+                "The buyer's bank has taken the money back. Answer the dispute, or accept it, at the payment provider.".into()
+            }
+            Self::RefundInProgress => "Another refund of this purchase is being made. Try again shortly.".into(),
+            Self::NothingToRefund => "All of this purchase was given back.".into(),
+            Self::RefundTooLarge { .. } => "This is more than is left of the purchase.".into(),
             Self::Entitlement(error) => error.detail(),
             Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
             Self::SiteReserved => "Somebody else is paying for this site. Try again in half an hour.".into(),
@@ -141,6 +176,7 @@ impl Fault for BillingError {
         match self {
             Self::Entitlement(error) => error.members(),
             Self::Payment(error) => error.members(),
+            Self::RefundTooLarge { left } => vec![("left", (*left).into())],
             _ => Vec::new(),
         }
     }

@@ -23,8 +23,20 @@ declare_events! {
     PURCHASE_COMPLETED { name: "purchase.completed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Something was ordered, and is to be paid."
     PURCHASE_CREATED { name: "purchase.created", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A dispute about a purchase was decided: for us, or for the buyer."
+    PURCHASE_DISPUTE_CLOSED { name: "purchase.dispute_closed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A bank has taken money of a purchase back, because the buyer disputes the payment."
+    PURCHASE_DISPUTED { name: "purchase.disputed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A purchase was not paid in time, or its payment has failed for good."
     PURCHASE_FAILED { name: "purchase.failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A refund of a purchase did not reach the buyer."
+    PURCHASE_REFUND_FAILED { name: "purchase.refund_failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "Money of a purchase was given back."
+    PURCHASE_REFUNDED { name: "purchase.refunded", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "Staff want money of a purchase given back; the payment provider is being asked."
+    REFUND_CREATED { name: "refund.created", audience: Internal, invalidates: &[], audit: Sealed }
+    "The payment provider does not give back money of a purchase."
+    REFUND_FAILED { name: "refund.failed", audience: Internal, invalidates: &[], audit: Sealed }
     "A site that was sold is its buyer's now."
     SITE_SALE_COMPLETED { name: "site_sale.completed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Somebody began to pay for a site; it is reserved for them."

@@ -48,8 +48,10 @@ pub struct StoredEvent {
     pub id: String,
     /// The provider's word for what happened.
     pub kind: String,
-    /// The provider's id of the payment that it is about; `None` where it is about something else.
+    /// The provider's id of the checkout that it is about; `None` where it is about something else.
     pub checkout: Option<String>,
+    /// The provider's id of the payment that it is about; `None` where it is about something else.
+    pub payment: Option<String>,
     /// What became of it.
     pub status: InboundStatus,
     /// When it came.
@@ -87,17 +89,19 @@ impl<'a> InboundEvents<'a> {
     /// Stores an event, and enqueues the job that works it off if there is anything to do. One that was stored before changes nothing: answers
     /// whether it was new. One with names that no provider gives is not believed, and not stored.
     pub async fn receive(&mut self, provider: Provider, event: InboundEvent) -> Result<bool, BillingError> {
-        let (status, checkout) = match event.subject {
-            InboundSubject::Checkout { id } => (InboundStatus::Received, Some(id)),
-            InboundSubject::Other => (InboundStatus::Ignored, None),
+        let (status, checkout, payment) = match event.subject {
+            InboundSubject::Checkout { id } => (InboundStatus::Received, Some(id), None),
+            InboundSubject::Payment { id } => (InboundStatus::Received, None, Some(id)),
+            InboundSubject::Other => (InboundStatus::Ignored, None, None),
         };
         // The names of a provider are plain; what is not was not sent by one.
-        let names = [Some(&event.id), Some(&event.kind), checkout.as_ref()];
+        let names = [Some(&event.id), Some(&event.kind), checkout.as_ref(), payment.as_ref()];
         if names.into_iter().flatten().any(|name| !is_name(name)) {
             return Err(SignatureError.into());
         }
         let received_at = self.env.now();
-        let stored = StoredEvent { provider, id: event.id, kind: event.kind, checkout, status, received_at };
+        let (id, kind) = (event.id, event.kind);
+        let stored = StoredEvent { provider, id, kind, checkout, payment, status, received_at };
         if !self.repositories.inbound_events().insert(&stored).await? {
             return Ok(false);
         }
@@ -174,6 +178,19 @@ mod tests {
             assert!(inbound.receive(Provider::Stripe, event("evt_1", subject)).await.is_err(), "{name:?}");
         }
         assert!(repositories.shop.rows().inbound.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_event_about_a_payment_is_kept_apart_from_those_about_checkouts() {
+        let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
+        let mut repositories = Repositories::default();
+        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        let subject = InboundSubject::Payment { id: "pi_1".to_owned() };
+        assert!(inbound.receive(Provider::Stripe, event("evt_3", subject)).await.unwrap());
+        let shop = repositories.shop.rows();
+        let stored = &shop.inbound[0];
+        assert_eq!((stored.payment.as_deref(), stored.checkout.as_deref()), (Some("pi_1"), None));
+        assert_eq!((stored.status, shop.jobs.len()), (InboundStatus::Received, 1));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portico_kernel::{Money, Timestamp};
+use portico_kernel::{Money, TenantId, Timestamp};
 
 use crate::payment::Provider;
 
@@ -71,22 +71,60 @@ pub struct Source {
 pub enum SourceKind {
     /// A payment by a buyer.
     Payment,
+    /// What the provider keeps for a payment. Its source has the id of the payment.
+    Fee,
+    /// Money that is given back.
+    Refund,
+    /// A refund that did not reach the buyer. Its source has the id of the refund.
+    RefundFailed,
+    /// Money that a bank has taken back.
+    Dispute,
+    /// What the provider keeps for a dispute. Its source has the id of the dispute.
+    DisputeFee,
+    /// A dispute that was decided for us. Its source has the id of the dispute.
+    DisputeWon,
 }
 
 impl SourceKind {
     /// Every sort.
-    pub const ALL: [Self; 1] = [Self::Payment];
+    pub const ALL: [Self; 7] = [
+        Self::Payment,
+        Self::Fee,
+        Self::Refund,
+        Self::RefundFailed,
+        Self::Dispute,
+        Self::DisputeFee,
+        Self::DisputeWon,
+    ];
 
     /// Name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Payment => "payment",
+            Self::Fee => "fee",
+            Self::Refund => "refund",
+            Self::RefundFailed => "refund_failed",
+            Self::Dispute => "dispute",
+            Self::DisputeFee => "dispute_fee",
+            Self::DisputeWon => "dispute_won",
         }
     }
 
     /// The sort of this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// The account on the other side of the balance, and whether the money comes into the balance.
+    const fn other_side(self) -> (Account, bool) {
+        match self {
+            Self::Payment => (Account::PurchaseRevenue, true),
+            Self::Fee | Self::DisputeFee => (Account::Fees, false),
+            Self::Refund => (Account::Refunds, false),
+            Self::RefundFailed => (Account::Refunds, true),
+            Self::Dispute => (Account::Disputes, false),
+            Self::DisputeWon => (Account::Disputes, true),
+        }
     }
 }
 
@@ -97,6 +135,28 @@ pub struct Entry {
     pub account: Account,
     /// Minor units; positive is debit, negative is credit.
     pub amount: i64,
+}
+
+/// The key of an entry, in the order of which they are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryKey {
+    /// The tenant whose money it is.
+    pub tenant_id: TenantId,
+    /// What moved the money: the same for all entries of a transaction.
+    pub source: Source,
+    /// Number of the entry in its transaction, from 0.
+    pub position: i32,
+}
+
+/// An entry as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// Its key.
+    pub key: EntryKey,
+    /// Account and amount.
+    pub entry: Entry,
+    /// Lower-case ISO 4217.
+    pub currency: String,
 }
 
 /// Why entries are no transaction.
@@ -147,22 +207,25 @@ impl LedgerTransaction {
         Ok(Self { source, currency: currency.into(), entries, booked_at })
     }
 
-    /// A purchase that a buyer has paid.
+    /// What a movement of money at a provider is in the ledger.
     ///
     /// # Errors
-    /// Where nothing was paid: that is no movement of money.
-    pub fn paid_purchase(
+    /// Where nothing was moved, or less than nothing: that is no movement of money.
+    pub fn moved(
         provider: Provider,
-        payment_id: &str,
-        paid: &Money,
+        kind: SourceKind,
+        id: &str,
+        money: &Money,
         booked_at: Timestamp,
     ) -> Result<Self, Unbalanced> {
-        let source = Source { kind: SourceKind::Payment, id: payment_id.to_owned() };
-        let entries = vec![
-            Entry { account: Account::Balance(provider), amount: paid.amount },
-            Entry { account: Account::PurchaseRevenue, amount: -paid.amount },
-        ];
-        Self::new(source, paid.currency.as_str(), entries, booked_at)
+        if money.amount <= 0 {
+            return Err(Unbalanced::Empty);
+        }
+        let (account, comes_in) = kind.other_side();
+        let amount = if comes_in { money.amount } else { -money.amount };
+        let entries =
+            vec![Entry { account: Account::Balance(provider), amount }, Entry { account, amount: -amount }];
+        Self::new(Source { kind, id: id.to_owned() }, money.currency.as_str(), entries, booked_at)
     }
 
     /// What moved the money.
@@ -211,15 +274,38 @@ mod tests {
     }
 
     #[test]
-    fn a_paid_purchase_is_in_the_balance_and_in_revenue() {
-        let paid = Money { amount: 35900, currency: "usd".to_owned() };
-        let booked = LedgerTransaction::paid_purchase(Provider::Stripe, "pi_1", &paid, env().now()).unwrap();
-        let entries: Vec<_> =
-            booked.entries().iter().map(|entry| (entry.account.as_str(), entry.amount)).collect();
-        assert_eq!(entries, [("provider:stripe:balance", 35900), ("revenue:purchases", -35900)]);
-        assert_eq!((booked.source().id.as_str(), booked.currency()), ("pi_1", "usd"));
+    fn every_movement_is_in_the_balance_and_on_its_other_side() {
+        let money = Money { amount: 500, currency: "usd".to_owned() };
+        let entries = |kind: SourceKind| {
+            let booked =
+                LedgerTransaction::moved(Provider::Stripe, kind, "x_1", &money, env().now()).unwrap();
+            assert_eq!((booked.source().kind, booked.source().id.as_str()), (kind, "x_1"));
+            assert_eq!((booked.currency(), SourceKind::parse(kind.as_str())), ("usd", Some(kind)));
+            let entries = booked.entries().iter();
+            entries.map(|entry| (entry.account.as_str(), entry.amount)).collect::<Vec<_>>()
+        };
+        let all = SourceKind::ALL.map(|kind| entries(kind).remove(1));
+        assert_eq!(
+            all,
+            [
+                ("revenue:purchases", -500),
+                ("fees", 500),
+                ("refunds", 500),
+                ("refunds", -500),
+                ("disputes", 500),
+                ("fees", 500),
+                ("disputes", -500),
+            ]
+        );
+        assert_eq!(entries(SourceKind::Payment)[0], ("provider:stripe:balance", 500));
         for account in Account::ALL {
             assert_eq!(Account::parse(account.as_str()), Some(account));
+        }
+        for amount in [0, -5, i64::MIN] {
+            let nothing = Money { amount, ..money.clone() };
+            let refused =
+                LedgerTransaction::moved(Provider::Stripe, SourceKind::Fee, "pi_1", &nothing, env().now());
+            assert_eq!(refused, Err(Unbalanced::Empty));
         }
     }
 

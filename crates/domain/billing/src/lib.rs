@@ -1,11 +1,13 @@
 //! What a tenant has bought and used: plans, subscriptions, meters and quotas, and purchases that are paid once.
 
 pub mod checkout;
+pub mod dispute;
 pub mod error;
 pub mod events;
 pub mod generation;
 pub mod inbound;
 pub mod ledger;
+pub mod ledger_check;
 pub mod limits;
 pub mod mail;
 pub mod money;
@@ -20,6 +22,7 @@ pub mod product;
 pub mod purchase;
 pub mod purchase_mail;
 pub mod quota;
+pub mod refund;
 pub mod settlement;
 pub mod site_sale;
 pub mod site_sale_mail;

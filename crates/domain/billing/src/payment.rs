@@ -51,7 +51,7 @@ pub struct CheckoutLine {
 /// A payment to be made on pages of the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCheckout {
-    /// Our own name for it, which the provider stores and answers with it: letters, digits, `-` and `_`, at most 200.
+    /// Our own name for it, which the provider stores and answers with it and with its payment: letters, digits, `-` and `_`, at most 200.
     pub reference: String,
     /// What is paid for; at least one.
     pub lines: Vec<CheckoutLine>,
@@ -107,19 +107,85 @@ pub struct Checkout {
 /// Money to be given back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRefund {
+    /// Our own name for it, which the provider stores and answers with it: letters, digits, `-` and `_`, at most 200.
+    pub reference: String,
     /// The payment.
     pub payment_id: String,
     /// How much of it.
     pub amount: Money,
 }
 
-/// Money that is given back.
+/// How far a refund is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundState {
+    /// The provider has taken it out of our balance, and the money is on its way.
+    Pending,
+    /// The buyer has it.
+    Succeeded,
+    /// The buyer cannot be paid, or it was taken back: the money is in our balance again.
+    Failed,
+}
+
+/// Money that is given back, as it is at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     /// The provider's id.
     pub id: String,
     /// How much.
     pub amount: Money,
+    /// How far it is.
+    pub state: RefundState,
+    /// What [`NewRefund::reference`] was; `None` for one that was made on pages of the provider.
+    pub reference: Option<String>,
+}
+
+/// How far a dispute is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum DisputeStatus {
+    /// It is lost unless it is answered in time.
+    NeedsAnswer,
+    /// It was answered, and the bank decides.
+    UnderReview,
+    /// The bank decided for us: the money is in our balance again.
+    Won,
+    /// The bank decided for the buyer, or nobody answered.
+    Lost,
+}
+
+/// Money that the bank of the buyer has taken back because the buyer disputes the payment, as it is at the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispute {
+    /// The provider's id.
+    pub id: String,
+    /// How much.
+    pub amount: Money,
+    /// How far it is.
+    pub status: DisputeStatus,
+    /// Until when it can be answered, where it needs an answer.
+    pub answer_by: Option<Timestamp>,
+    /// What the provider keeps for its work on it, where that is known and more than nothing. It may be in another currency.
+    pub fee: Option<Money>,
+}
+
+/// A payment, as it is at the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// The provider's id: that of [`CheckoutState::Paid`].
+    pub id: String,
+    /// What was paid, before fees, refunds and disputes.
+    pub amount: Money,
+    /// What [`NewCheckout::reference`] was; `None` for one that was not made here.
+    pub reference: Option<String>,
+    /// Whether real money is moved.
+    pub live: bool,
+    /// What the provider keeps for its work on it, where that is known and more than nothing. It may be in another currency.
+    pub fee: Option<Money>,
+    /// All that was given back, or is to be.
+    pub refunds: Vec<Refund>,
+    /// All disputes, those that are over included.
+    pub disputes: Vec<Dispute>,
 }
 
 /// What an event of the provider is about.
@@ -128,6 +194,11 @@ pub enum InboundSubject {
     /// A payment on pages of the provider has changed.
     Checkout {
         /// The provider's id of it.
+        id: String,
+    },
+    /// A payment was refunded or disputed, or something about its refunds, disputes or fees has changed.
+    Payment {
+        /// The provider's id of the payment: not that of the refund or dispute.
         id: String,
     },
     /// Nothing that is of interest here.
@@ -249,8 +320,8 @@ impl Fault for SignatureError {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait PaymentProvider: Send + Sync {
-    /// Makes a payment on pages of the provider. MUST store the reference with it. MUST NOT add taxes, discounts or anything else to the
-    /// amount.
+    /// Makes a payment on pages of the provider. MUST store the reference with it and with its payment. MUST NOT add taxes, discounts or
+    /// anything else to the amount.
     async fn create_checkout(&self, new: &NewCheckout, key: &str) -> Result<Checkout, PaymentError>;
 
     /// The payment of this id as it is now, never from a cache. MUST answer [`CheckoutState::Paid`] only where the provider says that the
@@ -261,7 +332,11 @@ pub trait PaymentProvider: Send + Sync {
     /// and answer that as it is: it may have been paid a moment ago.
     async fn expire_checkout(&self, id: &str) -> Result<Checkout, PaymentError>;
 
-    /// Gives money back. MUST refuse more than is left of the payment.
+    /// The payment of this id as it is now, never from a cache. MUST name each of its refunds and disputes. MUST leave out enquiries of
+    /// banks for which no money was taken, and refunds for which the provider has not taken any.
+    async fn payment(&self, id: &str) -> Result<Payment, PaymentError>;
+
+    /// Gives money back. MUST store the reference with it. MUST refuse more than is left of the payment.
     async fn refund(&self, new: &NewRefund, key: &str) -> Result<Refund, PaymentError>;
 
     /// Reads a webhook: names in lower case and values of its headers, and its body as it came. MUST refuse a body that was changed, a signature

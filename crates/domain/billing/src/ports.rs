@@ -8,9 +8,11 @@ use time::Date;
 
 use crate::{
     checkout::PurchaseCheckout,
+    dispute::PurchaseDispute,
     generation::Reservation,
     inbound::{InboundStatus, StoredEvent},
-    ledger::LedgerTransaction,
+    ledger::{EntryKey, LedgerEntry, LedgerTransaction},
+    ledger_check::BookedPurchase,
     limits::{Allowance, Overrides},
     payment::Provider,
     period::Period,
@@ -18,6 +20,7 @@ use crate::{
     plan_edit::{ManagedPlan, PlanVersion},
     product::Product,
     purchase::Purchase,
+    refund::PurchaseRefund,
     site_sale::SiteSale,
     subscription::Subscription,
     thresholds::Notice,
@@ -305,6 +308,14 @@ pub trait CheckoutRepository: Send {
         session: &'s str,
     ) -> Result<Option<PurchaseCheckout>, StoreError>;
 
+    /// The checkout by which a purchase was paid. MUST answer `None` for one that is not paid, and for one that
+    /// [differs](crate::checkout::CheckoutStage::Mismatched).
+    async fn paid(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError>;
+
     /// Stores stage, session, page, payment, end and next check. MUST answer `Conflict` when another checkout of the tenant has the session.
     /// MUST leave return addresses and mode as they are: the call that makes it is to be the same at every try.
     async fn update(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError>;
@@ -359,6 +370,38 @@ pub trait InboundEventRepository: Send {
     ) -> Result<(), StoreError>;
 }
 
+/// Refunds of purchases.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait RefundRepository: Send {
+    /// Stores a refund; of one that is there the provider's id, amount, status and last change. MUST answer `Conflict` when another refund
+    /// of the tenant has the provider's id, and `MissingReference` for a purchase of another tenant.
+    async fn store(&mut self, refund: &PurchaseRefund) -> Result<(), StoreError>;
+
+    /// The refunds of a purchase, the oldest first. MUST answer none for a purchase of another tenant.
+    async fn of_purchase(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+    ) -> Result<Vec<PurchaseRefund>, StoreError>;
+}
+
+/// Disputes about payments of purchases.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DisputeRepository: Send {
+    /// Stores a dispute; of one that is there status, time to answer and last change. MUST answer `Conflict` when another dispute of the
+    /// tenant has the provider's id, and `MissingReference` for a purchase of another tenant.
+    async fn store(&mut self, dispute: &PurchaseDispute) -> Result<(), StoreError>;
+
+    /// The disputes about a purchase, the oldest first. MUST answer none for a purchase of another tenant.
+    async fn of_purchase(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+    ) -> Result<Vec<PurchaseDispute>, StoreError>;
+}
+
 /// The ledger.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -366,6 +409,25 @@ pub trait LedgerRepository: Send {
     /// Appends a transaction of a tenant. MUST answer `Conflict`, and store nothing of it, when the tenant has one of this source, also under
     /// concurrency.
     async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError>;
+
+    /// Appends a transaction of a tenant unless it has one of this source, and answers whether it did. MUST answer `true` to one unit of
+    /// work only, also under concurrency, and leave what is there as it is.
+    async fn book_missing(
+        &mut self,
+        tenant: TenantId,
+        transaction: &LedgerTransaction,
+    ) -> Result<bool, StoreError>;
+
+    /// Entries of all tenants in the order of their keys, those after a key; at most `limit`.
+    async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError>;
+
+    /// Purchases of all tenants in the order of tenant and id, those after one, each with what the ledger has about it; at most
+    /// `limit`. MUST answer of each purchase what was so at one moment.
+    async fn purchases(
+        &mut self,
+        after: Option<(TenantId, PurchaseId)>,
+        limit: u64,
+    ) -> Result<Vec<BookedPurchase>, StoreError>;
 }
 
 /// The repositories of billing, over one unit of work.
@@ -386,6 +448,10 @@ pub trait BillingRepositories: Outbox {
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c>;
     /// Sales of sites.
     fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c>;
+    /// Refunds of purchases.
+    fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c>;
+    /// Disputes about purchases.
+    fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c>;
     /// Events of payment providers.
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c>;
     /// The ledger.

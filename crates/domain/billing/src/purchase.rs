@@ -22,7 +22,7 @@ pub enum PurchaseStatus {
     Refunded,
     /// Some of the money was given back.
     PartiallyRefunded,
-    /// The buyer's bank has taken the money back, or is about to.
+    /// The buyer's bank has taken the money back, and has not given it to us again.
     Disputed,
 }
 
@@ -38,8 +38,8 @@ enum Outcome {
 /// Every move of a status: from where, by what, to where. What is not listed changes nothing.
 ///
 /// Answers of the provider can be worked off in any order, each any number of times, so an old one must not undo a newer one: from
-/// `completed` nothing in this table leads away, and to be paid outweighs to have ended. The rows for refunds and disputes belong to the
-/// slice that observes them.
+/// `completed` nothing in this table leads away, and to be paid outweighs to have ended. What refunds and disputes make of a purchase that
+/// was paid is in [`Purchase::reversed`].
 const MOVES: [(PurchaseStatus, Outcome, PurchaseStatus); 3] = [
     (PurchaseStatus::Pending, Outcome::Paid, PurchaseStatus::Completed),
     (PurchaseStatus::Pending, Outcome::Ended, PurchaseStatus::Failed),
@@ -130,7 +130,7 @@ pub struct Purchase {
     pub status: PurchaseStatus,
     /// What was bought.
     pub items: Vec<PurchaseItem>,
-    /// How much of the amount was given back.
+    /// How much of the amount was given back, or is on its way to the buyer.
     pub refunded_amount: i64,
     /// When it was made, before it was paid.
     pub created_at: Timestamp,
@@ -144,6 +144,20 @@ impl Purchase {
     /// What it costs.
     pub fn price(&self) -> Money {
         Money { amount: self.amount, currency: self.currency.clone() }
+    }
+
+    /// The purchase when this much of it is given back, and the money is held because of a dispute or not. It does not matter in which
+    /// order that came: a dispute outweighs refunds, and one that is not paid stays as it is.
+    #[must_use]
+    pub fn reversed(&self, refunded_amount: i64, is_disputed: bool) -> Self {
+        let status = match self.status {
+            PurchaseStatus::Pending | PurchaseStatus::Failed => return self.clone(),
+            _ if is_disputed => PurchaseStatus::Disputed,
+            _ if refunded_amount >= self.amount => PurchaseStatus::Refunded,
+            _ if refunded_amount > 0 => PurchaseStatus::PartiallyRefunded,
+            _ => PurchaseStatus::Completed,
+        };
+        Self { status, refunded_amount, ..self.clone() }
     }
 
     /// The purchase after the provider has said this about its payment.
@@ -299,6 +313,28 @@ mod tests {
             ["amount", "createdAt", "currency", "id", "items", "refundedAmount", "status"],
             "no buyer, no tenant"
         );
+    }
+
+    #[test]
+    fn what_was_paid_is_refunded_or_disputed_and_nothing_else_is() {
+        let env = env();
+        let pending = purchase(&env, env.new_id());
+        let paid = pending.after(&paid(), env.now());
+        for (refunded, disputed, status) in [
+            (0, false, PurchaseStatus::Completed),
+            (1, false, PurchaseStatus::PartiallyRefunded),
+            (35899, false, PurchaseStatus::PartiallyRefunded),
+            (35900, false, PurchaseStatus::Refunded),
+            (0, true, PurchaseStatus::Disputed),
+            (35900, true, PurchaseStatus::Disputed),
+        ] {
+            let reversed = paid.reversed(refunded, disputed);
+            assert_eq!((reversed.status, reversed.refunded_amount), (status, refunded));
+            // A dispute that is won, a refund that fails.
+            assert_eq!(reversed.reversed(0, false), paid);
+            assert_eq!(reversed.after(&CheckoutState::Expired, env.now()), reversed);
+        }
+        assert_eq!(pending.reversed(35900, true), pending);
     }
 
     #[tokio::test]

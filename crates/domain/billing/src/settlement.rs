@@ -1,4 +1,5 @@
-//! What follows from what the provider says about a payment. The only place where a purchase is completed.
+//! What follows from what the provider says about a payment. The only place where a purchase is completed, and, in `payments`, where it is
+//! refunded or disputed.
 //!
 //! The page that the buyer comes back to, a webhook and the schedule all ask the provider and come here with its answer, at once and any
 //! number of times.
@@ -8,13 +9,17 @@ use serde::Serialize;
 
 use crate::{
     BillingError,
-    checkout::{CheckoutSession, CheckoutStage, PurchaseCheckout, lock},
+    checkout::{CheckoutSession, CheckoutStage, FIRST_CHECK, PurchaseCheckout, lock},
     events,
-    ledger::LedgerTransaction,
+    ledger::{LedgerTransaction, SourceKind},
     payment::Checkout,
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseStatus},
 };
+
+mod payments;
+
+pub use payments::PaymentSettled;
 
 /// A member of a payment that is not as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,11 +32,19 @@ pub struct Difference {
     pub found: String,
 }
 
+impl Difference {
+    /// Those of these fields in which expected and found are not the same.
+    fn among(pairs: impl IntoIterator<Item = (&'static str, String, String)>) -> Vec<Self> {
+        let differing = pairs.into_iter().filter(|(_, expected, found)| expected != found);
+        differing.map(|(field, expected, found)| Self { field, expected, found }).collect()
+    }
+}
+
 /// A payment that is not what was asked for, for staff.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mismatch {
-    /// The provider's id of the payment.
+    /// The provider's id of the checkout, or of the payment where it was paid before.
     pub session_id: String,
     /// What differs; at least one.
     pub differences: Vec<Difference>,
@@ -95,10 +108,15 @@ impl<'a> Settlements<'a> {
         }
         let differences = differences(&checkout, &before.price(), observed);
         if !differences.is_empty() {
-            return self.refuse(before, checkout, observed, differences).await;
+            return self.refuse(before, checkout, &observed.id, differences).await;
         }
         let now = self.env.now();
-        let next = checkout.after(observed, now);
+        let mut next = checkout.after(observed, now);
+        if next.stage == CheckoutStage::Paid {
+            // From here on its payment is asked about.
+            let is_new = checkout.stage != next.stage;
+            next.check_at = if is_new { Some(now + FIRST_CHECK) } else { checkout.check_at };
+        }
         if next != checkout {
             self.repositories.checkouts().update(&next).await?;
         }
@@ -120,7 +138,7 @@ impl<'a> Settlements<'a> {
         let completed = after.status == PurchaseStatus::Completed;
         if let (true, Some(payment)) = (completed, &checkout.payment_id) {
             let (price, now) = (after.price(), self.env.now());
-            let paid = LedgerTransaction::paid_purchase(checkout.provider, payment, &price, now)
+            let paid = LedgerTransaction::moved(checkout.provider, SourceKind::Payment, payment, &price, now)
                 .map_err(|error| StoreError::Internal(Box::new(error)))?;
             self.repositories.ledger().book(after.tenant_id, &paid).await?;
         }
@@ -135,13 +153,13 @@ impl<'a> Settlements<'a> {
         &mut self,
         purchase: Purchase,
         checkout: PurchaseCheckout,
-        observed: &Checkout,
+        provider_id: &str,
         differences: Vec<Difference>,
     ) -> Result<Settled, BillingError> {
         let checkout =
             PurchaseCheckout { stage: CheckoutStage::Mismatched, url: None, check_at: None, ..checkout };
         self.repositories.checkouts().update(&checkout).await?;
-        let mismatch = Mismatch { session_id: observed.id.clone(), differences };
+        let mismatch = Mismatch { session_id: provider_id.to_owned(), differences };
         let event = Event::new(self.env, self.scope, &events::PAYMENT_MISMATCH, purchase.id.uuid());
         self.repositories.events().append(event.in_tenant(purchase.tenant_id).after(&mismatch)).await?;
         Ok(Settled { purchase, checkout, mismatch: Some(mismatch) })
@@ -163,8 +181,7 @@ pub(crate) fn differences(
         ("currency", price.currency.clone(), observed.amount.currency.clone()),
         ("live", checkout.live.to_string(), observed.live.to_string()),
     ];
-    let differing = pairs.into_iter().filter(|(_, expected, found)| expected != found);
-    differing.map(|(field, expected, found)| Difference { field, expected, found }).collect()
+    Difference::among(pairs)
 }
 
 #[cfg(test)]

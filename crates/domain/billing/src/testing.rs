@@ -12,20 +12,23 @@ use portico_kernel::{
 };
 
 use crate::{
-    checkout::PurchaseCheckout,
+    checkout::{CheckoutStage, PurchaseCheckout},
+    dispute::PurchaseDispute,
     inbound::{InboundStatus, StoredEvent},
-    ledger::LedgerTransaction,
+    ledger::{EntryKey, LedgerEntry, LedgerTransaction, SourceKind},
+    ledger_check::BookedPurchase,
     limits::{Allowance, Overrides},
     payment::Provider,
     plan::Plan,
     ports::{
-        BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository,
-        LedgerRepository, MeterRepository, MockGenerationRepository, MockMeterRepository, MockPlanRepository,
-        MockSubscriptionRepository, PlanRepository, ProductRepository, PurchaseRepository,
-        SiteSaleRepository, SubscriptionRepository,
+        BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository,
+        InboundEventRepository, LedgerRepository, MeterRepository, MockGenerationRepository,
+        MockMeterRepository, MockPlanRepository, MockSubscriptionRepository, PlanRepository,
+        ProductRepository, PurchaseRepository, RefundRepository, SiteSaleRepository, SubscriptionRepository,
     },
     product::Product,
     purchase::{Purchase, PurchaseItem, pending},
+    refund::PurchaseRefund,
     site_sale::SiteSale,
 };
 
@@ -119,6 +122,12 @@ impl BillingRepositories for Repositories {
     fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c> {
         Box::new(self.shop.clone())
     }
+    fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
+    fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {
         Box::new(self.shop.clone())
     }
@@ -146,8 +155,12 @@ pub struct Rows {
     pub purchases: Vec<Purchase>,
     pub checkouts: Vec<PurchaseCheckout>,
     pub sales: Vec<SiteSale>,
+    pub refunds: Vec<PurchaseRefund>,
+    pub disputes: Vec<PurchaseDispute>,
     pub inbound: Vec<StoredEvent>,
     pub booked: Vec<(TenantId, LedgerTransaction)>,
+    /// Entries besides those of what is booked: spoilt ones.
+    pub entries: Vec<LedgerEntry>,
     pub jobs: Vec<NewJob>,
 }
 
@@ -251,6 +264,19 @@ impl CheckoutRepository for Shop {
         Ok(found.cloned())
     }
 
+    async fn paid(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError> {
+        let rows = self.rows();
+        let found = rows.checkouts.iter().find(|checkout| {
+            (checkout.tenant_id, checkout.purchase_id) == (tenant, purchase)
+                && checkout.stage == CheckoutStage::Paid
+        });
+        Ok(found.cloned())
+    }
+
     async fn update(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError> {
         let mut rows = self.rows();
         let stored = rows.checkouts.iter_mut().find(|stored| stored.id == checkout.id).unwrap();
@@ -301,6 +327,123 @@ impl LedgerRepository for Shop {
         }
         rows.booked.push((tenant, transaction.clone()));
         Ok(())
+    }
+
+    async fn book_missing(
+        &mut self,
+        tenant: TenantId,
+        transaction: &LedgerTransaction,
+    ) -> Result<bool, StoreError> {
+        match self.book(tenant, transaction).await {
+            Err(StoreError::Conflict(_)) => Ok(false),
+            booked => booked.map(|()| true),
+        }
+    }
+
+    async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError> {
+        let order =
+            |key: &EntryKey| (key.tenant_id, key.source.kind.as_str(), key.source.id.clone(), key.position);
+        let rows = self.rows();
+        let booked = rows.booked.iter().flat_map(|(tenant, booked)| {
+            (0_i32..).zip(booked.entries()).map(move |(position, entry)| LedgerEntry {
+                key: EntryKey { tenant_id: *tenant, source: booked.source().clone(), position },
+                entry: *entry,
+                currency: booked.currency().to_owned(),
+            })
+        });
+        let mut all: Vec<LedgerEntry> = rows.entries.iter().cloned().chain(booked).collect();
+        all.sort_by_key(|entry| order(&entry.key));
+        let after = after.as_ref().map(order);
+        let left = all.into_iter().filter(|entry| after.is_none() || Some(order(&entry.key)) > after);
+        Ok(left.take(limit as usize).collect())
+    }
+
+    async fn purchases(
+        &mut self,
+        after: Option<(TenantId, PurchaseId)>,
+        limit: u64,
+    ) -> Result<Vec<BookedPurchase>, StoreError> {
+        let rows = self.rows();
+        // The second entry of each transaction is the other side of the balance.
+        let sum = |kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
+            let booked = rows.booked.iter().map(|(_, booked)| booked);
+            let booked = booked.filter(|booked| {
+                kinds.contains(&booked.source().kind) && ids.contains(&booked.source().id.as_str())
+            });
+            booked.map(|booked| booked.entries()[1].amount).sum()
+        };
+        let booked = |purchase: &Purchase| {
+            let checkouts = rows.checkouts.iter().filter(|checkout| checkout.purchase_id == purchase.id);
+            let payments: Vec<&str> =
+                checkouts.filter_map(|checkout| checkout.payment_id.as_deref()).collect();
+            let refunds = rows.refunds.iter().filter(|refund| refund.purchase_id == purchase.id);
+            let refunds: Vec<&str> = refunds.filter_map(|refund| refund.provider_id.as_deref()).collect();
+            let disputes = rows.disputes.iter().filter(|dispute| dispute.purchase_id == purchase.id);
+            let disputes: Vec<&str> = disputes.map(|dispute| dispute.provider_id.as_str()).collect();
+            BookedPurchase {
+                tenant_id: purchase.tenant_id,
+                id: purchase.id,
+                is_paid: purchase.completed_at.is_some(),
+                status: purchase.status,
+                amount: purchase.amount,
+                refunded_amount: purchase.refunded_amount,
+                paid: -sum([SourceKind::Payment; 2], &payments),
+                refunded: sum([SourceKind::Refund, SourceKind::RefundFailed], &refunds),
+                disputed: sum([SourceKind::Dispute, SourceKind::DisputeWon], &disputes),
+            }
+        };
+        let mut all: Vec<BookedPurchase> = rows.purchases.iter().map(booked).collect();
+        all.sort_by_key(|purchase| (purchase.tenant_id, purchase.id));
+        let left = all
+            .into_iter()
+            .filter(|purchase| after.is_none_or(|after| (purchase.tenant_id, purchase.id) > after));
+        Ok(left.take(limit as usize).collect())
+    }
+}
+
+#[async_trait]
+impl RefundRepository for Shop {
+    async fn store(&mut self, refund: &PurchaseRefund) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        match rows.refunds.iter_mut().find(|stored| stored.id == refund.id) {
+            Some(stored) => *stored = refund.clone(),
+            None => rows.refunds.push(refund.clone()),
+        }
+        Ok(())
+    }
+
+    async fn of_purchase(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+    ) -> Result<Vec<PurchaseRefund>, StoreError> {
+        let rows = self.rows();
+        let found = rows.refunds.iter();
+        let found = found.filter(|refund| (refund.tenant_id, refund.purchase_id) == (tenant, purchase));
+        Ok(found.cloned().collect())
+    }
+}
+
+#[async_trait]
+impl DisputeRepository for Shop {
+    async fn store(&mut self, dispute: &PurchaseDispute) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        match rows.disputes.iter_mut().find(|stored| stored.id == dispute.id) {
+            Some(stored) => *stored = dispute.clone(),
+            None => rows.disputes.push(dispute.clone()),
+        }
+        Ok(())
+    }
+
+    async fn of_purchase(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+    ) -> Result<Vec<PurchaseDispute>, StoreError> {
+        let rows = self.rows();
+        let found = rows.disputes.iter();
+        let found = found.filter(|dispute| (dispute.tenant_id, dispute.purchase_id) == (tenant, purchase));
+        Ok(found.cloned().collect())
     }
 }
 

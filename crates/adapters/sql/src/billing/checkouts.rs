@@ -6,7 +6,7 @@ use portico_billing::{
     payment::Provider,
     ports::CheckoutRepository,
 };
-use portico_kernel::{CheckoutId, StoreError, TenantId, Timestamp};
+use portico_kernel::{CheckoutId, PurchaseId, StoreError, TenantId, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
 
 use crate::{
@@ -91,6 +91,14 @@ impl<C: ConnectionTrait + Send> CheckoutRepository for Checkouts<'_, C> {
         session: &'s str,
     ) -> Result<Option<PurchaseCheckout>, StoreError> {
         self.one("and provider = $2 and session_id = $3", (tenant, provider, session)).await
+    }
+
+    async fn paid(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError> {
+        self.one("and purchase_id = $2 and stage = $3", (tenant, purchase, CheckoutStage::Paid)).await
     }
 
     async fn update(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError> {

@@ -1,11 +1,21 @@
 //! The ledger.
 
 use async_trait::async_trait;
-use portico_billing::{ledger::LedgerTransaction, ports::LedgerRepository};
-use portico_kernel::{StoreError, TenantId};
+use portico_billing::{
+    ledger::{Account, Entry, EntryKey, LedgerEntry, LedgerTransaction, Source, SourceKind},
+    ledger_check::BookedPurchase,
+    ports::LedgerRepository,
+    purchase::PurchaseStatus,
+};
+use portico_kernel::{PurchaseId, StoreError, TenantId, Timestamp};
 use sea_orm::{ConnectionTrait, Value};
 
-use crate::db::{Db, Param};
+use crate::{
+    columns::words,
+    db::{Db, Param},
+};
+
+words!(Account, SourceKind);
 
 /// Columns of an entry.
 const COLUMNS: usize = 8;
@@ -15,10 +25,15 @@ pub(crate) struct Ledger<'c, C> {
     pub db: Db<'c, C>,
 }
 
-#[async_trait]
-impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
-    async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError> {
-        // In one statement, so that a transaction is stored as a whole or not at all. The source is a part of the key of its entries.
+impl<C: ConnectionTrait + Send> Ledger<'_, C> {
+    /// Stores the entries of a transaction in one statement, so as a whole or not at all, and answers how many. The source is a part of the
+    /// key of its entries.
+    async fn append(
+        &self,
+        tenant: TenantId,
+        transaction: &LedgerTransaction,
+        rest: &str,
+    ) -> Result<u64, StoreError> {
         let (mut places, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
         let source = transaction.source();
         for (position, entry) in (0_i32..).zip(transaction.entries()) {
@@ -27,10 +42,10 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
             places.push(format!("({})", row.join(", ")));
             values.extend([
                 tenant.value(),
-                source.kind.as_str().value(),
+                source.kind.value(),
                 (&source.id).value(),
                 position.value(),
-                entry.account.as_str().value(),
+                entry.account.value(),
                 entry.amount.value(),
                 transaction.currency().value(),
                 transaction.booked_at().value(),
@@ -38,9 +53,91 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         }
         let sql = format!(
             "insert into ledger_entries (tenant_id, source_kind, source_id, position, account, amount, currency, booked_at) \
-             values {}",
+             values {} {rest}",
             places.join(", ")
         );
-        self.db.execute(&sql, values).await.map(drop)
+        self.db.execute(&sql, values).await
+    }
+}
+
+/// A row of the entries: the key, and what is stored under it.
+type EntryRow = (TenantId, SourceKind, String, i32, Account, i64, String);
+
+fn entry((tenant_id, kind, id, position, account, amount, currency): EntryRow) -> LedgerEntry {
+    let key = EntryKey { tenant_id, source: Source { kind, id }, position };
+    LedgerEntry { key, entry: Entry { account, amount }, currency }
+}
+
+/// A row of the purchases: the purchase, and three sums of the ledger.
+type PurchaseRow = (TenantId, PurchaseId, Option<Timestamp>, PurchaseStatus, i64, i64, i64, i64, i64);
+
+fn booked_purchase(
+    (tenant_id, id, completed_at, status, amount, refunded_amount, paid, refunded, disputed): PurchaseRow,
+) -> BookedPurchase {
+    let is_paid = completed_at.is_some();
+    BookedPurchase { tenant_id, id, is_paid, status, amount, refunded_amount, paid, refunded, disputed }
+}
+
+/// The sum of an account over what a table names as sources, for a row of `purchases`.
+fn sum_of(account: Account, table: &str, id: &str, kinds: &[SourceKind]) -> String {
+    let kinds: Vec<String> = kinds.iter().map(|kind| format!("'{}'", kind.as_str())).collect();
+    format!(
+        "cast(coalesce((select sum(e.amount) from {table} t join ledger_entries e on e.tenant_id = t.tenant_id \
+         and e.source_kind in ({}) and e.source_id = t.{id} and e.account = '{account}' \
+         where t.tenant_id = purchases.tenant_id and t.purchase_id = purchases.id \
+         and e.currency = purchases.currency), 0) as bigint)",
+        kinds.join(", ")
+    )
+}
+
+#[async_trait]
+impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
+    async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError> {
+        self.append(tenant, transaction, "").await.map(drop)
+    }
+
+    async fn book_missing(
+        &mut self,
+        tenant: TenantId,
+        transaction: &LedgerTransaction,
+    ) -> Result<bool, StoreError> {
+        // Waits for another unit of work that books the same source, and then stores nothing.
+        let unless = "on conflict (tenant_id, source_kind, source_id, position) do nothing";
+        Ok(self.append(tenant, transaction, unless).await? > 0)
+    }
+
+    async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError> {
+        let sql = "select tenant_id, source_kind, source_id, position, account, amount, currency from ledger_entries \
+             where (tenant_id, source_kind, source_id, position) > ($1, $2, $3, $4) \
+             order by tenant_id, source_kind, source_id, position limit $5";
+        // Before all others: no kind has no name.
+        let (tenant, kind, id, position) = match &after {
+            Some(EntryKey { tenant_id, source, position }) => {
+                (*tenant_id, source.kind.as_str(), source.id.as_str(), *position)
+            }
+            None => (TenantId::PLATFORM, "", "", 0),
+        };
+        let rows: Vec<EntryRow> = self.db.rows(sql, (tenant, kind, id, position, limit)).await?;
+        Ok(rows.into_iter().map(entry).collect())
+    }
+
+    async fn purchases(
+        &mut self,
+        after: Option<(TenantId, PurchaseId)>,
+        limit: u64,
+    ) -> Result<Vec<BookedPurchase>, StoreError> {
+        let paid = sum_of(Account::PurchaseRevenue, "checkouts", "payment_id", &[SourceKind::Payment]);
+        let refund = [SourceKind::Refund, SourceKind::RefundFailed];
+        let refunded = sum_of(Account::Refunds, "refunds", "provider_id", &refund);
+        let dispute = [SourceKind::Dispute, SourceKind::DisputeWon];
+        let disputed = sum_of(Account::Disputes, "disputes", "provider_id", &dispute);
+        let sql = format!(
+            "select tenant_id, id, completed_at, status, amount, refunded_amount, -{paid}, {refunded}, {disputed} \
+             from purchases where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3"
+        );
+        let (tenant, id) =
+            after.unwrap_or((TenantId::PLATFORM, PurchaseId::from_uuid(TenantId::PLATFORM.uuid())));
+        let rows: Vec<PurchaseRow> = self.db.rows(&sql, (tenant, id, limit)).await?;
+        Ok(rows.into_iter().map(booked_purchase).collect())
     }
 }

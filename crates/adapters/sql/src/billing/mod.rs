@@ -1,14 +1,15 @@
 //! What a tenant has bought and used.
 
 use portico_billing::ports::{
-    BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository, LedgerRepository,
-    MeterRepository, PlanRepository, ProductRepository, PurchaseRepository, SiteSaleRepository,
-    SubscriptionRepository,
+    BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository, InboundEventRepository,
+    LedgerRepository, MeterRepository, PlanRepository, ProductRepository, PurchaseRepository,
+    RefundRepository, SiteSaleRepository, SubscriptionRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
 
 mod checkouts;
+mod disputes;
 mod generations;
 mod inbound_events;
 mod ledger;
@@ -16,6 +17,7 @@ mod meters;
 mod plans;
 mod products;
 mod purchases;
+mod refunds;
 mod site_sales;
 mod subscriptions;
 
@@ -52,6 +54,14 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
 
     fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c> {
         Box::new(site_sales::SiteSales { db: self.db() })
+    }
+
+    fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
+        Box::new(refunds::Refunds { db: self.db() })
+    }
+
+    fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c> {
+        Box::new(disputes::Disputes { db: self.db() })
     }
 
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {

@@ -23,6 +23,7 @@ mod jobs;
 mod licenses;
 mod members;
 mod purchases;
+mod refunds;
 mod schedules;
 mod second_factors;
 mod site_sales;

@@ -3,7 +3,7 @@
 use portico_billing::{
     checkout::{CheckoutStage, PurchaseCheckout},
     inbound::{InboundStatus, StoredEvent},
-    ledger::LedgerTransaction,
+    ledger::{LedgerTransaction, SourceKind, Unbalanced},
     payment::Provider,
     ports::BillingRepositories,
     product::catalogue,
@@ -16,8 +16,12 @@ use time::Duration;
 
 use crate::fixtures::{at_once, stored_tenant, stored_user};
 
+fn payment(id: &str, price: &Money, env: &Env) -> Result<LedgerTransaction, Unbalanced> {
+    LedgerTransaction::moved(Provider::Stripe, SourceKind::Payment, id, price, env.now())
+}
+
 /// Stores and commits a purchase of a tenant with a checkout that is to be made.
-async fn stored(store: &SqlStore, env: &Env, tenant: TenantId) -> (Purchase, PurchaseCheckout) {
+pub async fn stored(store: &SqlStore, env: &Env, tenant: TenantId) -> (Purchase, PurchaseCheckout) {
     let id = env.new_id();
     let buyer = stored_user(store, env, &format!("{id}@example.com")).await;
     let item = PurchaseItem {
@@ -174,6 +178,18 @@ async fn a_session_is_of_one_checkout_and_those_that_are_due_come_in_order() {
         assert_eq!(of(ours, "cs_1").await, Some(first.id));
         assert_eq!(of(theirs, "cs_1").await, None);
         assert_eq!(of(ours, "cs_2").await, None);
+        // One that is paid, by its purchase.
+        assert_eq!(reader.checkouts().paid(ours, purchase.id).await.unwrap(), None);
+        let paid = PurchaseCheckout {
+            stage: CheckoutStage::Paid,
+            payment_id: Some("pi_1".to_owned()),
+            ..open.clone()
+        };
+        let mut work = store.begin().await.unwrap();
+        work.checkouts().update(&paid).await.unwrap();
+        assert_eq!(work.checkouts().paid(ours, purchase.id).await.unwrap(), Some(paid));
+        assert_eq!(work.checkouts().paid(theirs, purchase.id).await.unwrap(), None);
+        drop(work);
 
         let later = PurchaseCheckout { id: env.new_id(), purchase_id: purchase.id, ..first.clone() };
         let mut work = store.begin().await.unwrap();
@@ -206,6 +222,7 @@ async fn an_event_of_a_provider_is_stored_once() {
             id: "evt_1".to_owned(),
             kind: "checkout.session.completed".to_owned(),
             checkout: Some("cs_1".to_owned()),
+            payment: None,
             status: InboundStatus::Received,
             received_at: env.now(),
         };
@@ -238,7 +255,7 @@ async fn a_payment_is_booked_once_for_a_tenant() {
         let (ours, theirs) =
             (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
         let price = Money { amount: 71800, currency: "usd".to_owned() };
-        let paid = LedgerTransaction::paid_purchase(Provider::Stripe, "pi_1", &price, env.now()).unwrap();
+        let paid = payment("pi_1", &price, &env).unwrap();
         let transaction = paid.clone();
         let booked = at_once(store, 16, move |store, _| {
             let paid = transaction.clone();
@@ -256,7 +273,7 @@ async fn a_payment_is_booked_once_for_a_tenant() {
         assert_eq!(booked.into_iter().filter(|booked| *booked).count(), 1);
         let mut work = store.begin().await.unwrap();
         work.ledger().book(theirs, &paid).await.unwrap();
-        let other = LedgerTransaction::paid_purchase(Provider::Stripe, "pi_2", &price, env.now()).unwrap();
+        let other = payment("pi_2", &price, &env).unwrap();
         work.ledger().book(ours, &other).await.unwrap();
         work.commit().await.unwrap();
     })

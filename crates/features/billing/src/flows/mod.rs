@@ -4,6 +4,7 @@ pub mod checkout;
 pub mod licenses;
 pub mod payments;
 pub mod receipts;
+pub mod refunds;
 pub mod site_hand_over;
 pub mod site_sale_mail;
 pub mod site_sales;

@@ -15,7 +15,7 @@ use portico_runtime::{
     worker::jobs::{JobError, scope},
 };
 
-use super::{licenses, site_sales};
+use super::{licenses, refunds, site_sales};
 use crate::state::App;
 
 /// Checkouts that the schedule reads at once.
@@ -93,9 +93,10 @@ pub async fn work_off(app: &App, hint: PaymentEvent, job: &Job) -> Result<(), Jo
         InboundEvents::new(&mut *reader, &scope, &app.core.env).open(&hint).await?
     };
     let Some(event) = event else { return Ok(()) };
-    let status = match &event.checkout {
-        Some(session) => follow(app, &scope, event.provider, session).await?,
-        None => InboundStatus::Ignored,
+    let status = match (&event.checkout, &event.payment) {
+        (Some(session), _) => follow(app, &scope, event.provider, session).await?,
+        (None, Some(payment)) => follow_payment(app, &scope, event.provider, payment).await?,
+        (None, None) => InboundStatus::Ignored,
     };
     let mut work = app.core.begin().await?;
     InboundEvents::new(&mut *work, &scope, &app.core.env).close(&event, status).await?;
@@ -149,8 +150,32 @@ pub async fn receive(
     Ok(work.commit().await?)
 }
 
-/// `payments`, each minute: asks about every checkout that is due, makes those that a process has left behind, and ends those whose time is
-/// over. It is how a payment is found whose webhook never came.
+/// Asks about a payment that an event names, and settles it if it was made here.
+async fn follow_payment(
+    app: &App,
+    scope: &Scope,
+    provider: Provider,
+    payment: &str,
+) -> Result<InboundStatus, BillingError> {
+    let observed = match app.payments_at(provider).payment(payment).await {
+        Ok(observed) => observed,
+        Err(PaymentError::NotFound) => return Ok(InboundStatus::Ignored),
+        Err(error) => return Err(error.into()),
+    };
+    let made_here = observed.reference.as_deref().and_then(PurchaseCheckout::of_reference);
+    let Some((tenant, id)) = made_here else { return Ok(InboundStatus::Ignored) };
+    let found = app.core.reader().checkouts().find(tenant, id).await?;
+    let Some(checkout) = found else { return Ok(InboundStatus::Ignored) };
+    // The event of its completion may come later, or never.
+    if let (false, Some(session)) = (checkout.stage.is_final(), &checkout.session_id) {
+        follow(app, scope, provider, session).await?;
+    }
+    refunds::settle(app, scope, tenant, id, &observed).await?;
+    Ok(InboundStatus::Done)
+}
+
+/// `payments`, each minute: asks about every checkout that is due, makes those and their refunds that a process has left behind, and ends
+/// those whose time is over. It is how a payment, a refund or a dispute is found whose webhook never came.
 ///
 /// # Errors
 /// Where the provider or the database does not answer, several times in a row: the rest is done in the next round.
@@ -182,6 +207,9 @@ pub async fn look_after(app: &App) -> Result<(), BillingError> {
 async fn ask(app: &App, checkout: &PurchaseCheckout) -> Result<(), BillingError> {
     let scope = Scope::system(Some(checkout.tenant_id), RequestInfo::default());
     let (tenant, id, now) = (checkout.tenant_id, checkout.id, app.core.env.now());
+    if let (CheckoutStage::Paid, Some(payment)) = (checkout.stage, &checkout.payment_id) {
+        return ask_payment(app, &scope, checkout, payment).await;
+    }
     let provider = app.payments_at(checkout.provider);
     let answer = match &checkout.session_id {
         Some(session) if checkout.stage == CheckoutStage::Open && checkout.expires_at <= now => {
@@ -206,6 +234,22 @@ async fn ask(app: &App, checkout: &PurchaseCheckout) -> Result<(), BillingError>
             }
             postpone(app, checkout).await
         }
+    }
+}
+
+async fn ask_payment(
+    app: &App,
+    scope: &Scope,
+    checkout: &PurchaseCheckout,
+    payment: &str,
+) -> Result<(), BillingError> {
+    match refunds::look_after(app, scope, checkout, payment).await {
+        Err(BillingError::Payment(error)) if !error.is_passing() => {
+            let tenant = checkout.tenant_id;
+            tracing::error!(error = %chain(&error), %tenant, %payment, "the payment provider refuses to answer about a payment");
+            postpone(app, checkout).await
+        }
+        answered => answered,
     }
 }
 

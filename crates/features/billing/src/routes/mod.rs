@@ -1,6 +1,7 @@
 //! Routes, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
 
 pub mod checkout;
+pub mod customer_purchases;
 pub mod grants;
 pub mod limits;
 pub mod payment_webhooks;
@@ -23,5 +24,6 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(checkout::configure)
         .configure(purchases::configure)
         .configure(site_sales::configure)
+        .configure(customer_purchases::configure)
         .configure(payment_webhooks::configure);
 }

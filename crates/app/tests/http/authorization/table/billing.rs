@@ -23,6 +23,9 @@ pub const RULES: &[Row] = &[
     ("PUT", "/api/v1/admin/plans/{planId}", STAFF),
     ("DELETE", "/api/v1/admin/plans/{planId}", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/plan", STAFF),
+    ("GET", "/api/v1/admin/customers/{customerId}/purchases", STAFF),
+    ("GET", "/api/v1/admin/customers/{customerId}/purchases/{purchaseId}", STAFF),
+    ("POST", "/api/v1/admin/customers/{customerId}/purchases/{purchaseId}/refunds", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/limits", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/limits", STAFF),
 ];
@@ -46,6 +49,10 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         }
         ("PUT", "/admin/customers/{customerId}/limits") => {
             json!({"limits": {"bandwidth": 1000 + call.number}, "reason": "Agreed on by phone"})
+        }
+        // That of the fixture is not paid, which is told to those only who may give back.
+        ("POST", "/admin/customers/{customerId}/purchases/{purchaseId}/refunds") => {
+            json!({"amount": 100, "reason": "Not used"})
         }
         ("POST", "/checkout/create-session") => purchases::order(),
         ("POST", "/checkout/success") => json!({"sessionId": call.fixture.ids["checkoutSession"]}),
