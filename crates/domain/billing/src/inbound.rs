@@ -50,6 +50,8 @@ pub struct StoredEvent {
     pub kind: String,
     /// The provider's id of the payment that it is about; `None` where it is about something else.
     pub checkout: Option<String>,
+    /// The provider's id of the customer whose subscription it is about; `None` where it is about something else.
+    pub customer: Option<String>,
     /// What became of it.
     pub status: InboundStatus,
     /// When it came.
@@ -87,12 +89,20 @@ impl<'a> InboundEvents<'a> {
     /// Stores an event, and enqueues the job that works it off if there is anything to do. One that was stored before changes nothing: answers
     /// whether it was new.
     pub async fn receive(&mut self, provider: Provider, event: InboundEvent) -> Result<bool, BillingError> {
-        let (status, checkout) = match event.subject {
-            InboundSubject::Checkout { id } => (InboundStatus::Received, Some(id)),
-            InboundSubject::Other => (InboundStatus::Ignored, None),
+        let (status, checkout, customer) = match event.subject {
+            InboundSubject::Checkout { id } => (InboundStatus::Received, Some(id), None),
+            InboundSubject::Customer { id } => (InboundStatus::Received, None, Some(id)),
+            InboundSubject::Other => (InboundStatus::Ignored, None, None),
         };
-        let received_at = self.env.now();
-        let stored = StoredEvent { provider, id: event.id, kind: event.kind, checkout, status, received_at };
+        let stored = StoredEvent {
+            provider,
+            id: event.id,
+            kind: event.kind,
+            checkout,
+            customer,
+            status,
+            received_at: self.env.now(),
+        };
         if !self.repositories.inbound_events().insert(&stored).await? {
             return Ok(false);
         }
@@ -147,6 +157,19 @@ mod tests {
         assert_eq!(open.checkout.as_deref(), Some("cs_1"));
         inbound.close(&open, InboundStatus::Done).await.unwrap();
         assert_eq!(inbound.open(&job).await.unwrap(), None, "a job that runs again has nothing to do");
+    }
+
+    #[tokio::test]
+    async fn an_event_about_a_customer_is_a_job_too() {
+        let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
+        let mut repositories = Repositories::default();
+        let subject = InboundSubject::Customer { id: "cus_1".to_owned() };
+        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        assert!(inbound.receive(Provider::Stripe, event("evt_3", subject)).await.unwrap());
+        let job = PaymentEvent { provider: Provider::Stripe, event: "evt_3".to_owned() };
+        let open = inbound.open(&job).await.unwrap().unwrap();
+        assert_eq!((open.customer.as_deref(), open.checkout), (Some("cus_1"), None));
+        assert_eq!(repositories.shop.rows().jobs.len(), 1);
     }
 
     #[tokio::test]

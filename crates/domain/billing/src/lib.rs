@@ -10,6 +10,7 @@ pub mod limits;
 pub mod mail;
 pub mod money;
 pub mod order;
+pub mod paid;
 pub mod payment;
 pub mod period;
 pub mod plan;
@@ -22,6 +23,7 @@ pub mod purchase_mail;
 pub mod quota;
 pub mod settlement;
 pub mod subscription;
+pub mod subscription_provider;
 #[cfg(test)]
 mod testing;
 pub mod thresholds;

@@ -127,6 +127,11 @@ pub enum InboundSubject {
         /// The provider's id of it.
         id: String,
     },
+    /// Something about the subscription, the invoices or the means of payment of a customer has changed, or the page of a first payment.
+    Customer {
+        /// The provider's id of the customer.
+        id: String,
+    },
     /// Nothing that is of interest here.
     Other,
 }

@@ -11,29 +11,50 @@ const PLAN_ID_MAX: usize = 50;
 /// Most characters of a reason.
 const REASON_MAX: usize = 500;
 
-/// Whether the plan of a subscription is in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a subscription is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SubscriptionStatus {
+    /// In force, and not paid for yet.
+    Trialing,
     /// In force.
     Active,
+    /// In force although the last payment has failed; it is tried again.
+    PastDue,
+    /// Not in force: the payment has failed for good.
+    Unpaid,
     /// Ended.
     Canceled,
+    /// Not in force: the first payment is not finished.
+    Incomplete,
 }
 
 impl SubscriptionStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] =
+        [Self::Trialing, Self::Active, Self::PastDue, Self::Unpaid, Self::Canceled, Self::Incomplete];
+
     /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Trialing => "trialing",
             Self::Active => "active",
+            Self::PastDue => "past_due",
+            Self::Unpaid => "unpaid",
             Self::Canceled => "canceled",
+            Self::Incomplete => "incomplete",
         }
     }
 
     /// The status of this name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Canceled].into_iter().find(|status| status.as_str() == text)
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether the plan that is paid for is in force.
+    pub const fn is_in_force(self) -> bool {
+        matches!(self, Self::Trialing | Self::Active | Self::PastDue)
     }
 }
 

@@ -18,13 +18,13 @@ pub(crate) struct InboundEvents<'c, C> {
     pub db: Db<'c, C>,
 }
 
-const COLUMNS: &str = "provider, id, kind, checkout, status, received_at";
+const COLUMNS: &str = "provider, id, kind, checkout, customer, status, received_at";
 
 /// A row of [`COLUMNS`].
-type Row = (Provider, String, String, Option<String>, InboundStatus, Timestamp);
+type Row = (Provider, String, String, Option<String>, Option<String>, InboundStatus, Timestamp);
 
-fn event((provider, id, kind, checkout, status, received_at): Row) -> StoredEvent {
-    StoredEvent { provider, id, kind, checkout, status, received_at }
+fn event((provider, id, kind, checkout, customer, status, received_at): Row) -> StoredEvent {
+    StoredEvent { provider, id, kind, checkout, customer, status, received_at }
 }
 
 #[async_trait]
@@ -32,10 +32,17 @@ impl<C: ConnectionTrait + Send> InboundEventRepository for InboundEvents<'_, C> 
     async fn insert(&mut self, event: &StoredEvent) -> Result<bool, StoreError> {
         // Waits for another unit of work that stores the same event, and then stores nothing.
         let sql = format!(
-            "insert into inbound_events ({COLUMNS}) values ($1, $2, $3, $4, $5, $6) on conflict (provider, id) do nothing"
+            "insert into inbound_events ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7) on conflict (provider, id) do nothing"
         );
-        let values =
-            (event.provider, &event.id, &event.kind, &event.checkout, event.status, event.received_at);
+        let values = (
+            event.provider,
+            &event.id,
+            &event.kind,
+            &event.checkout,
+            &event.customer,
+            event.status,
+            event.received_at,
+        );
         Ok(self.db.execute(&sql, values).await? == 1)
     }
 

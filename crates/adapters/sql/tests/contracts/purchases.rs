@@ -205,6 +205,7 @@ async fn an_event_of_a_provider_is_stored_once() {
             provider: Provider::Stripe,
             id: "evt_1".to_owned(),
             kind: "checkout.session.completed".to_owned(),
+            customer: None,
             checkout: Some("cs_1".to_owned()),
             status: InboundStatus::Received,
             received_at: env.now(),
