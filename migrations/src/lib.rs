@@ -54,6 +54,7 @@ mod m20261123_000050_counting;
 mod m20261123_000051_plan_versions;
 mod m20261123_000055_billing_periods;
 mod m20261123_000060_purchases;
+mod m20261123_000065_subscriptions;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -105,6 +106,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000051_plan_versions::Migration),
             Box::new(m20261123_000055_billing_periods::Migration),
             Box::new(m20261123_000060_purchases::Migration),
+            Box::new(m20261123_000065_subscriptions::Migration),
         ]
     }
 }

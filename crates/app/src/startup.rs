@@ -242,6 +242,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         api: api.clone(),
         mail: mail.clone(),
         provider: payment_provider(&settings)?,
+        subscriptions: Arc::new(NoPayments),
         checkout_rule: payments::checkout_rule(&settings, &parsed),
     };
     let hosting = Hosting {

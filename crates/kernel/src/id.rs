@@ -150,6 +150,10 @@ ids! {
     PurchaseKind => PurchaseId;
     /// One payment of a purchase on the pages of a payment provider.
     CheckoutKind => CheckoutId;
+    /// An invoice of a tenant.
+    InvoiceKind => InvoiceId;
+    /// A change of a plan that a payment provider is asked for.
+    PlanChangeKind => PlanChangeId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
     /// An invitation to become a member of a tenant.

@@ -180,7 +180,11 @@ impl PaymentProvider for TestPayments {
         Ok(InboundEvent {
             id: text("id").ok_or(SignatureError)?,
             kind: text("type").ok_or(SignatureError)?,
-            subject: text("checkout").map_or(InboundSubject::Other, |id| InboundSubject::Checkout { id }),
+            subject: match (text("checkout"), text("customer")) {
+                (Some(id), _) => InboundSubject::Checkout { id },
+                (None, Some(id)) => InboundSubject::Customer { id },
+                (None, None) => InboundSubject::Other,
+            },
         })
     }
 }

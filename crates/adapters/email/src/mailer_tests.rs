@@ -1,4 +1,9 @@
-use portico_billing::{mail::UsageMail, purchase_mail::PurchaseMail, thresholds::Threshold};
+use portico_billing::{
+    mail::UsageMail,
+    purchase_mail::PurchaseMail,
+    subscription_mail::{SubscriptionMail, SubscriptionNotice},
+    thresholds::Threshold,
+};
 use portico_identity::{
     mail::{AccountMail, AccountNotice, FactorChange, KeyNotice},
     user::EmailAddress,
@@ -160,6 +165,15 @@ fn mails() -> Vec<MailContent> {
         (Meter::Sites, Threshold::Exhausted, 3, 3, None),
     ] {
         mails.push(Box::new(UsageMail { tenant: tenant(), meter, threshold, used, limit, resets_at }));
+    }
+    for notice in [
+        SubscriptionNotice::PaymentFailed { falls_at: at() },
+        SubscriptionNotice::PaymentOverdue { days: 3, falls_at: at() },
+        SubscriptionNotice::TrialPaid,
+        SubscriptionNotice::TrialOver,
+        SubscriptionNotice::Ended,
+    ] {
+        mails.push(Box::new(SubscriptionMail { tenant: tenant(), plan: "starter".into(), notice }));
     }
     for notice in [AccountNotice::Suspended, AccountNotice::Reinstated, AccountNotice::Deleted] {
         mails.push(Box::new(AccountMail::AccountNotice { notice }));

@@ -39,6 +39,9 @@ const SILENT: &[(&str, &str, &str)] = &[
         "/api/v1/checkout/success",
         "asks the provider; a purchase that is paid or failed has an entry, and this one is neither",
     ),
+    ("POST", "/api/v1/billing/preview", "only shows what a change of plan would cost"),
+    ("POST", "/api/v1/billing/payment-methods", "makes a page of the provider, which changes nothing"),
+    ("POST", "/api/v1/billing/portal-session", "makes a page of the provider, which changes nothing"),
     ("POST", "/api/v1/webhooks/stripe", "stores what the provider sent; what it leads to has an entry"),
     ("POST", "/api/v1/auth/tickets", "admits to one read, which the access log has"),
 ];

@@ -27,7 +27,7 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, purchases, wizard};
+use crate::{assets, purchases, subscriptions, wizard};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -325,6 +325,12 @@ impl Fixture {
         let (session, purchase) = purchases::checkout(&client).await;
         fixture.ids.insert("checkoutSession".into(), session);
         fixture.ids.insert("purchaseId".into(), purchase);
+        // It has paid for a plan once, and is on the free one again.
+        let customer = subscriptions::paying(server, &client, "starter").await;
+        client.post("/api/v1/billing/cancel", json!({"immediately": true})).await.expect(200);
+        let invoices = client.get("/api/v1/billing/invoices").await.expect(200);
+        fixture.ids.insert("invoiceId".into(), text(&invoices["items"][0], "id"));
+        fixture.ids.insert("paymentMethodId".into(), server.subscriptions.put_on_file(&customer));
         name_dealer(server, &client.tenant, marker).await;
         for parameter in ["apiKeyId", "webhookId", "deliveryId", "noteId"] {
             let id = fixture.fresh(server, parameter).await;
@@ -427,6 +433,10 @@ impl Fixture {
                 return text(&client.post_empty(&path).await.expect(202), "id");
             }
             "purchaseId" => return purchases::checkout(client).await.1,
+            "paymentMethodId" => {
+                let customer = server.subscriptions.customer(&client.tenant).expect("a customer");
+                return server.subscriptions.put_on_file(&customer);
+            }
             "noteId" => return note(server, self).await,
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
@@ -499,6 +509,9 @@ impl Fixture {
             "/api/v1/sites/{siteId}/submissions?limit=100",
             "/api/v1/billing/usage",
             "/api/v1/purchases?limit=100",
+            "/api/v1/billing/subscription",
+            "/api/v1/billing/invoices?limit=100",
+            "/api/v1/billing/payment-methods",
         ] {
             let answer = self.owner.client.get(&self.path(template)).await;
             assert_eq!(answer.status.as_u16(), 200, "{template}: {}", answer.text);

@@ -69,6 +69,7 @@ mod spellings;
 mod statements;
 mod stored_texts;
 mod strangers;
+mod subscriptions;
 mod takeover;
 mod templates;
 mod tenancy;

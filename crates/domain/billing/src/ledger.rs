@@ -4,7 +4,7 @@ use std::fmt;
 
 use portico_kernel::{Money, Timestamp};
 
-use crate::payment::Provider;
+use crate::{invoice::Invoice, payment::Provider};
 
 /// An account of the ledger. Signs are those of bookkeeping: an asset grows by positive entries (debit), revenue by negative ones
 /// (credit).
@@ -14,6 +14,8 @@ pub enum Account {
     Balance(Provider),
     /// What was sold for one payment.
     PurchaseRevenue,
+    /// What was paid for plans.
+    SubscriptionRevenue,
     /// What was given back.
     Refunds,
     /// What banks took back after buyers disputed it.
@@ -24,14 +26,21 @@ pub enum Account {
 
 impl Account {
     /// Every account.
-    pub const ALL: [Self; 5] =
-        [Self::Balance(Provider::Stripe), Self::PurchaseRevenue, Self::Refunds, Self::Disputes, Self::Fees];
+    pub const ALL: [Self; 6] = [
+        Self::Balance(Provider::Stripe),
+        Self::PurchaseRevenue,
+        Self::SubscriptionRevenue,
+        Self::Refunds,
+        Self::Disputes,
+        Self::Fees,
+    ];
 
     /// Name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Balance(Provider::Stripe) => "provider:stripe:balance",
             Self::PurchaseRevenue => "revenue:purchases",
+            Self::SubscriptionRevenue => "revenue:subscriptions",
             Self::Refunds => "refunds",
             Self::Disputes => "disputes",
             Self::Fees => "fees",
@@ -64,16 +73,22 @@ pub struct Source {
 pub enum SourceKind {
     /// A payment by a buyer.
     Payment,
+    /// A payment of an invoice for a plan. Its id has what was paid in all behind it, because there may be several.
+    Invoice,
+    /// Money of such an invoice that was given back, with the sum behind its id.
+    InvoiceRefund,
 }
 
 impl SourceKind {
     /// Every sort.
-    pub const ALL: [Self; 1] = [Self::Payment];
+    pub const ALL: [Self; 3] = [Self::Payment, Self::Invoice, Self::InvoiceRefund];
 
     /// Name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Payment => "payment",
+            Self::Invoice => "invoice",
+            Self::InvoiceRefund => "invoice_refund",
         }
     }
 
@@ -158,6 +173,36 @@ impl LedgerTransaction {
         Self::new(source, paid.currency.as_str(), entries, booked_at)
     }
 
+    /// So much of an invoice for a plan that was paid since it was last looked at; `None` for nothing.
+    pub fn paid_invoice(
+        invoice: &Invoice,
+        paid: i64,
+        booked_at: Timestamp,
+    ) -> Option<Result<Self, Unbalanced>> {
+        let id = format!("{}:{}", invoice.provider_id, invoice.amount_paid);
+        let source = Source { kind: SourceKind::Invoice, id };
+        let entries = vec![
+            Entry { account: Account::Balance(invoice.provider), amount: paid },
+            Entry { account: Account::SubscriptionRevenue, amount: -paid },
+        ];
+        (paid > 0).then(|| Self::new(source, invoice.currency.as_str(), entries, booked_at))
+    }
+
+    /// So much of an invoice for a plan that was given back since it was last looked at; `None` for nothing.
+    pub fn refunded_invoice(
+        invoice: &Invoice,
+        refunded: i64,
+        booked_at: Timestamp,
+    ) -> Option<Result<Self, Unbalanced>> {
+        let id = format!("{}:{}", invoice.provider_id, invoice.amount_refunded);
+        let source = Source { kind: SourceKind::InvoiceRefund, id };
+        let entries = vec![
+            Entry { account: Account::Refunds, amount: refunded },
+            Entry { account: Account::Balance(invoice.provider), amount: -refunded },
+        ];
+        (refunded > 0).then(|| Self::new(source, invoice.currency.as_str(), entries, booked_at))
+    }
+
     /// What moved the money.
     pub const fn source(&self) -> &Source {
         &self.source
@@ -213,6 +258,28 @@ mod tests {
         assert_eq!((booked.source().id.as_str(), booked.currency()), ("pi_1", "usd"));
         for account in Account::ALL {
             assert_eq!(Account::parse(account.as_str()), Some(account));
+        }
+    }
+
+    #[test]
+    fn invoices_are_booked_as_far_as_they_were_paid_and_given_back() {
+        let (env, now) = (env(), env().now());
+        let purchase = crate::testing::purchase(&env, env.new_id());
+        let invoice = Invoice {
+            amount_paid: 1200,
+            amount_refunded: 500,
+            ..Invoice::of_purchase(&purchase, Provider::Stripe, "in_1", now)
+        };
+        let paid = LedgerTransaction::paid_invoice(&invoice, 1200, now).unwrap().unwrap();
+        assert_eq!((paid.source().kind, paid.source().id.as_str()), (SourceKind::Invoice, "in_1:1200"));
+        let refunded = LedgerTransaction::refunded_invoice(&invoice, 500, now).unwrap().unwrap();
+        let entries: Vec<_> =
+            refunded.entries().iter().map(|entry| (entry.account.as_str(), entry.amount)).collect();
+        assert_eq!(entries, [("refunds", 500), ("provider:stripe:balance", -500)]);
+        assert!(LedgerTransaction::paid_invoice(&invoice, 0, now).is_none());
+        assert!(LedgerTransaction::refunded_invoice(&invoice, 0, now).is_none());
+        for kind in SourceKind::ALL {
+            assert_eq!(SourceKind::parse(kind.as_str()), Some(kind));
         }
     }
 

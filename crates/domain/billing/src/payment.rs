@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 /// A payment provider. The name of one is in rows, in the ledger and in paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = PaymentProvider))]
 pub enum Provider {
     /// Stripe, and what speaks its protocol.
     Stripe,

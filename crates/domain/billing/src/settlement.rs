@@ -10,6 +10,7 @@ use crate::{
     BillingError,
     checkout::{CheckoutSession, CheckoutStage, PurchaseCheckout, lock},
     events,
+    invoice::Invoice,
     ledger::LedgerTransaction,
     payment::{Checkout, CheckoutState},
     ports::BillingRepositories,
@@ -136,6 +137,8 @@ impl<'a> Settlements<'a> {
             let paid = LedgerTransaction::paid_purchase(checkout.provider, payment, &price, now)
                 .map_err(|error| StoreError::Internal(Box::new(error)))?;
             self.repositories.ledger().book(after.tenant_id, &paid).await?;
+            let invoice = Invoice::of_purchase(after, checkout.provider, payment, now);
+            self.repositories.invoices().upsert(&invoice).await?;
         }
         let declared = if completed { &events::PURCHASE_COMPLETED } else { &events::PURCHASE_FAILED };
         let event = Event::new(self.env, self.scope, declared, after.id.uuid());

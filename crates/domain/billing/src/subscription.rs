@@ -104,15 +104,6 @@ impl<'a> Subscriptions<'a> {
         Self { repositories, scope, env }
     }
 
-    /// The subscription of the active tenant.
-    ///
-    /// # Errors
-    /// `Denied` without `billing:read`; `NoTenant`, also for a tenant without a subscription.
-    pub async fn get(&mut self) -> Result<Subscription, BillingError> {
-        let tenant = self.scope.require(Permission::BillingRead)?;
-        self.repositories.subscriptions().find(tenant).await?.ok_or(BillingError::NoTenant)
-    }
-
     /// Puts a new tenant on the current version of the free plan; `owner` is the user who made it. Asks for no permission: it is a part
     /// of making a tenant, in whose unit of work it runs.
     ///
@@ -287,25 +278,5 @@ mod tests {
         let Err(BillingError::Invalid(errors)) = refused else { panic!("{refused:?}") };
         assert_eq!((errors[0].field.as_str(), &*errors[0].code), ("plan", "unknown_plan"));
         assert!(repositories.events().is_empty());
-    }
-
-    #[tokio::test]
-    async fn the_subscription_of_the_active_tenant_is_read() {
-        let (env, stored) = (env(), on("starter", 2));
-        let scope = Scope::system(Some(stored.tenant_id), RequestInfo::default());
-        let mut found = MockSubscriptionRepository::new();
-        let answer = stored.clone();
-        found.expect_find().times(1).return_once(|_| Ok(Some(answer)));
-        let mut nothing = MockSubscriptionRepository::new();
-        nothing.expect_find().times(1).return_once(|_| Ok(None));
-        let mut repositories = Repositories::default();
-        repositories.subscriptions.extend([found, nothing]);
-        assert_eq!(Subscriptions::new(&mut repositories, &scope, &env).get().await.unwrap(), stored);
-        let missing = Subscriptions::new(&mut repositories, &scope, &env).get().await;
-        assert!(matches!(missing, Err(BillingError::NoTenant)));
-
-        let anonymous = Scope::anonymous(RequestInfo::default());
-        let denied = Subscriptions::new(&mut repositories, &anonymous, &env).get().await;
-        assert!(matches!(denied, Err(BillingError::Denied(_))));
     }
 }

@@ -97,7 +97,8 @@ pub struct ScheduledPrice {
 }
 
 /// A subscription, as it is at the provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ProviderSubscription {
     /// The provider's id.
     pub id: String,

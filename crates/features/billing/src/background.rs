@@ -1,15 +1,15 @@
-//! Background work of billing: events of the payment provider, payments that are open, mail.
+//! Background work of billing: events of the payment provider, payments that are open, subscriptions, mail.
 
 use std::time::Duration;
 
 use portico_runtime::worker::{jobs::Handlers, schedules::Schedule};
 
 use crate::{
-    flows::{payments, receipts},
+    flows::{payments, receipts, subscriptions},
     state::App,
 };
 
-/// Interval of asking about payments that are due.
+/// Interval of asking about payments and subscriptions that are due.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Registers the handlers of this feature's jobs.
@@ -19,6 +19,9 @@ pub fn register(app: &App, handlers: &mut Handlers) {
 }
 
 /// Periodic jobs of this feature.
-pub fn schedules(app: &App) -> [Schedule; 1] {
-    [Schedule::new("payments", MINUTE, app, |app| Box::pin(payments::look_after(app)))]
+pub fn schedules(app: &App) -> [Schedule; 2] {
+    [
+        Schedule::new("payments", MINUTE, app, |app| Box::pin(payments::look_after(app))),
+        Schedule::new("subscriptions", MINUTE, app, |app| Box::pin(subscriptions::look_after(app))),
+    ]
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use portico_billing::{checkout::CheckoutRule, payment::PaymentProvider};
+use portico_billing::{
+    checkout::CheckoutRule, payment::PaymentProvider, subscription_provider::SubscriptionProvider,
+};
 use portico_runtime::{core::Core, mailing::Mailing};
 use portico_web::api::Api;
 
@@ -17,6 +19,8 @@ pub struct App {
     pub mail: Mailing,
     /// Where purchases are paid.
     pub provider: Arc<dyn PaymentProvider>,
+    /// Where plans are paid.
+    pub subscriptions: Arc<dyn SubscriptionProvider>,
     /// How checkouts are made.
     pub checkout_rule: Arc<CheckoutRule>,
 }

@@ -1,17 +1,21 @@
 //! What a tenant has bought and used.
 
 use portico_billing::ports::{
-    BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository, LedgerRepository,
-    MeterRepository, PlanRepository, ProductRepository, PurchaseRepository, SubscriptionRepository,
+    AccountRepository, BillingRepositories, CheckoutRepository, GenerationRepository, InboundEventRepository,
+    InvoiceRepository, LedgerRepository, MeterRepository, PlanCallRepository, PlanRepository,
+    ProductRepository, PurchaseRepository, SubscriptionRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
 
+mod accounts;
 mod checkouts;
 mod generations;
 mod inbound_events;
+mod invoices;
 mod ledger;
 mod meters;
+mod plan_calls;
 mod plans;
 mod products;
 mod purchases;
@@ -46,6 +50,18 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
 
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
         Box::new(checkouts::Checkouts { db: self.db() })
+    }
+
+    fn accounts<'c>(&'c mut self) -> Box<dyn AccountRepository + 'c> {
+        Box::new(accounts::Accounts { db: self.db() })
+    }
+
+    fn plan_calls<'c>(&'c mut self) -> Box<dyn PlanCallRepository + 'c> {
+        Box::new(plan_calls::PlanCalls { db: self.db() })
+    }
+
+    fn invoices<'c>(&'c mut self) -> Box<dyn InvoiceRepository + 'c> {
+        Box::new(invoices::Invoices { db: self.db() })
     }
 
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {

@@ -21,6 +21,7 @@ mod idempotency;
 mod identity;
 mod jobs;
 mod members;
+mod paid_plans;
 mod purchases;
 mod schedules;
 mod second_factors;

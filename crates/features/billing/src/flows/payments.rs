@@ -13,6 +13,7 @@ use portico_runtime::{
     worker::jobs::{JobError, scope},
 };
 
+use super::subscriptions;
 use crate::state::App;
 
 /// Checkouts that the schedule reads at once.
@@ -70,9 +71,10 @@ pub async fn work_off(app: &App, hint: PaymentEvent, job: &Job) -> Result<(), Jo
         InboundEvents::new(&mut *reader, &scope, &app.core.env).open(&hint).await?
     };
     let Some(event) = event else { return Ok(()) };
-    let status = match &event.checkout {
-        Some(session) => follow(app, &scope, session).await?,
-        None => InboundStatus::Ignored,
+    let status = match (&event.checkout, &event.customer) {
+        (Some(session), _) => follow(app, &scope, session).await?,
+        (None, Some(customer)) => subscriptions::follow(app, &scope, customer).await?,
+        (None, None) => InboundStatus::Ignored,
     };
     let mut work = app.core.begin().await?;
     InboundEvents::new(&mut *work, &scope, &app.core.env).close(&event, status).await?;
