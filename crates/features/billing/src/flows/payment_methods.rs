@@ -7,7 +7,7 @@ use portico_billing::{
     invoice::Invoices,
     paid::BillingAccount,
     payment::PaymentError,
-    payment_method::{self, PaymentMethods, PortalRequest, SetupRequest, SetupSession},
+    payment_method::{self, DefaultPaymentMethod, PaymentMethods, PortalRequest, SetupRequest, SetupSession},
     subscription_provider::PaymentMethod,
 };
 use portico_kernel::{InvoiceId, Scope};
@@ -32,6 +32,7 @@ pub async fn list(app: &App, scope: &Scope) -> Result<Vec<PaymentMethod>, Proble
 /// # Errors
 /// `Denied`; `Invalid`; 503 when the provider does not answer.
 pub async fn setup(app: &App, scope: &Scope, input: &SetupRequest) -> Result<SetupSession, Problem> {
+    Checkouts::buyer(scope)?;
     input.check(&app.checkout_rule.returns)?;
     let (_, customer) = customer(app, scope).await?;
     let page = app.subscriptions.setup_page(&customer, &input.success_url, &input.cancel_url).await?;
@@ -41,10 +42,16 @@ pub async fn setup(app: &App, scope: &Scope, input: &SetupRequest) -> Result<Set
 /// Pays the subscription of the active tenant with this from now on.
 ///
 /// # Errors
-/// `Denied`; 404 for what the tenant does not have on file; 503 when the provider does not answer.
-pub async fn choose(app: &App, caller: &Caller, id: &str) -> Result<HttpResponse, Problem> {
+/// `Denied`; `Invalid`; 404 for what the tenant does not have on file; 503 when the provider does not answer.
+pub async fn choose(
+    app: &App,
+    caller: &Caller,
+    input: &DefaultPaymentMethod,
+) -> Result<HttpResponse, Problem> {
     let scope = &caller.0;
     Checkouts::buyer(scope)?;
+    input.check()?;
+    let id = input.payment_method_id.trim();
     let (account, customer) = account(app, scope).await?.ok_or(PaymentError::NotFound)?;
     let methods = app.subscriptions.payment_methods(&customer).await?;
     let chosen = PaymentMethod { is_default: true, ..payment_method::find(&methods, id)?.clone() };
@@ -82,6 +89,7 @@ pub async fn remove(app: &App, caller: &Caller, id: &str) -> Result<HttpResponse
 /// # Errors
 /// `Denied`; `Invalid`; 503 when the provider does not answer.
 pub async fn portal(app: &App, scope: &Scope, input: &PortalRequest) -> Result<String, Problem> {
+    Checkouts::buyer(scope)?;
     input.check(&app.checkout_rule.returns)?;
     let (_, customer) = customer(app, scope).await?;
     Ok(app.subscriptions.portal_page(&customer, &input.return_url).await?.url)

@@ -101,8 +101,7 @@ async fn choose(
     caller: Caller,
     body: Body<DefaultPaymentMethod>,
 ) -> Result<HttpResponse, Problem> {
-    body.0.check()?;
-    payment_methods::choose(&app, &caller, body.0.payment_method_id.trim()).await
+    payment_methods::choose(&app, &caller, &body.0).await
 }
 
 /// Remove a payment method
