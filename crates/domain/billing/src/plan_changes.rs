@@ -34,7 +34,6 @@ pub struct Cancellation {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 500))]
     pub reason: Option<String>,
     /// Now, and not at the end of the period. Nothing is given back.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<bool>))]
     pub immediately: bool,
 }
 
@@ -183,7 +182,8 @@ impl<'a> PlanChanges<'a> {
         let found = self.repositories.accounts().lock(tenant).await?;
         let mut account = found.ok_or(BillingError::NoPaidSubscription)?;
         let running = account.running().cloned().ok_or(BillingError::NoPaidSubscription)?;
-        account.cancel_reason = input.reason.as_deref().map(str::trim).map(str::to_owned);
+        let reason = input.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+        account.cancel_reason = reason.map(str::to_owned);
         self.repositories.accounts().update(&account).await?;
         let asked =
             json!({"call": "cancel", "immediately": input.immediately, "reason": account.cancel_reason});
