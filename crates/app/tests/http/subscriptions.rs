@@ -248,6 +248,42 @@ async fn a_renewal_that_fails_is_told_and_is_made_up_for() {
     .await;
 }
 
+/// Has the schedule look after a payment that has been missing for so many days.
+async fn missing_for(server: &TestServer, client: &Client, days: i64) {
+    let (tenant, now) = (client.tenant.parse().unwrap(), server.app.core.env.now());
+    let mut work = server.app.core.begin().await.unwrap();
+    let mut account = work.accounts().lock(tenant).await.unwrap().unwrap();
+    account.past_due_since = Some(now - time::Duration::days(days));
+    account.check_at = Some(now);
+    work.accounts().update(&account).await.unwrap();
+    work.commit().await.unwrap();
+    subscriptions::look_after(&server.app.billing).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_are_reminded_and_the_plan_falls_after_ten_days() {
+    TestServer::alone(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        paying(server, &ada, "starter").await;
+        ada.post("/api/v1/sites", json!({"name": "One"})).await.expect(201);
+        ada.post("/api/v1/sites", json!({"name": "Two"})).await.expect(201);
+        server.subscriptions.set_declining(Some("expired_card"));
+        server.subscriptions.advance_to(server.app.core.env.now() + time::Duration::days(32));
+        sync(server, &ada).await;
+        for (days, told) in [(0, 0), (1, 1), (2, 1), (3, 2), (7, 3), (9, 3)] {
+            missing_for(server, &ada, days).await;
+            assert_eq!(events(&ada, "subscription.payment_overdue").await, told, "after {days} days");
+            assert_eq!(ada.get(SUBSCRIPTION).await.expect(200)["plan"], "starter");
+        }
+        missing_for(server, &ada, 10).await;
+        let fallen = ada.get(SUBSCRIPTION).await.expect(200);
+        assert_eq!((&fallen["plan"], &fallen["status"]), (&json!("free"), &json!("active")));
+        assert_eq!(events(&ada, "subscription.ended").await, 1);
+        assert_eq!(ada.get("/api/v1/sites").await.expect(200)["total"], 2, "what is there stays");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_paid_with_is_looked_after() {
     TestServer::shared(async |server| {

@@ -1,4 +1,5 @@
-//! The events of plans, subscriptions and purchases. The only place that defines who receives each, which caches it invalidates and how it is audited.
+//! The events of plans, subscriptions and purchases. The only place that defines who receives each, which caches it invalidates and how
+//! it is audited.
 
 use portico_kernel::{
     Permission::BillingRead,

@@ -68,7 +68,8 @@ pub struct PaymentReminder {
     pub grace_ends_at: Timestamp,
 }
 
-/// Use cases around answers of the provider. They ask for no permission: what they do follows from what the provider says, whoever asked it.
+/// Use cases around answers of the provider. They ask for no permission: what they do follows from what the provider says, whoever asked
+/// it.
 pub struct Observations<'a> {
     repositories: &'a mut dyn BillingRepositories,
     scope: &'a Scope,

@@ -135,8 +135,8 @@ impl BillingAccount {
         }
     }
 
-    /// The idempotency key of the call that makes the customer: another one for other arguments, because whoever tries again may have another
-    /// address. A customer that was made by a call whose answer came to nobody stays at the provider without any use.
+    /// The idempotency key of the call that makes the customer: another one for other arguments, because whoever tries again may have
+    /// another address. A customer that was made by a call whose answer came to nobody stays at the provider without any use.
     pub fn customer_key(&self, new: &NewCustomer) -> String {
         let arguments = [&new.reference, &new.name, &new.email, &self.keyed_at.to_string()];
         let digest = arguments.iter().fold(Sha256::new(), |digest, text| {

@@ -1,7 +1,7 @@
 //! Calls to the provider of subscriptions that charge or make something: stored before their first try, with what they are made of.
 //!
-//! A call whose answer nobody got is repeated with the same key when the tenant asks for the same again; otherwise the schedule finds out what
-//! came of it, and ends it. One is under way for a tenant at a time.
+//! A call whose answer nobody got is repeated with the same key when the tenant asks for the same again; otherwise the schedule finds out
+//! what came of it, and ends it. One is under way for a tenant at a time.
 
 use portico_kernel::{Money, PlanChangeId, TenantId, Timestamp};
 use time::Duration;

@@ -1,7 +1,8 @@
 //! Changes of plan by the tenant: upgrade, downgrade, end, and taking that back.
 //!
 //! What the provider is asked for is stored first; the flow calls it then, and what it answers is stored by
-//! [`observation`](crate::observation). Whether something may be done is decided under the lock of the account, after its subscription was asked for.
+//! [`observation`](crate::observation). Whether something may be done is decided under the lock of the account, after its subscription
+//! was asked for.
 
 use portico_kernel::{Env, Event, Money, PlanChangeId, Scope, TenantId, Violations};
 use serde::Deserialize;
@@ -61,8 +62,8 @@ impl<'a> PlanChanges<'a> {
         Self { repositories, scope, env }
     }
 
-    /// The account of the active tenant, made where there is none. Where its customer is not known yet, the call that makes it is to be made
-    /// once this is committed.
+    /// The account of the active tenant, made where there is none. Where its customer is not known yet, the call that makes it is to be
+    /// made once this is committed.
     ///
     /// # Errors
     /// `Denied` as in [`Checkouts::buyer`]; `Payment` where the account is one of another provider, or of another mode.
@@ -112,8 +113,8 @@ impl<'a> PlanChanges<'a> {
     /// refuses a tenant that is not on the free plan.
     ///
     /// # Errors
-    /// `Denied` as in [`Checkouts::buyer`]; `Invalid`; `SubscriptionExists`; `AlreadyOnPlan`; `NotAnUpgrade`; `ChangeScheduled`; `ChangeInProgress`;
-    /// `PaymentOverdue`; `Payment` where it is in another currency.
+    /// `Denied` as in [`Checkouts::buyer`]; `Invalid`; `SubscriptionExists`; `AlreadyOnPlan`; `NotAnUpgrade`; `ChangeScheduled`;
+    /// `ChangeInProgress`; `PaymentOverdue`; `Payment` where it is in another currency.
     pub async fn upgrade(
         &mut self,
         wish: &PlanWish,
@@ -150,8 +151,8 @@ impl<'a> PlanChanges<'a> {
     /// Stores the call that a downgrade to another paid plan needs.
     ///
     /// # Errors
-    /// `Denied` as in [`Checkouts::buyer`]; `Invalid`; `AlreadyOnPlan`; `NotADowngrade`; `NoPaidSubscription`; `ChangeScheduled` where it ends;
-    /// `ChangeInProgress`; `PaymentOverdue`; `Payment` where it is in another currency.
+    /// `Denied` as in [`Checkouts::buyer`]; `Invalid`; `AlreadyOnPlan`; `NotADowngrade`; `NoPaidSubscription`; `ChangeScheduled` where it
+    /// ends; `ChangeInProgress`; `PaymentOverdue`; `Payment` where it is in another currency.
     pub async fn downgrade(&mut self, wish: &PlanWish, rule: &CheckoutRule) -> Result<Begun, BillingError> {
         let (tenant, _) = Checkouts::buyer(self.scope)?;
         let account = self.lock(tenant).await?;

@@ -271,9 +271,9 @@ pub struct ProviderInvoice {
 
 /// A provider of subscriptions.
 ///
-/// What is written at [`PaymentProvider`](crate::payment::PaymentProvider) about keys, about [`PaymentError::Unavailable`] and about errors holds for
-/// each call here. Calls without a key set something to a value, or make a page that is of no use to anybody but who gets its address: they
-/// MUST be harmless when repeated. An implementation:
+/// What is written at [`PaymentProvider`](crate::payment::PaymentProvider) about keys, about [`PaymentError::Unavailable`] and about
+/// errors holds for each call here. Calls without a key set something to a value, or make a page that is of no use to anybody but who
+/// gets its address: they MUST be harmless when repeated. An implementation:
 ///
 /// - MUST answer [`PaymentError::NotFound`] for what belongs to another customer than the one that is named.
 /// - MUST answer a subscription as it is after the call, and after what the provider does at once because of it.
@@ -285,8 +285,9 @@ pub trait SubscriptionProvider: Send + Sync {
     /// Makes a customer known, and answers the provider's id. MUST store the reference with it.
     async fn create_customer(&self, new: &NewCustomer, key: &str) -> Result<String, PaymentError>;
 
-    /// The provider's id of the price of this reference; makes it where it is not known. MUST answer one and the same for a reference at any
-    /// time, also under concurrency. MUST refuse ([`PaymentError::Refused`]) where it is known with another amount, currency or interval.
+    /// The provider's id of the price of this reference; makes it where it is not known. MUST answer one and the same for a reference at
+    /// any time, also under concurrency. MUST refuse ([`PaymentError::Refused`]) where it is known with another amount, currency or
+    /// interval.
     async fn price(&self, new: &NewPrice) -> Result<String, PaymentError>;
 
     /// Makes the page for the first payment. MUST let a buyer try it for the trial days without a card, and end the subscription after them
@@ -297,19 +298,20 @@ pub trait SubscriptionProvider: Send + Sync {
         key: &str,
     ) -> Result<SubscriptionCheckout, PaymentError>;
 
-    /// Ends the page of this id, so that nobody can pay there any more. MUST leave one alone that is paid, expired or unknown, and answer `Ok`:
-    /// what it has led to is asked by [`SubscriptionProvider::subscription`].
+    /// Ends the page of this id, so that nobody can pay there any more. MUST leave one alone that is paid, expired or unknown, and answer
+    /// `Ok`: what it has led to is asked by [`SubscriptionProvider::subscription`].
     async fn expire_checkout(&self, id: &str) -> Result<(), PaymentError>;
 
     /// Begins a subscription that is paid at once with the default payment method of the customer. MUST answer [`PaymentError::Declined`]
     /// and begin nothing where it cannot be paid, also where the bank asks for a confirmation.
     async fn create(&self, new: &NewSubscription, key: &str) -> Result<ProviderSubscription, PaymentError>;
 
-    /// The subscription of a customer as it is now, never from a cache: the newest that has not ended, or else the newest; `None` where there
-    /// never was one. What its page was not paid for is none.
+    /// The subscription of a customer as it is now, never from a cache: the newest that has not ended, or else the newest; `None` where
+    /// there never was one. What its page was not paid for is none.
     async fn subscription(&self, customer_id: &str) -> Result<Option<ProviderSubscription>, PaymentError>;
 
-    /// What [`SubscriptionProvider::change`] would charge. MUST be the same to the minor unit for the same arguments, and MUST change nothing.
+    /// What [`SubscriptionProvider::change`] would charge. MUST be the same to the minor unit for the same arguments, and MUST change
+    /// nothing.
     async fn quote(&self, change: &NewChange) -> Result<ChangeQuote, PaymentError>;
 
     /// Changes the price now, and charges at once for the rest of the period, less what is left of what was paid for it. MUST answer

@@ -1,4 +1,5 @@
-//! A provider of subscriptions in memory, whose clock a test moves: trials, renewals, tries after a failed payment, prorations by the second.
+//! A provider of subscriptions in memory, whose clock a test moves: trials, renewals, tries after a failed payment, prorations by the
+//! second.
 
 #![allow(clippy::expect_used, reason = "a test that asks for what is not there fails")]
 

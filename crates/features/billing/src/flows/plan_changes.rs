@@ -222,8 +222,8 @@ pub async fn resume(app: &App, caller: &Caller) -> Result<HttpResponse, Problem>
         .await
 }
 
-/// Looks after a call that is due: finds out what came of one that nobody got an answer to, and ends a page whose time is over. It does not make
-/// the call again: whoever wished for the change may have given it up, and is not to be charged later.
+/// Looks after a call that is due: finds out what came of one that nobody got an answer to, and ends a page whose time is over. It does
+/// not make the call again: whoever wished for the change may have given it up, and is not to be charged later.
 ///
 /// # Errors
 /// Where the provider or the database does not answer.
@@ -294,8 +294,8 @@ async fn make(app: &App, call: &PlanCall) -> Result<Made, PaymentError> {
     Ok(Made::Changed)
 }
 
-/// Makes a call that was stored, and answers what came of it. From here on the process may die anywhere: the tenant who sends the same again makes
-/// it with the same key, and the schedule finds out what came of it.
+/// Makes a call that was stored, and answers what came of it. From here on the process may die anywhere: the tenant who sends the same
+/// again makes it with the same key, and the schedule finds out what came of it.
 async fn carry_out(
     app: &App,
     caller: &Caller,

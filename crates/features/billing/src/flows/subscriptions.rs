@@ -23,7 +23,8 @@ const TRIES: usize = 5;
 /// When an account is asked about again of which the provider refuses to say anything.
 const REFUSED: Duration = Duration::HOUR;
 
-/// Asks the provider for the subscription of a tenant and its invoices, and stores them. The subscription of a tenant that is deleted is ended.
+/// Asks the provider for the subscription of a tenant and its invoices, and stores them. The subscription of a tenant that is deleted is
+/// ended.
 ///
 /// # Errors
 /// `NoAccount`; those of the provider; `Payment` (unavailable) where others store answers all the time.
@@ -67,8 +68,8 @@ pub async fn follow(app: &App, scope: &Scope, customer: &str) -> Result<InboundS
     Ok(InboundStatus::Done)
 }
 
-/// `subscriptions`, each minute: asks about every subscription that is due, reminds of payments that are missing, ends what was not paid for, and
-/// looks after calls that a process has left behind.
+/// `subscriptions`, each minute: asks about every subscription that is due, reminds of payments that are missing, ends what was not paid
+/// for, and looks after calls that a process has left behind.
 ///
 /// # Errors
 /// Where the provider or the database does not answer: the rest is done in the next round.

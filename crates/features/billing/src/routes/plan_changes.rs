@@ -52,9 +52,9 @@ async fn preview(app: Data<App>, caller: Caller, body: Body<PlanWish>) -> Result
 
 /// Upgrade
 ///
-/// To a plan that costs more, or to a longer interval: at once. What is on file is charged for the rest of the period, less what is left of the
-/// plan before. A tenant that pays nothing yet and has nothing on file, or may try the plan first, gets a page to pay at (202); the plan comes into
-/// force once that is finished. A payment that is declined changes nothing. At most ten in a minute for each user.
+/// To a plan that costs more, or to a longer interval: at once. What is on file is charged for the rest of the period, less what is left
+/// of the plan before. A tenant that pays nothing yet and has nothing on file, or may try the plan first, gets a page to pay at (202);
+/// the plan comes into force once that is finished. A payment that is declined changes nothing. At most ten in a minute for each user.
 #[utoipa::path(
     tag = "Billing",
     operation_id = "upgradePlan",
