@@ -31,7 +31,7 @@ const CHECK_AGAIN: Duration = Duration::minutes(5);
 const LONGEST_PAUSE: Duration = Duration::DAY;
 
 /// How long providers remember a key. A call is not repeated after it: that could make a second checkout.
-const KEY_LIVES: Duration = Duration::hours(23);
+pub(crate) const KEY_LIVES: Duration = Duration::hours(23);
 
 /// How far a checkout is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

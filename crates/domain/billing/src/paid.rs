@@ -54,9 +54,6 @@ impl fmt::Display for PriceReference {
     }
 }
 
-/// How long providers remember a key. A call is not repeated after it.
-pub(crate) const KEY_LIVES: Duration = Duration::hours(23);
-
 /// Days after a failed payment on which the owners are reminded. They hear of the failure itself at once.
 pub const REMINDER_DAYS: [i64; 3] = [1, 3, 7];
 
@@ -164,7 +161,7 @@ impl BillingAccount {
     /// How many reminders are due by now.
     pub(crate) fn reminders_due(&self, now: Timestamp) -> u32 {
         let Some(since) = self.past_due_since else { return 0 };
-        REMINDER_DAYS.iter().filter(|days| since + Duration::days(**days) <= now).map(|_| 1).sum()
+        REMINDER_DAYS.iter().filter(|days| since + Duration::days(**days) <= now).count() as u32
     }
 
     /// What is paid for, and in force.

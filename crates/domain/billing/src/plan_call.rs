@@ -7,8 +7,8 @@ use portico_kernel::{Money, PlanChangeId, TenantId, Timestamp};
 use time::Duration;
 
 use crate::{
-    checkout::CheckoutSession,
-    paid::{KEY_LIVES, PriceReference},
+    checkout::{CheckoutSession, KEY_LIVES},
+    paid::PriceReference,
     subscription_provider::{NewChange, NewPrice, NewSubscription, NewSubscriptionCheckout},
 };
 

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::{
     BillingError,
-    checkout::{CheckoutRule, CheckoutSession, Checkouts},
+    checkout::{CheckoutRule, CheckoutSession, Checkouts, KEY_LIVES},
     events,
-    paid::{BillingAccount, KEY_LIVES, PriceReference},
+    paid::{BillingAccount, PriceReference},
     payment::PaymentError,
     plan::FREE,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
