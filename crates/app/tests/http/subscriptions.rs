@@ -401,8 +401,7 @@ async fn of_16_upgrades_at_once_one_is_charged() {
             async move { ada.post(UPGRADE, wish("professional")).await.status.as_u16() }
         })
         .await;
-        // A user begins ten in a minute.
-        assert!(answers.iter().all(|status| matches!(status, 200 | 409 | 429)), "{answers:?}");
+        assert!(answers.iter().all(|status| matches!(status, 200 | 409)), "{answers:?}");
         assert!(answers.contains(&200), "{answers:?}");
         assert_eq!(server.subscriptions.invoices_of(&customer).len(), 2, "the first month and one upgrade");
     })

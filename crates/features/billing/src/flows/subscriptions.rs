@@ -17,7 +17,7 @@ use crate::state::App;
 /// Accounts, and calls, that the schedule reads at once.
 const BATCH: u64 = 100;
 
-/// How often an answer is asked for anew because another one was stored meanwhile.
+/// How often the provider is asked in one go.
 const TRIES: usize = 5;
 
 /// When an account is asked about again of which the provider refuses to say anything.
@@ -27,8 +27,9 @@ const REFUSED: Duration = Duration::HOUR;
 /// ended.
 ///
 /// # Errors
-/// `NoAccount`; those of the provider; `Payment` (unavailable) where others store answers all the time.
+/// `NoAccount`; those of the provider.
 pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingAccount, BillingError> {
+    let mut was_stale = false;
     for _ in 0..TRIES {
         let account = app.core.reader().accounts().find(tenant).await?.ok_or(BillingError::NoAccount)?;
         let Some(customer) = &account.customer_id else { return Ok(account) };
@@ -46,14 +47,23 @@ pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingA
                 work.commit().await?;
                 return Ok(*account);
             }
-            Observed::Stale => drop(work),
+            // Two others were stored meanwhile. The second of them was asked for after the first was stored, and so after this began.
+            Observed::Stale if was_stale => {
+                drop(work);
+                let stored = app.core.reader().accounts().find(tenant).await?;
+                return stored.ok_or(BillingError::NoAccount);
+            }
+            Observed::Stale => {
+                drop(work);
+                was_stale = true;
+            }
             Observed::Orphaned(id) => {
                 work.commit().await?;
                 app.subscriptions.cancel(&id).await?;
             }
         }
     }
-    Err(PaymentError::Unavailable("the subscription changes all the time".to_owned()).into())
+    Err(PaymentError::Unavailable("a subscription that was ended goes on".to_owned()).into())
 }
 
 /// Works off an event about a customer.
