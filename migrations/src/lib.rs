@@ -55,6 +55,7 @@ mod m20261123_000051_plan_versions;
 mod m20261123_000055_billing_periods;
 mod m20261123_000060_purchases;
 mod m20261123_000061_refunds;
+mod m20261123_000065_subscriptions;
 mod m20261123_000070_licenses;
 mod m20261123_000080_support;
 mod m20261123_000085_site_sales;
@@ -110,6 +111,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000055_billing_periods::Migration),
             Box::new(m20261123_000060_purchases::Migration),
             Box::new(m20261123_000061_refunds::Migration),
+            Box::new(m20261123_000065_subscriptions::Migration),
             Box::new(m20261123_000070_licenses::Migration),
             Box::new(m20261123_000080_support::Migration),
             Box::new(m20261123_000085_site_sales::Migration),

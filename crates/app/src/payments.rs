@@ -11,6 +11,11 @@ use portico_billing::{
         Checkout, InboundEvent, NewCheckout, NewRefund, Payment, PaymentError, PaymentProvider, Provider,
         Refund, SignatureError,
     },
+    subscription_provider::{
+        ChangeQuote, NewChange, NewCustomer, NewPrice, NewSubscription, NewSubscriptionCheckout,
+        PaymentMethod, ProviderInvoice, ProviderPage, ProviderSubscription, SubscriptionCheckout,
+        SubscriptionProvider,
+    },
 };
 use portico_kernel::{Env, Timestamp};
 use portico_payments_sandbox::embedded::{self, EmbeddedSandbox};
@@ -56,6 +61,89 @@ impl PaymentProvider for NoPayments {
 
     fn verify(&self, _: &[(String, String)], _: &[u8], _: Timestamp) -> Result<InboundEvent, SignatureError> {
         Err(SignatureError)
+    }
+}
+
+#[async_trait]
+impl SubscriptionProvider for NoPayments {
+    async fn create_customer(&self, _: &NewCustomer, _: &str) -> Result<String, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn price(&self, _: &NewPrice) -> Result<String, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn create_checkout(
+        &self,
+        _: &NewSubscriptionCheckout,
+        _: &str,
+    ) -> Result<SubscriptionCheckout, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn expire_checkout(&self, _: &str) -> Result<(), PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn create(&self, _: &NewSubscription, _: &str) -> Result<ProviderSubscription, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn subscription(&self, _: &str) -> Result<Option<ProviderSubscription>, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn quote(&self, _: &NewChange) -> Result<ChangeQuote, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn change(&self, _: &NewChange, _: &str) -> Result<ProviderSubscription, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn schedule(&self, _: &str, _: &str, _: &str) -> Result<ProviderSubscription, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn cancel_at_end(&self, _: &str) -> Result<ProviderSubscription, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn resume(&self, _: &str) -> Result<ProviderSubscription, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn cancel(&self, _: &str) -> Result<ProviderSubscription, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn payment_methods(&self, _: &str) -> Result<Vec<PaymentMethod>, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn setup_page(&self, _: &str, _: &str, _: &str) -> Result<ProviderPage, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn set_default(&self, _: &str, _: &str) -> Result<(), PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn detach(&self, _: &str, _: &str) -> Result<(), PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn invoices(&self, _: &str) -> Result<Vec<ProviderInvoice>, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn invoice(&self, _: &str, _: &str) -> Result<ProviderInvoice, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn portal_page(&self, _: &str, _: &str) -> Result<ProviderPage, PaymentError> {
+        Err(PaymentError::Unsupported)
     }
 }
 

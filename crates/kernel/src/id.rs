@@ -158,6 +158,10 @@ ids! {
     RefundKind => RefundId;
     /// Money of a purchase that a bank has taken back.
     DisputeKind => DisputeId;
+    /// An invoice of a tenant.
+    InvoiceKind => InvoiceId;
+    /// A change of a plan that a payment provider is asked for.
+    PlanChangeKind => PlanChangeId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
     /// An invitation to become a member of a tenant.

@@ -266,10 +266,11 @@ impl PaymentProvider for TestPayments {
         Ok(InboundEvent {
             id: text("id").ok_or(SignatureError)?,
             kind: text("type").ok_or(SignatureError)?,
-            subject: match (text("checkout"), text("payment")) {
-                (Some(id), _) => InboundSubject::Checkout { id },
-                (None, Some(id)) => InboundSubject::Payment { id },
-                (None, None) => InboundSubject::Other,
+            subject: match (text("checkout"), text("payment"), text("customer")) {
+                (Some(id), ..) => InboundSubject::Checkout { id },
+                (None, Some(id), _) => InboundSubject::Payment { id },
+                (None, None, Some(id)) => InboundSubject::Customer { id },
+                (None, None, None) => InboundSubject::Other,
             },
         })
     }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use portico::{background, server, settings::Settings, startup, state::App};
+use portico_billing::subscription_simulation::SimulatedSubscriptions;
 use portico_runtime::worker::Workers;
 use portico_sql::SqlStore;
 use reqwest::{Method, StatusCode, header::HeaderMap};
@@ -48,6 +49,8 @@ pub struct TestServer {
     pub url: String,
     /// What purchases are paid at.
     pub payments: Arc<TestPayments>,
+    /// What plans are paid at. Its clock stands still until a test moves it.
+    pub subscriptions: Arc<SimulatedSubscriptions>,
     /// Part of every address made by [`TestServer::email`].
     label: String,
     /// Absent for a shared server.
@@ -261,10 +264,14 @@ impl TestServer {
         let mut settings = Settings { data_dir: data.path().to_owned(), ..(*self.app.settings).clone() };
         share(&self.app, &mut settings);
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let provider = self.payments.clone();
-        let change = move |app: &mut App| app.billing.provider = provider;
+        let (provider, subscriptions) = (self.payments.clone(), self.subscriptions.clone());
+        let change = move |app: &mut App| {
+            app.billing.provider = provider;
+            app.billing.subscriptions = subscriptions;
+        };
         let mut other = Self::run(settings, listener, data, None, background::start_listening, change).await;
         other.payments = self.payments.clone();
+        other.subscriptions = self.subscriptions.clone();
         for app in [&self.app, &other.app] {
             let is_connected = async || (app.core.signals.max_age() > Duration::from_secs(1)).then_some(());
             eventually(Duration::from_secs(10), is_connected).await.expect("instances hear each other");
@@ -284,6 +291,8 @@ impl TestServer {
         let mut app = startup::build(settings, address).await.expect("the server starts");
         let payments = Arc::new(TestPayments::default());
         app.billing.provider = payments.clone();
+        let subscriptions = Arc::new(SimulatedSubscriptions::at(app.core.env.now()));
+        app.billing.subscriptions = subscriptions.clone();
         change(&mut app);
         let running = server::start(app.clone(), listener).expect("the server listens");
         let handle = running.handle();
@@ -293,6 +302,7 @@ impl TestServer {
             app,
             url: format!("http://{address}"),
             payments,
+            subscriptions,
             label: next_label(),
             own: Some(Own { workers: Some(workers), handle, _data: data, _database: database }),
         }
@@ -304,8 +314,9 @@ impl TestServer {
     pub async fn shared(test: impl AsyncFn(&Self)) {
         let shared = Use::begin();
         let Some(Shared { server, runtime }) = &shared.0 else { return };
-        let (app, url, payments) = (server.app.clone(), server.url.clone(), server.payments.clone());
-        let server = Self { app, url, payments, label: next_label(), own: None };
+        let (app, url) = (server.app.clone(), server.url.clone());
+        let (payments, subscriptions) = (server.payments.clone(), server.subscriptions.clone());
+        let server = Self { app, url, payments, subscriptions, label: next_label(), own: None };
         let mut test = pin!(test(&server));
         // What the test opens on behalf of the server, such as connections of its pool, belongs to the server's runtime: the
         // runtime of the test ends with the test.

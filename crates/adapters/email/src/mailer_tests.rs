@@ -2,6 +2,7 @@ use portico_billing::{
     mail::UsageMail,
     purchase_mail::PurchaseMail,
     site_sale_mail::{SiteSaleMail, SoldSite},
+    subscription_mail::{SubscriptionMail, SubscriptionNotice},
     thresholds::Threshold,
 };
 use portico_identity::{
@@ -207,6 +208,15 @@ fn mails() -> Vec<MailContent> {
             reply_to,
             news,
         }));
+    }
+    for notice in [
+        SubscriptionNotice::PaymentFailed { falls_at: at() },
+        SubscriptionNotice::PaymentOverdue { days: 3, falls_at: at() },
+        SubscriptionNotice::TrialPaid,
+        SubscriptionNotice::TrialOver,
+        SubscriptionNotice::Ended,
+    ] {
+        mails.push(Box::new(SubscriptionMail { tenant: tenant(), plan: "starter".into(), notice }));
     }
     for notice in [AccountNotice::Suspended, AccountNotice::Reinstated, AccountNotice::Deleted] {
         mails.push(Box::new(AccountMail::AccountNotice { notice }));

@@ -28,7 +28,7 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, licenses, purchases, support, wizard};
+use crate::{assets, licenses, purchases, subscriptions, support, wizard};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -332,6 +332,12 @@ impl Fixture {
         }
         let license = client.get(&fixture.path("/api/v1/licenses/{licenseId}")).await.expect(200);
         fixture.ids.insert("licenseKey".into(), text(&license, "key"));
+        // It has paid for a plan once, and is on the free one again.
+        let customer = subscriptions::paying(server, &client, "starter").await;
+        client.post("/api/v1/billing/cancel", json!({"immediately": true})).await.expect(200);
+        let invoices = client.get("/api/v1/billing/invoices").await.expect(200);
+        fixture.ids.insert("invoiceId".into(), text(&invoices["items"][0], "id"));
+        fixture.ids.insert("paymentMethodId".into(), server.subscriptions.put_on_file(&customer));
         name_dealer(server, &client.tenant, marker).await;
         for parameter in ["apiKeyId", "webhookId", "deliveryId", "noteId"] {
             let id = fixture.fresh(server, parameter).await;
@@ -446,6 +452,10 @@ impl Fixture {
             "licenseId" => return licenses::issued(server, client, None).await.0,
             // Of the fixture's license.
             "activationId" => return licenses::machine(server, self.ids["licenseId"].parse().unwrap()).await,
+            "paymentMethodId" => {
+                let customer = server.subscriptions.customer(&client.tenant).expect("a customer");
+                return server.subscriptions.put_on_file(&customer);
+            }
             "noteId" => return note(server, self).await,
             "ticketId" => {
                 let asset = &self.ids["assetId"];
@@ -530,6 +540,9 @@ impl Fixture {
             "/api/v1/licenses?limit=100",
             "/api/v1/support/tickets?limit=100",
             "/api/v1/support/tickets/{ticketId}",
+            "/api/v1/billing/subscription",
+            "/api/v1/billing/invoices?limit=100",
+            "/api/v1/billing/payment-methods",
         ] {
             let answer = self.owner.client.get(&self.path(template)).await;
             assert_eq!(answer.status.as_u16(), 200, "{template}: {}", answer.text);

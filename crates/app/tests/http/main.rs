@@ -74,6 +74,7 @@ mod spellings;
 mod statements;
 mod stored_texts;
 mod strangers;
+mod subscriptions;
 mod support;
 mod takeover;
 mod templates;

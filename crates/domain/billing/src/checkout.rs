@@ -238,9 +238,18 @@ impl<'a> Checkouts<'a> {
     /// # Errors
     /// `Denied` without `billing:write`, without a verified address, and for programs.
     pub fn buyer(scope: &Scope) -> Result<(TenantId, UserId), BillingError> {
+        let who = Self::payer(scope)?;
+        scope.require_verified()?;
+        Ok(who)
+    }
+
+    /// Who looks after what is paid for which tenant: a person. What costs nothing, or ends something, needs no verified address.
+    ///
+    /// # Errors
+    /// `Denied` without `billing:write`, and for programs.
+    pub fn payer(scope: &Scope) -> Result<(TenantId, UserId), BillingError> {
         let tenant = scope.require(Permission::BillingWrite)?;
         let (user, _) = scope.require_user()?;
-        scope.require_verified()?;
         Ok((tenant, user))
     }
 

@@ -69,6 +69,45 @@ pub enum BillingError {
         /// What is left, in minor units.
         left: i64,
     },
+    /// There is no such invoice in the tenant.
+    #[error("no such invoice")]
+    NoInvoice,
+    /// The tenant was never at the payment provider.
+    #[error("no account at the payment provider")]
+    NoAccount,
+    /// The tenant pays for no plan.
+    #[error("no subscription that is paid")]
+    NoPaidSubscription,
+    /// The tenant has another plan than the free one already.
+    #[error("a subscription exists")]
+    SubscriptionExists,
+    /// The tenant is on this plan.
+    #[error("already on this plan")]
+    AlreadyOnPlan,
+    /// The plan costs less.
+    #[error("not an upgrade")]
+    NotAnUpgrade,
+    /// The plan costs more, or is the free one.
+    #[error("not a downgrade")]
+    NotADowngrade,
+    /// The subscription ends or changes at the end of the period.
+    #[error("a change is scheduled")]
+    ChangeScheduled,
+    /// The provider is being asked for another change.
+    #[error("another change is under way")]
+    ChangeInProgress,
+    /// A payment is missing.
+    #[error("a payment is missing")]
+    PaymentOverdue,
+    /// The subscription neither ends nor changes.
+    #[error("nothing to take back")]
+    NothingToResume,
+    /// The subscription is paid with it.
+    #[error("the payment method is in use")]
+    PaymentMethodNeeded,
+    /// The payment provider did not answer whether it has changed the plan.
+    #[error("unknown what came of a change: {0}")]
+    OutcomeUnknown(#[source] PaymentError),
     /// The payment provider did not do it.
     #[error(transparent)]
     Payment(#[from] PaymentError),
@@ -85,7 +124,12 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
-            Self::NoTenant | Self::NoPlan | Self::NoPurchase | Self::NoCheckout => Kind::NotFound,
+            Self::NoTenant
+            | Self::NoPlan
+            | Self::NoPurchase
+            | Self::NoCheckout
+            | Self::NoInvoice
+            | Self::NoAccount => Kind::NotFound,
             Self::PlanExists
             | Self::PlanRetired
             | Self::PlanNeeded
@@ -96,9 +140,19 @@ impl Fault for BillingError {
             | Self::PurchaseDisputed
             | Self::RefundInProgress
             | Self::NothingToRefund
-            | Self::RefundTooLarge { .. } => Kind::Conflict,
+            | Self::RefundTooLarge { .. }
+            | Self::NoPaidSubscription
+            | Self::SubscriptionExists
+            | Self::AlreadyOnPlan
+            | Self::NotAnUpgrade
+            | Self::NotADowngrade
+            | Self::ChangeScheduled
+            | Self::ChangeInProgress
+            | Self::PaymentOverdue
+            | Self::NothingToResume
+            | Self::PaymentMethodNeeded => Kind::Conflict,
             Self::Entitlement(error) => error.kind(),
-            Self::TokensUsedUp => Kind::Unavailable,
+            Self::TokensUsedUp | Self::OutcomeUnknown(_) => Kind::Unavailable,
             Self::Payment(error) => error.kind(),
             Self::Signature(error) => error.kind(),
             Self::Store(error) => error.kind(),
@@ -109,7 +163,22 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
-            Self::NoTenant | Self::NoPlan | Self::NoPurchase | Self::NoCheckout => "not_found",
+            Self::NoTenant
+            | Self::NoPlan
+            | Self::NoPurchase
+            | Self::NoCheckout
+            | Self::NoInvoice
+            | Self::NoAccount => "not_found",
+            Self::NoPaidSubscription => "no_subscription",
+            Self::SubscriptionExists => "subscription_exists",
+            Self::AlreadyOnPlan => "already_on_plan",
+            Self::NotAnUpgrade => "not_an_upgrade",
+            Self::NotADowngrade => "not_a_downgrade",
+            Self::ChangeScheduled => "change_scheduled",
+            Self::ChangeInProgress => "change_in_progress",
+            Self::PaymentOverdue => "payment_overdue",
+            Self::NothingToResume => "nothing_to_resume",
+            Self::PaymentMethodNeeded => "payment_method_needed",
             Self::PlanExists => "plan_exists",
             Self::PlanRetired => "plan_retired",
             Self::PlanNeeded => "plan_needed",
@@ -123,6 +192,7 @@ impl Fault for BillingError {
             Self::RefundInProgress => "refund_in_progress",
             Self::NothingToRefund => "nothing_to_refund",
             Self::RefundTooLarge { .. } => "refund_too_large",
+            Self::OutcomeUnknown(_) => "payment_provider_unavailable",
             Self::Payment(error) => error.code(),
             Self::Signature(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -149,6 +219,23 @@ impl Fault for BillingError {
             Self::RefundInProgress => "Another refund of this purchase is being made. Try again shortly.".into(),
             Self::NothingToRefund => "All of this purchase was given back.".into(),
             Self::RefundTooLarge { .. } => "This is more than is left of the purchase.".into(),
+            Self::OutcomeUnknown(_) => {
+                "The payment provider has not answered whether it has changed the plan. Send the same again, or look at the subscription in some minutes.".into()
+            }
+            Self::NoInvoice => "There is no such invoice.".into(),
+            Self::NoAccount => "There is no such customer.".into(),
+            Self::NoPaidSubscription => "Nothing is paid for a plan. Use an upgrade to begin.".into(),
+            Self::SubscriptionExists => "There is a subscription already. Change that one.".into(),
+            Self::AlreadyOnPlan => "This plan is in force already.".into(),
+            Self::NotAnUpgrade => "The plan costs less than the one in force. Use a downgrade.".into(),
+            Self::NotADowngrade => "The plan costs more than the one in force, or nothing. Use an upgrade, or cancel.".into(),
+            Self::ChangeScheduled => {
+                "The subscription ends or changes at the end of its period. Take that back first (POST /api/v1/billing/resume).".into()
+            }
+            Self::ChangeInProgress => "Another change is being made. Try again in some minutes.".into(),
+            Self::PaymentOverdue => "A payment is missing. Pay the open invoice first.".into(),
+            Self::NothingToResume => "The subscription goes on as it is.".into(),
+            Self::PaymentMethodNeeded => "The subscription is paid with it. Make another one the default first.".into(),
             Self::Entitlement(error) => error.detail(),
             Self::TokensUsedUp => "No more texts can be written for now. Try again later.".into(),
             Self::SiteReserved => "Somebody else is paying for this site. Try again in half an hour.".into(),

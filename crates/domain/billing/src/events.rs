@@ -1,4 +1,5 @@
-//! The events of plans and purchases. The only place that defines who receives each, which caches it invalidates and how it is audited.
+//! The events of plans, subscriptions and purchases. The only place that defines who receives each, which caches it invalidates and how
+//! it is audited.
 
 use portico_kernel::{
     Permission::BillingRead,
@@ -11,8 +12,16 @@ use portico_kernel::{
 };
 
 declare_events! {
+    "An invoice of the subscription was paid."
+    INVOICE_PAID { name: "invoice.paid", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "Money of an invoice was given back."
+    INVOICE_REFUNDED { name: "invoice.refunded", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A payment is not what was asked for: nothing was granted for it."
     PAYMENT_MISMATCH { name: "payment.mismatch", audience: Internal, invalidates: &[], audit: Sealed }
+    "Something to pay with was chosen for the subscription."
+    PAYMENT_METHOD_CHOSEN { name: "payment_method.chosen", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "Something to pay with was taken off the file."
+    PAYMENT_METHOD_REMOVED { name: "payment_method.removed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A plan was made."
     PLAN_CREATED { name: "plan.created", audience: Internal, invalidates: &[Responses], audit: Sealed }
     "A plan was taken off the offer."
@@ -47,10 +56,24 @@ declare_events! {
     SITE_SALE_PAID { name: "site_sale.paid", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A site was paid, and waits until the owner of the buyer's address claims it."
     SITE_SALE_WAITING { name: "site_sale.waiting", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "The payment provider is asked for a change of what is paid for, or for its end."
+    SUBSCRIPTION_CHANGE_REQUESTED { name: "subscription.change_requested", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "The tenant got its plan."
     SUBSCRIPTION_CREATED { name: "subscription.created", audience: Holders(BillingRead), invalidates: &[Responses], audit: Sealed }
+    "What was paid for is not in force any more: the free plan follows."
+    SUBSCRIPTION_ENDED { name: "subscription.ended", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
     "Other limits than those of its plan were set for the tenant, or taken back."
     SUBSCRIPTION_LIMITS_UPDATED { name: "subscription.limits_updated", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
+    "A payment for the plan has failed. It is tried again."
+    SUBSCRIPTION_PAYMENT_FAILED { name: "subscription.payment_failed", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
+    "A payment for the plan is still missing."
+    SUBSCRIPTION_PAYMENT_OVERDUE { name: "subscription.payment_overdue", audience: Holders(BillingRead), invalidates: &[], audit: Recorded }
+    "A missing payment has come."
+    SUBSCRIPTION_RECOVERED { name: "subscription.recovered", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
+    "A plan that is paid for has come into force, or its trial has begun."
+    SUBSCRIPTION_STARTED { name: "subscription.started", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
+    "A trial is over: the plan is paid for now, or the free one follows."
+    SUBSCRIPTION_TRIAL_ENDED { name: "subscription.trial_ended", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
     "The tenant was put on another plan, or on another version of its plan."
     SUBSCRIPTION_UPDATED { name: "subscription.updated", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
     "All that the limit of a meter allows is used."

@@ -52,6 +52,8 @@ pub struct StoredEvent {
     pub checkout: Option<String>,
     /// The provider's id of the payment that it is about; `None` where it is about something else.
     pub payment: Option<String>,
+    /// The provider's id of the customer whose subscription it is about; `None` where it is about something else.
+    pub customer: Option<String>,
     /// What became of it.
     pub status: InboundStatus,
     /// When it came.
@@ -89,19 +91,21 @@ impl<'a> InboundEvents<'a> {
     /// Stores an event, and enqueues the job that works it off if there is anything to do. One that was stored before changes nothing: answers
     /// whether it was new. One with names that no provider gives is not believed, and not stored.
     pub async fn receive(&mut self, provider: Provider, event: InboundEvent) -> Result<bool, BillingError> {
-        let (status, checkout, payment) = match event.subject {
-            InboundSubject::Checkout { id } => (InboundStatus::Received, Some(id), None),
-            InboundSubject::Payment { id } => (InboundStatus::Received, None, Some(id)),
-            InboundSubject::Other => (InboundStatus::Ignored, None, None),
+        let (status, checkout, payment, customer) = match event.subject {
+            InboundSubject::Checkout { id } => (InboundStatus::Received, Some(id), None, None),
+            InboundSubject::Payment { id } => (InboundStatus::Received, None, Some(id), None),
+            InboundSubject::Customer { id } => (InboundStatus::Received, None, None, Some(id)),
+            InboundSubject::Other => (InboundStatus::Ignored, None, None, None),
         };
         // The names of a provider are plain; what is not was not sent by one.
-        let names = [Some(&event.id), Some(&event.kind), checkout.as_ref(), payment.as_ref()];
+        let names =
+            [Some(&event.id), Some(&event.kind), checkout.as_ref(), payment.as_ref(), customer.as_ref()];
         if names.into_iter().flatten().any(|name| !is_name(name)) {
             return Err(SignatureError.into());
         }
         let received_at = self.env.now();
         let (id, kind) = (event.id, event.kind);
-        let stored = StoredEvent { provider, id, kind, checkout, payment, status, received_at };
+        let stored = StoredEvent { provider, id, kind, checkout, payment, customer, status, received_at };
         if !self.repositories.inbound_events().insert(&stored).await? {
             return Ok(false);
         }
@@ -191,6 +195,19 @@ mod tests {
         let stored = &shop.inbound[0];
         assert_eq!((stored.payment.as_deref(), stored.checkout.as_deref()), (Some("pi_1"), None));
         assert_eq!((stored.status, shop.jobs.len()), (InboundStatus::Received, 1));
+    }
+
+    #[tokio::test]
+    async fn an_event_about_a_customer_is_a_job_too() {
+        let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
+        let mut repositories = Repositories::default();
+        let subject = InboundSubject::Customer { id: "cus_1".to_owned() };
+        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        assert!(inbound.receive(Provider::Stripe, event("evt_3", subject)).await.unwrap());
+        let job = PaymentEvent { provider: Provider::Stripe, event: "evt_3".to_owned() };
+        let open = inbound.open(&job).await.unwrap().unwrap();
+        assert_eq!((open.customer.as_deref(), open.checkout), (Some("cus_1"), None));
+        assert_eq!(repositories.shop.rows().jobs.len(), 1);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use portico_kernel::{Money, TenantId, Timestamp};
 
-use crate::payment::Provider;
+use crate::{invoice::Invoice, payment::Provider};
 
 /// An account of the ledger. Signs are those of bookkeeping: an asset grows by positive entries (debit), revenue by negative ones
 /// (credit).
@@ -14,6 +14,8 @@ pub enum Account {
     Balance(Provider),
     /// What was sold for one payment.
     PurchaseRevenue,
+    /// What was paid for plans.
+    SubscriptionRevenue,
     /// What was given back.
     Refunds,
     /// What banks took back after buyers disputed it.
@@ -24,10 +26,11 @@ pub enum Account {
 
 impl Account {
     /// Every account.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Balance(Provider::Stripe),
         Self::Balance(Provider::Recurrente),
         Self::PurchaseRevenue,
+        Self::SubscriptionRevenue,
         Self::Refunds,
         Self::Disputes,
         Self::Fees,
@@ -39,6 +42,7 @@ impl Account {
             Self::Balance(Provider::Stripe) => "provider:stripe:balance",
             Self::Balance(Provider::Recurrente) => "provider:recurrente:balance",
             Self::PurchaseRevenue => "revenue:purchases",
+            Self::SubscriptionRevenue => "revenue:subscriptions",
             Self::Refunds => "refunds",
             Self::Disputes => "disputes",
             Self::Fees => "fees",
@@ -83,11 +87,15 @@ pub enum SourceKind {
     DisputeFee,
     /// A dispute that was decided for us. Its source has the id of the dispute.
     DisputeWon,
+    /// A payment of an invoice for a plan. Its id has what was paid in all behind it, because there may be several.
+    Invoice,
+    /// Money of such an invoice that was given back, with the sum behind its id.
+    InvoiceRefund,
 }
 
 impl SourceKind {
     /// Every sort.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Payment,
         Self::Fee,
         Self::Refund,
@@ -95,6 +103,8 @@ impl SourceKind {
         Self::Dispute,
         Self::DisputeFee,
         Self::DisputeWon,
+        Self::Invoice,
+        Self::InvoiceRefund,
     ];
 
     /// Name in the database.
@@ -107,6 +117,8 @@ impl SourceKind {
             Self::Dispute => "dispute",
             Self::DisputeFee => "dispute_fee",
             Self::DisputeWon => "dispute_won",
+            Self::Invoice => "invoice",
+            Self::InvoiceRefund => "invoice_refund",
         }
     }
 
@@ -124,6 +136,8 @@ impl SourceKind {
             Self::RefundFailed => (Account::Refunds, true),
             Self::Dispute => (Account::Disputes, false),
             Self::DisputeWon => (Account::Disputes, true),
+            Self::Invoice => (Account::SubscriptionRevenue, true),
+            Self::InvoiceRefund => (Account::Refunds, false),
         }
     }
 }
@@ -228,6 +242,29 @@ impl LedgerTransaction {
         Self::new(Source { kind, id: id.to_owned() }, money.currency.as_str(), entries, booked_at)
     }
 
+    /// So much of an invoice for a plan that was paid since it was last looked at; `None` for nothing.
+    pub fn paid_invoice(
+        invoice: &Invoice,
+        paid: i64,
+        booked_at: Timestamp,
+    ) -> Option<Result<Self, Unbalanced>> {
+        let id = format!("{}:{}", invoice.provider_id, invoice.amount_paid);
+        let money = Money { amount: paid, currency: invoice.currency.clone() };
+        (paid > 0).then(|| Self::moved(invoice.provider, SourceKind::Invoice, &id, &money, booked_at))
+    }
+
+    /// So much of an invoice for a plan that was given back since it was last looked at; `None` for nothing.
+    pub fn refunded_invoice(
+        invoice: &Invoice,
+        refunded: i64,
+        booked_at: Timestamp,
+    ) -> Option<Result<Self, Unbalanced>> {
+        let id = format!("{}:{}", invoice.provider_id, invoice.amount_refunded);
+        let money = Money { amount: refunded, currency: invoice.currency.clone() };
+        (refunded > 0)
+            .then(|| Self::moved(invoice.provider, SourceKind::InvoiceRefund, &id, &money, booked_at))
+    }
+
     /// What moved the money.
     pub const fn source(&self) -> &Source {
         &self.source
@@ -295,6 +332,8 @@ mod tests {
                 ("disputes", 500),
                 ("fees", 500),
                 ("disputes", -500),
+                ("revenue:subscriptions", -500),
+                ("refunds", 500),
             ]
         );
         assert_eq!(entries(SourceKind::Payment)[0], ("provider:stripe:balance", 500));
@@ -306,6 +345,28 @@ mod tests {
             let refused =
                 LedgerTransaction::moved(Provider::Stripe, SourceKind::Fee, "pi_1", &nothing, env().now());
             assert_eq!(refused, Err(Unbalanced::Empty));
+        }
+    }
+
+    #[test]
+    fn invoices_are_booked_as_far_as_they_were_paid_and_given_back() {
+        let (env, now) = (env(), env().now());
+        let purchase = crate::testing::purchase(&env, env.new_id());
+        let invoice = Invoice {
+            amount_paid: 1200,
+            amount_refunded: 500,
+            ..Invoice::of_purchase(&purchase, Provider::Stripe, "in_1", now)
+        };
+        let paid = LedgerTransaction::paid_invoice(&invoice, 1200, now).unwrap().unwrap();
+        assert_eq!((paid.source().kind, paid.source().id.as_str()), (SourceKind::Invoice, "in_1:1200"));
+        let refunded = LedgerTransaction::refunded_invoice(&invoice, 500, now).unwrap().unwrap();
+        let entries: Vec<_> =
+            refunded.entries().iter().map(|entry| (entry.account.as_str(), entry.amount)).collect();
+        assert_eq!(entries, [("provider:stripe:balance", -500), ("refunds", 500)]);
+        assert!(LedgerTransaction::paid_invoice(&invoice, 0, now).is_none());
+        assert!(LedgerTransaction::refunded_invoice(&invoice, 0, now).is_none());
+        for kind in SourceKind::ALL {
+            assert_eq!(SourceKind::parse(kind.as_str()), Some(kind));
         }
     }
 

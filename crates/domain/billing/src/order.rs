@@ -67,7 +67,7 @@ pub enum ReturnRule {
 
 impl ReturnRule {
     /// Records what is wrong with a return address.
-    fn check(&self, field: &str, address: &str, violations: &mut Violations) {
+    pub(crate) fn check(&self, field: &str, address: &str, violations: &mut Violations) {
         if address.trim().is_empty() {
             return violations.add(field, "required", "This field is required.");
         }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 /// A payment provider. The name of one is in rows, in the ledger and in paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = PaymentProvider))]
 pub enum Provider {
     /// Stripe, and what speaks its protocol.
     Stripe,
@@ -199,6 +201,11 @@ pub enum InboundSubject {
     /// A payment was refunded or disputed, or something about its refunds, disputes or fees has changed.
     Payment {
         /// The provider's id of the payment: not that of the refund or dispute.
+        id: String,
+    },
+    /// Something about the subscription, the invoices or the means of payment of a customer has changed, or the page of a first payment.
+    Customer {
+        /// The provider's id of the customer.
         id: String,
     },
     /// Nothing that is of interest here.

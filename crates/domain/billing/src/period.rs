@@ -126,7 +126,7 @@ fn midnight(date: Date) -> Timestamp {
 }
 
 /// The anchor, so many months later; on the last day of a month that is too short.
-fn months_after(anchor: Timestamp, months: i32) -> Timestamp {
+pub(crate) fn months_after(anchor: Timestamp, months: i32) -> Timestamp {
     let anchor = anchor.into_inner();
     let count = anchor.year() * 12 + i32::from(u8::from(anchor.month())) - 1 + months;
     let year = count.div_euclid(12);

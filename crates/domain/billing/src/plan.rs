@@ -34,6 +34,19 @@ pub enum BillingInterval {
 impl BillingInterval {
     /// Every interval, the shortest first.
     pub const ALL: [Self; 2] = [Self::Month, Self::Year];
+
+    /// Name in JSON and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Month => "month",
+            Self::Year => "year",
+        }
+    }
+
+    /// The interval of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|interval| interval.as_str() == text)
+    }
 }
 
 /// What a plan costs for one interval.

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, GenerationId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError, TenantId, Timestamp,
+    CheckoutId, GenerationId, InvoiceId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError, TenantId,
+    Timestamp,
 };
 use time::Date;
 
@@ -11,12 +12,15 @@ use crate::{
     dispute::PurchaseDispute,
     generation::Reservation,
     inbound::{InboundStatus, StoredEvent},
+    invoice::Invoice,
     ledger::{EntryKey, LedgerEntry, LedgerTransaction},
     ledger_check::BookedPurchase,
     limits::{Allowance, Overrides},
+    paid::BillingAccount,
     payment::Provider,
     period::Period,
     plan::{Plan, UNVERIFIED_STORAGE},
+    plan_call::PlanCall,
     plan_edit::{ManagedPlan, PlanVersion},
     product::Product,
     purchase::Purchase,
@@ -350,6 +354,73 @@ pub trait SiteSaleRepository: Send {
     async fn due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<SiteSale>, StoreError>;
 }
 
+/// Tenants at their payment providers.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait AccountRepository: Send {
+    /// Stores the account of a tenant unless it has one, and answers whether it did.
+    async fn insert_missing(&mut self, account: &BillingAccount) -> Result<bool, StoreError>;
+
+    /// The account of a tenant.
+    async fn find(&mut self, tenant: TenantId) -> Result<Option<BillingAccount>, StoreError>;
+
+    /// The same, and keeps others from changing it until the unit of work ends. MUST wait for another unit of work that has locked it, and
+    /// answer what that has stored.
+    async fn lock(&mut self, tenant: TenantId) -> Result<Option<BillingAccount>, StoreError>;
+
+    /// The tenant that the provider knows by this id.
+    async fn of_customer<'s>(
+        &mut self,
+        provider: Provider,
+        customer: &'s str,
+    ) -> Result<Option<TenantId>, StoreError>;
+
+    /// Stores everything but provider, mode and time of creation. MUST answer `Conflict` when another account has the customer.
+    async fn update(&mut self, account: &BillingAccount) -> Result<(), StoreError>;
+
+    /// Accounts of all tenants about which the provider is to be asked by `now`, those first that have waited longest; at most `limit`.
+    async fn due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<BillingAccount>, StoreError>;
+}
+
+/// Calls to providers of subscriptions.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait PlanCallRepository: Send {
+    /// Stores a new call. MUST answer `Conflict` when one of the tenant is under way, also under concurrency.
+    async fn insert(&mut self, call: &PlanCall) -> Result<(), StoreError>;
+
+    /// The call of the tenant that has not ended.
+    async fn under_way(&mut self, tenant: TenantId) -> Result<Option<PlanCall>, StoreError>;
+
+    /// Stores stage, session, page, end and next check. MUST leave all else as it is: the call is to be the same at every try.
+    async fn update(&mut self, call: &PlanCall) -> Result<(), StoreError>;
+
+    /// Calls of all tenants that are to be looked after by `now`, those first that have waited longest; at most `limit`.
+    async fn due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<PlanCall>, StoreError>;
+}
+
+/// Invoices.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait InvoiceRepository: Send {
+    /// One page of the invoices of a tenant, newest first.
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Invoice>, StoreError>;
+
+    /// An invoice. MUST answer `None` for one of another tenant.
+    async fn find(&mut self, tenant: TenantId, id: InvoiceId) -> Result<Option<Invoice>, StoreError>;
+
+    /// Those of the tenant that the provider knows by these ids, in any order.
+    async fn of_provider(
+        &mut self,
+        tenant: TenantId,
+        provider: Provider,
+        ids: &[String],
+    ) -> Result<Vec<Invoice>, StoreError>;
+
+    /// Stores an invoice, or replaces the one of this id. MUST answer `Conflict` when another one of the tenant has the provider's id.
+    async fn upsert(&mut self, invoice: &Invoice) -> Result<(), StoreError>;
+}
+
 /// Events of payment providers.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -452,6 +523,12 @@ pub trait BillingRepositories: Outbox {
     fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c>;
     /// Disputes about purchases.
     fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c>;
+    /// Tenants at their payment providers.
+    fn accounts<'c>(&'c mut self) -> Box<dyn AccountRepository + 'c>;
+    /// Calls to providers of subscriptions.
+    fn plan_calls<'c>(&'c mut self) -> Box<dyn PlanCallRepository + 'c>;
+    /// Invoices.
+    fn invoices<'c>(&'c mut self) -> Box<dyn InvoiceRepository + 'c>;
     /// Events of payment providers.
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c>;
     /// The ledger.

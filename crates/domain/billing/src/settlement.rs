@@ -11,6 +11,7 @@ use crate::{
     BillingError,
     checkout::{CheckoutSession, CheckoutStage, FIRST_CHECK, PurchaseCheckout, lock},
     events,
+    invoice::Invoice,
     ledger::{LedgerTransaction, SourceKind},
     payment::Checkout,
     ports::BillingRepositories,
@@ -141,6 +142,8 @@ impl<'a> Settlements<'a> {
             let paid = LedgerTransaction::moved(checkout.provider, SourceKind::Payment, payment, &price, now)
                 .map_err(|error| StoreError::Internal(Box::new(error)))?;
             self.repositories.ledger().book(after.tenant_id, &paid).await?;
+            let invoice = Invoice::of_purchase(after, checkout.provider, payment, now);
+            self.repositories.invoices().upsert(&invoice).await?;
         }
         let declared = if completed { &events::PURCHASE_COMPLETED } else { &events::PURCHASE_FAILED };
         let event = Event::new(self.env, self.scope, declared, after.id.uuid());

@@ -11,29 +11,50 @@ const PLAN_ID_MAX: usize = 50;
 /// Most characters of a reason.
 const REASON_MAX: usize = 500;
 
-/// Whether the plan of a subscription is in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a subscription is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SubscriptionStatus {
+    /// In force, and not paid for yet.
+    Trialing,
     /// In force.
     Active,
+    /// In force although the last payment has failed; it is tried again.
+    PastDue,
+    /// Not in force: the payment has failed for good.
+    Unpaid,
     /// Ended.
     Canceled,
+    /// Not in force: the first payment is not finished.
+    Incomplete,
 }
 
 impl SubscriptionStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] =
+        [Self::Trialing, Self::Active, Self::PastDue, Self::Unpaid, Self::Canceled, Self::Incomplete];
+
     /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Trialing => "trialing",
             Self::Active => "active",
+            Self::PastDue => "past_due",
+            Self::Unpaid => "unpaid",
             Self::Canceled => "canceled",
+            Self::Incomplete => "incomplete",
         }
     }
 
     /// The status of this name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Canceled].into_iter().find(|status| status.as_str() == text)
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether the plan that is paid for is in force.
+    pub const fn is_in_force(self) -> bool {
+        matches!(self, Self::Trialing | Self::Active | Self::PastDue)
     }
 }
 
@@ -81,15 +102,6 @@ impl<'a> Subscriptions<'a> {
     /// Over an open unit of work, for a caller.
     pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope, env: &'a Env) -> Self {
         Self { repositories, scope, env }
-    }
-
-    /// The subscription of the active tenant.
-    ///
-    /// # Errors
-    /// `Denied` without `billing:read`; `NoTenant`, also for a tenant without a subscription.
-    pub async fn get(&mut self) -> Result<Subscription, BillingError> {
-        let tenant = self.scope.require(Permission::BillingRead)?;
-        self.repositories.subscriptions().find(tenant).await?.ok_or(BillingError::NoTenant)
     }
 
     /// Puts a new tenant on the current version of the free plan; `owner` is the user who made it. Asks for no permission: it is a part
@@ -266,25 +278,5 @@ mod tests {
         let Err(BillingError::Invalid(errors)) = refused else { panic!("{refused:?}") };
         assert_eq!((errors[0].field.as_str(), &*errors[0].code), ("plan", "unknown_plan"));
         assert!(repositories.events().is_empty());
-    }
-
-    #[tokio::test]
-    async fn the_subscription_of_the_active_tenant_is_read() {
-        let (env, stored) = (env(), on("starter", 2));
-        let scope = Scope::system(Some(stored.tenant_id), RequestInfo::default());
-        let mut found = MockSubscriptionRepository::new();
-        let answer = stored.clone();
-        found.expect_find().times(1).return_once(|_| Ok(Some(answer)));
-        let mut nothing = MockSubscriptionRepository::new();
-        nothing.expect_find().times(1).return_once(|_| Ok(None));
-        let mut repositories = Repositories::default();
-        repositories.subscriptions.extend([found, nothing]);
-        assert_eq!(Subscriptions::new(&mut repositories, &scope, &env).get().await.unwrap(), stored);
-        let missing = Subscriptions::new(&mut repositories, &scope, &env).get().await;
-        assert!(matches!(missing, Err(BillingError::NoTenant)));
-
-        let anonymous = Scope::anonymous(RequestInfo::default());
-        let denied = Subscriptions::new(&mut repositories, &anonymous, &env).get().await;
-        assert!(matches!(denied, Err(BillingError::Denied(_))));
     }
 }

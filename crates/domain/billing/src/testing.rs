@@ -7,24 +7,28 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, Clock, Env, Event, EventLog, JobQueue, List, Money, NewJob, Outbox, PageRequest, PurchaseId,
-    Random, StoreError, TenantId, Timestamp,
+    CheckoutId, Clock, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, NewJob, Outbox, PageRequest,
+    PurchaseId, Random, StoreError, TenantId, Timestamp,
 };
 
 use crate::{
     checkout::{CheckoutStage, PurchaseCheckout},
     dispute::PurchaseDispute,
     inbound::{InboundStatus, StoredEvent},
+    invoice::Invoice,
     ledger::{EntryKey, LedgerEntry, LedgerTransaction, SourceKind},
     ledger_check::BookedPurchase,
     limits::{Allowance, Overrides},
+    paid::BillingAccount,
     payment::Provider,
     plan::Plan,
+    plan_call::{PlanCall, PlanCallStage},
     ports::{
-        BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository,
-        InboundEventRepository, LedgerRepository, MeterRepository, MockGenerationRepository,
-        MockMeterRepository, MockPlanRepository, MockSubscriptionRepository, PlanRepository,
-        ProductRepository, PurchaseRepository, RefundRepository, SiteSaleRepository, SubscriptionRepository,
+        AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository,
+        InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
+        MockGenerationRepository, MockMeterRepository, MockPlanRepository, MockSubscriptionRepository,
+        PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository, RefundRepository,
+        SiteSaleRepository, SubscriptionRepository,
     },
     product::Product,
     purchase::{Purchase, PurchaseItem, pending},
@@ -41,7 +45,7 @@ impl Clock for Fixed {
 }
 
 /// Counts, so that two ids differ.
-struct Counting(AtomicU8);
+pub struct Counting(pub AtomicU8);
 
 impl Random for Counting {
     fn fill(&self, buffer: &mut [u8]) {
@@ -128,6 +132,15 @@ impl BillingRepositories for Repositories {
     fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c> {
         Box::new(self.shop.clone())
     }
+    fn accounts<'c>(&'c mut self) -> Box<dyn AccountRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
+    fn plan_calls<'c>(&'c mut self) -> Box<dyn PlanCallRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
+    fn invoices<'c>(&'c mut self) -> Box<dyn InvoiceRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {
         Box::new(self.shop.clone())
     }
@@ -157,6 +170,9 @@ pub struct Rows {
     pub sales: Vec<SiteSale>,
     pub refunds: Vec<PurchaseRefund>,
     pub disputes: Vec<PurchaseDispute>,
+    pub accounts: Vec<BillingAccount>,
+    pub calls: Vec<PlanCall>,
+    pub invoices: Vec<Invoice>,
     pub inbound: Vec<StoredEvent>,
     pub booked: Vec<(TenantId, LedgerTransaction)>,
     /// Entries besides those of what is booked: spoilt ones.
@@ -485,5 +501,118 @@ impl SiteSaleRepository for Shop {
         let rows = self.rows();
         let due = rows.sales.iter().filter(|sale| sale.checkout.check_at.is_some_and(|at| at <= now));
         Ok(due.cloned().collect())
+    }
+}
+
+#[async_trait]
+impl AccountRepository for Shop {
+    async fn insert_missing(&mut self, account: &BillingAccount) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let missing = rows.accounts.iter().all(|stored| stored.tenant_id != account.tenant_id);
+        if missing {
+            rows.accounts.push(account.clone());
+        }
+        Ok(missing)
+    }
+
+    async fn find(&mut self, tenant: TenantId) -> Result<Option<BillingAccount>, StoreError> {
+        Ok(self.rows().accounts.iter().find(|account| account.tenant_id == tenant).cloned())
+    }
+
+    async fn lock(&mut self, tenant: TenantId) -> Result<Option<BillingAccount>, StoreError> {
+        AccountRepository::find(self, tenant).await
+    }
+
+    async fn of_customer<'s>(
+        &mut self,
+        _: Provider,
+        customer: &'s str,
+    ) -> Result<Option<TenantId>, StoreError> {
+        let rows = self.rows();
+        let found = rows.accounts.iter().find(|account| account.customer_id.as_deref() == Some(customer));
+        Ok(found.map(|account| account.tenant_id))
+    }
+
+    async fn update(&mut self, account: &BillingAccount) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.accounts.iter_mut().find(|stored| stored.tenant_id == account.tenant_id).unwrap();
+        *stored = account.clone();
+        Ok(())
+    }
+
+    async fn due(&mut self, now: Timestamp, _: u64) -> Result<Vec<BillingAccount>, StoreError> {
+        let rows = self.rows();
+        let due = rows.accounts.iter().filter(|account| account.check_at.is_some_and(|at| at <= now));
+        Ok(due.cloned().collect())
+    }
+}
+
+#[async_trait]
+impl PlanCallRepository for Shop {
+    async fn insert(&mut self, call: &PlanCall) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let is_free = rows
+            .calls
+            .iter()
+            .all(|stored| stored.tenant_id != call.tenant_id || stored.stage == PlanCallStage::Ended);
+        assert!(is_free, "one call is under way for a tenant at a time");
+        rows.calls.push(call.clone());
+        Ok(())
+    }
+
+    async fn under_way(&mut self, tenant: TenantId) -> Result<Option<PlanCall>, StoreError> {
+        let rows = self.rows();
+        let found =
+            rows.calls.iter().find(|call| call.tenant_id == tenant && call.stage != PlanCallStage::Ended);
+        Ok(found.cloned())
+    }
+
+    async fn update(&mut self, call: &PlanCall) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        *rows.calls.iter_mut().find(|stored| stored.id == call.id).unwrap() = call.clone();
+        Ok(())
+    }
+
+    async fn due(&mut self, now: Timestamp, _: u64) -> Result<Vec<PlanCall>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.calls.iter().filter(|call| call.check_at.is_some_and(|at| at <= now)).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl InvoiceRepository for Shop {
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Invoice>, StoreError> {
+        let rows = self.rows();
+        let items: Vec<Invoice> =
+            rows.invoices.iter().filter(|invoice| invoice.tenant_id == tenant).cloned().collect();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
+    }
+
+    async fn find(&mut self, tenant: TenantId, id: InvoiceId) -> Result<Option<Invoice>, StoreError> {
+        let rows = self.rows();
+        let found = rows.invoices.iter().find(|invoice| (invoice.tenant_id, invoice.id) == (tenant, id));
+        Ok(found.cloned())
+    }
+
+    async fn of_provider(
+        &mut self,
+        tenant: TenantId,
+        _: Provider,
+        ids: &[String],
+    ) -> Result<Vec<Invoice>, StoreError> {
+        let rows = self.rows();
+        let found = rows
+            .invoices
+            .iter()
+            .filter(|invoice| invoice.tenant_id == tenant && ids.contains(&invoice.provider_id));
+        Ok(found.cloned().collect())
+    }
+
+    async fn upsert(&mut self, invoice: &Invoice) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.invoices.retain(|stored| stored.id != invoice.id);
+        rows.invoices.push(invoice.clone());
+        Ok(())
     }
 }

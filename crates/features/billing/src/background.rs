@@ -1,15 +1,15 @@
-//! Background work of billing: events of the payment provider, payments that are open, mail.
+//! Background work of billing: events of the payment provider, payments that are open, subscriptions, mail.
 
 use std::time::Duration;
 
 use portico_runtime::worker::{jobs::Handlers, schedules::Schedule};
 
 use crate::{
-    flows::{payments, receipts, site_hand_over, site_sale_mail, site_sales},
+    flows::{payments, receipts, site_hand_over, site_sale_mail, site_sales, subscriptions},
     state::App,
 };
 
-/// Interval of asking about payments that are due.
+/// Interval of asking about payments and subscriptions that are due.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Registers the handlers of this feature's jobs.
@@ -23,9 +23,10 @@ pub fn register(app: &App, handlers: &mut Handlers) {
 }
 
 /// Periodic jobs of this feature.
-pub fn schedules(app: &App) -> [Schedule; 2] {
+pub fn schedules(app: &App) -> [Schedule; 3] {
     [
         Schedule::new("payments", MINUTE, app, |app| Box::pin(payments::look_after(app))),
         Schedule::new("site_payments", MINUTE, app, |app| Box::pin(site_sales::look_after(app))),
+        Schedule::new("subscriptions", MINUTE, app, |app| Box::pin(subscriptions::look_after(app))),
     ]
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portico_billing::{
     checkout::CheckoutRule,
     payment::{PaymentProvider, Provider},
+    subscription_provider::SubscriptionProvider,
 };
 use portico_kernel::files::FileStore;
 use portico_licensing::key::KeyVault;
@@ -23,6 +24,8 @@ pub struct App {
     pub mail: Mailing,
     /// Where purchases are paid.
     pub provider: Arc<dyn PaymentProvider>,
+    /// Where plans are paid.
+    pub subscriptions: Arc<dyn SubscriptionProvider>,
     /// How checkouts are made.
     pub checkout_rule: Arc<CheckoutRule>,
     /// Makes and reads the keys of licenses of purchases.

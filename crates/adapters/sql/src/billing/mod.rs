@@ -1,19 +1,23 @@
 //! What a tenant has bought and used.
 
 use portico_billing::ports::{
-    BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository, InboundEventRepository,
-    LedgerRepository, MeterRepository, PlanRepository, ProductRepository, PurchaseRepository,
-    RefundRepository, SiteSaleRepository, SubscriptionRepository,
+    AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository,
+    InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository, PlanCallRepository,
+    PlanRepository, ProductRepository, PurchaseRepository, RefundRepository, SiteSaleRepository,
+    SubscriptionRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
 
+mod accounts;
 mod checkouts;
 mod disputes;
 mod generations;
 mod inbound_events;
+mod invoices;
 mod ledger;
 mod meters;
+mod plan_calls;
 mod plans;
 mod products;
 mod purchases;
@@ -62,6 +66,18 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
 
     fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c> {
         Box::new(disputes::Disputes { db: self.db() })
+    }
+
+    fn accounts<'c>(&'c mut self) -> Box<dyn AccountRepository + 'c> {
+        Box::new(accounts::Accounts { db: self.db() })
+    }
+
+    fn plan_calls<'c>(&'c mut self) -> Box<dyn PlanCallRepository + 'c> {
+        Box::new(plan_calls::PlanCalls { db: self.db() })
+    }
+
+    fn invoices<'c>(&'c mut self) -> Box<dyn InvoiceRepository + 'c> {
+        Box::new(invoices::Invoices { db: self.db() })
     }
 
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {

@@ -22,6 +22,7 @@ mod identity;
 mod jobs;
 mod licenses;
 mod members;
+mod paid_plans;
 mod purchases;
 mod refunds;
 mod schedules;

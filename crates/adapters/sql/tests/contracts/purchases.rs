@@ -221,6 +221,7 @@ async fn an_event_of_a_provider_is_stored_once() {
             provider: Provider::Stripe,
             id: "evt_1".to_owned(),
             kind: "checkout.session.completed".to_owned(),
+            customer: None,
             checkout: Some("cs_1".to_owned()),
             payment: None,
             status: InboundStatus::Received,

@@ -12,7 +12,7 @@ use crate::{
     BillingError,
     checkout::{CheckoutStage, FIRST_CHECK, PurchaseCheckout},
     events,
-    ledger::LedgerTransaction,
+    ledger::{LedgerTransaction, SourceKind},
     payment::{Checkout, CheckoutState, PaymentError},
     ports::BillingRepositories,
     settlement::{Difference, Mismatch, differences},
@@ -281,9 +281,14 @@ impl<'a> SiteSales<'a> {
 
     async fn book(&mut self, sale: &SiteSale) -> Result<(), BillingError> {
         let Some(payment) = &sale.checkout.payment_id else { return Ok(()) };
-        let paid =
-            LedgerTransaction::paid_purchase(sale.checkout.provider, payment, &sale.price(), self.env.now())
-                .map_err(|error| StoreError::Internal(Box::new(error)))?;
+        let paid = LedgerTransaction::moved(
+            sale.checkout.provider,
+            SourceKind::Payment,
+            payment,
+            &sale.price(),
+            self.env.now(),
+        )
+        .map_err(|error| StoreError::Internal(Box::new(error)))?;
         Ok(self.repositories.ledger().book(sale.tenant_id, &paid).await?)
     }
 

@@ -2,9 +2,12 @@
 
 pub mod checkout;
 pub mod licenses;
+pub mod payment_methods;
 pub mod payments;
+pub mod plan_changes;
 pub mod receipts;
 pub mod refunds;
 pub mod site_hand_over;
 pub mod site_sale_mail;
 pub mod site_sales;
+pub mod subscriptions;

@@ -15,7 +15,7 @@ use portico_runtime::{
     worker::jobs::{JobError, scope},
 };
 
-use super::{licenses, refunds, site_sales};
+use super::{licenses, refunds, site_sales, subscriptions};
 use crate::state::App;
 
 /// Checkouts that the schedule reads at once.
@@ -93,10 +93,11 @@ pub async fn work_off(app: &App, hint: PaymentEvent, job: &Job) -> Result<(), Jo
         InboundEvents::new(&mut *reader, &scope, &app.core.env).open(&hint).await?
     };
     let Some(event) = event else { return Ok(()) };
-    let status = match (&event.checkout, &event.payment) {
-        (Some(session), _) => follow(app, &scope, event.provider, session).await?,
-        (None, Some(payment)) => follow_payment(app, &scope, event.provider, payment).await?,
-        (None, None) => InboundStatus::Ignored,
+    let status = match (&event.checkout, &event.payment, &event.customer) {
+        (Some(session), ..) => follow(app, &scope, event.provider, session).await?,
+        (None, Some(payment), _) => follow_payment(app, &scope, event.provider, payment).await?,
+        (None, None, Some(customer)) => subscriptions::follow(app, &scope, customer).await?,
+        (None, None, None) => InboundStatus::Ignored,
     };
     let mut work = app.core.begin().await?;
     InboundEvents::new(&mut *work, &scope, &app.core.env).close(&event, status).await?;

@@ -3,12 +3,16 @@
 pub mod checkout;
 pub mod customer_purchases;
 pub mod grants;
+pub mod invoices;
 pub mod limits;
+pub mod payment_methods;
 pub mod payment_webhooks;
 pub mod plan_administration;
+pub mod plan_changes;
 pub mod plans;
 pub mod purchases;
 pub mod site_sales;
+pub mod subscription;
 pub mod usage;
 
 use portico_web::routing::Routes;
@@ -21,6 +25,10 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(grants::configure)
         .configure(limits::configure)
         .configure(usage::configure)
+        .configure(plan_changes::configure)
+        .configure(subscription::configure)
+        .configure(payment_methods::configure)
+        .configure(invoices::configure)
         .configure(checkout::configure)
         .configure(purchases::configure)
         .configure(site_sales::configure)

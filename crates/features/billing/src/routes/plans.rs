@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, get, http::header, web::Data};
 use portico_billing::{
     plan::{Plan, Plans},
-    subscription::{Subscription, Subscriptions},
+    tenant_subscription::{TenantSubscription, TenantSubscriptions},
 };
 use portico_kernel::{List, PageRequest};
 use portico_runtime::core::Core;
@@ -33,12 +33,12 @@ async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {
 
 /// Read the subscription
 ///
-/// The plan of the active tenant, and the version of it that was bought: its prices and limits hold for the tenant, also after staff
-/// have changed what the plan is sold with.
-#[utoipa::path(tag = "Billing", operation_id = "getSubscription", responses((status = 200, body = Subscription)), security(("bearer" = ["billing:read"])))]
+/// The plan of the active tenant, the version of it that was bought (its prices and limits hold for the tenant, also after staff
+/// have changed what the plan is sold with), and what is paid for it.
+#[utoipa::path(tag = "Billing", operation_id = "getSubscription", responses((status = 200, body = TenantSubscription)), security(("bearer" = ["billing:read"])))]
 #[get("/billing/subscription")]
 async fn subscription(core: Data<Core>, caller: Caller) -> Result<HttpResponse, Problem> {
     let mut repositories = core.reader();
-    let subscription = Subscriptions::new(&mut *repositories, &caller.0, &core.env).get().await?;
+    let subscription = TenantSubscriptions::new(&mut *repositories).get(&caller.0, core.env.now()).await?;
     Ok(HttpResponse::Ok().json(subscription))
 }

@@ -7,6 +7,9 @@
 use portico_billing::{
     events as billing,
     mail::UsageMail,
+    observation::PaymentReminder,
+    plan::FREE,
+    subscription_mail::{SubscriptionMail, SubscriptionNotice},
     thresholds::{Reached, Threshold},
 };
 use portico_identity::{
@@ -68,6 +71,11 @@ enum AboutTenant {
     DeletionScheduled { at: Timestamp },
     OwnershipReceived,
     Usage { meter: Meter, threshold: Threshold, used: u64, limit: u64, resets_at: Option<Timestamp> },
+    PaymentFailed { plan: String, falls_at: Timestamp },
+    PaymentOverdue { plan: String, days: u64, falls_at: Timestamp },
+    TrialPaid { plan: String },
+    TrialOver { plan: String },
+    SubscriptionEnded { plan: String },
 }
 
 /// A recipient as described by an event, for an account that no longer has an address when the job runs.
@@ -162,7 +170,7 @@ static ABOUT_ACCOUNTS: Notices<AboutAccount, 14> = [
     }),
 ];
 
-static ABOUT_TENANTS: Notices<AboutTenant, 9> = [
+static ABOUT_TENANTS: Notices<AboutTenant, 13> = [
     (&identity::API_KEY_CREATED, |event| Some(AboutTenant::KeyCreated { key: text(&event.after, "name")? })),
     (&identity::API_KEY_NEW_ADDRESS, |event| {
         let (key, address) = (text(&event.after, "name")?, text(&event.after, "address")?);
@@ -186,6 +194,22 @@ static ABOUT_TENANTS: Notices<AboutTenant, 9> = [
     }),
     (&billing::USAGE_EXHAUSTED, |event| about_usage(event, Threshold::Exhausted)),
     (&billing::USAGE_WARNING, |event| about_usage(event, Threshold::Warning)),
+    (&billing::SUBSCRIPTION_PAYMENT_FAILED, |event| {
+        let falls_at = Timestamp::deserialize(event.after.as_ref()?.get("graceEndsAt")?).ok()?;
+        Some(AboutTenant::PaymentFailed { plan: text(&event.after, "plan")?, falls_at })
+    }),
+    (&billing::SUBSCRIPTION_PAYMENT_OVERDUE, |event| {
+        let PaymentReminder { plan, day, grace_ends_at, .. } =
+            PaymentReminder::deserialize(event.after.as_ref()?).ok()?;
+        Some(AboutTenant::PaymentOverdue { plan, days: day.unsigned_abs(), falls_at: grace_ends_at })
+    }),
+    (&billing::SUBSCRIPTION_TRIAL_ENDED, |event| {
+        let (plan, is) = (text(&event.before, "plan")?, text(&event.after, "plan")?);
+        Some(if is == FREE { AboutTenant::TrialOver { plan } } else { AboutTenant::TrialPaid { plan } })
+    }),
+    (&billing::SUBSCRIPTION_ENDED, |event| {
+        Some(AboutTenant::SubscriptionEnded { plan: text(&event.before, "plan")? })
+    }),
 ];
 
 /// Whether to write to the address that the account had before the event, even if it has changed since.
@@ -310,6 +334,15 @@ impl AboutTenant {
             Self::Usage { meter, threshold, used, limit, resets_at } => {
                 return Box::new(UsageMail { tenant, meter, threshold, used, limit, resets_at });
             }
+            Self::PaymentFailed { plan, falls_at } => {
+                return about_plan(tenant, plan, SubscriptionNotice::PaymentFailed { falls_at });
+            }
+            Self::PaymentOverdue { plan, days, falls_at } => {
+                return about_plan(tenant, plan, SubscriptionNotice::PaymentOverdue { days, falls_at });
+            }
+            Self::TrialPaid { plan } => return about_plan(tenant, plan, SubscriptionNotice::TrialPaid),
+            Self::TrialOver { plan } => return about_plan(tenant, plan, SubscriptionNotice::TrialOver),
+            Self::SubscriptionEnded { plan } => return about_plan(tenant, plan, SubscriptionNotice::Ended),
             Self::Suspended => TenantNotice::Suspended,
             Self::Reinstated => TenantNotice::Reinstated,
             Self::DeletionScheduled { at } => TenantNotice::DeletionScheduled { at },
@@ -317,6 +350,10 @@ impl AboutTenant {
         };
         Box::new(TenantMail::Notice { tenant, notice })
     }
+}
+
+fn about_plan(tenant: String, plan: String, notice: SubscriptionNotice) -> Box<dyn Mail> {
+    Box::new(SubscriptionMail { tenant, plan, notice })
 }
 
 #[cfg(test)]
@@ -374,6 +411,22 @@ mod tests {
         assert_eq!(changed("owner", "admin"), None);
         assert_eq!(changed("owner", "owner"), None);
         assert_eq!(payload_for("member.created", Value::Null, json!({"role": "owner"})), None);
+    }
+
+    #[test]
+    fn owners_hear_of_the_end_of_a_trial_and_what_follows() {
+        let ended = |after: &str| {
+            let (before, after) = (json!({"plan": "starter"}), json!({"plan": after}));
+            payload_for("subscription.trial_ended", before, after).unwrap().1["notice"].clone()
+        };
+        assert_eq!(ended("starter"), json!({"tenant": {"what": "trial_paid", "plan": "starter"}}));
+        assert_eq!(ended("free"), json!({"tenant": {"what": "trial_over", "plan": "starter"}}));
+        let at = "2026-12-03T10:00:00Z";
+        let failed = json!({"plan": "starter", "graceEndsAt": at});
+        let (kind, payload) = payload_for("subscription.payment_failed", Value::Null, failed).unwrap();
+        assert_eq!(kind, NoticeToOwners::KIND);
+        let expected = json!({"tenant": {"what": "payment_failed", "plan": "starter", "falls_at": at}});
+        assert_eq!(payload["notice"], expected);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! The caller's own profile: the account with its tenants and plan.
 
 use actix_web::{HttpRequest, HttpResponse, get, put, web::Data};
+use portico_billing::{
+    subscription::SubscriptionStatus,
+    tenant_subscription::{Package, TenantSubscriptions},
+};
 use portico_identity::{Accounts, access, profile::ProfileUpdate, session::TenantAccess, user::User};
 use portico_kernel::{Env, Permission, Permissions, PlatformRole, Scope, TenantId};
 use portico_runtime::store::Repositories;
@@ -58,17 +62,6 @@ struct ProfileTenant {
     permissions: Vec<&'static str>,
 }
 
-/// The plan that a tenant is on.
-#[derive(Serialize, ToSchema)]
-struct Package {
-    /// Id of the plan.
-    #[schema(example = "free")]
-    plan: String,
-    /// Only plans in force are shown.
-    #[schema(value_type = String, example = "active")]
-    status: &'static str,
-}
-
 impl Profile {
     async fn load(
         user: User,
@@ -77,11 +70,13 @@ impl Profile {
         env: &Env,
     ) -> Result<Self, Problem> {
         let active_tenant_id = scope.active_tenant();
-        let allowance = match active_tenant_id {
-            Some(tenant) => repositories.subscriptions().allowance(tenant).await?,
+        let shown = match active_tenant_id {
+            Some(tenant) => TenantSubscriptions::new(repositories).of(tenant, env.now()).await?,
             None => None,
         };
-        let package = allowance.map(|allowance| Package { plan: allowance.plan.id, status: "active" });
+        // Only plans in force are shown.
+        let shown = shown.filter(|shown| shown.status != SubscriptionStatus::Canceled);
+        let package = shown.map(Package::from);
         let dealer = match active_tenant_id {
             Some(_) if scope.allows(Permission::TenantRead) => {
                 Dealers::new(repositories, scope, env).get().await?

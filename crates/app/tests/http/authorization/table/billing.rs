@@ -1,16 +1,37 @@
-//! Plans and purchases: who may call which operation.
+//! Plans, subscriptions and purchases: who may call which operation.
 
 use super::*;
-use crate::purchases;
+use crate::{purchases, subscriptions};
+
+/// Admins and owners in person, also before their address is verified.
+const ADMIN_IN_PERSON: Rule = Rule::MemberInPerson(TenantRole::Admin);
 
 /// The operations.
 pub const RULES: &[Row] = &[
     ("GET", "/api/v1/billing/plans", Everybody),
     ("GET", "/api/v1/billing/subscription", VIEWER),
+    // In this order each of them finds what the one before has left, see `audit_coverage`.
+    ("POST", "/api/v1/tenants/{tenantId}/subscription", VERIFIED_ADMIN_IN_PERSON),
+    ("GET", "/api/v1/tenants/{tenantId}/subscription", VIEWER),
+    ("POST", "/api/v1/billing/preview", ADMIN_IN_PERSON),
+    ("POST", "/api/v1/billing/upgrade", VERIFIED_ADMIN_IN_PERSON),
+    ("POST", "/api/v1/billing/downgrade", VERIFIED_ADMIN_IN_PERSON),
+    ("POST", "/api/v1/billing/resume", VERIFIED_ADMIN_IN_PERSON),
+    ("PUT", "/api/v1/tenants/{tenantId}/subscription", VERIFIED_ADMIN_IN_PERSON),
+    ("POST", "/api/v1/billing/cancel", ADMIN_IN_PERSON),
+    ("DELETE", "/api/v1/tenants/{tenantId}/subscription", ADMIN_IN_PERSON),
+    ("GET", "/api/v1/billing/invoices", VIEWER),
+    ("GET", "/api/v1/billing/invoices/{invoiceId}", VIEWER),
+    ("GET", "/api/v1/billing/invoices/{invoiceId}/pdf", VIEWER),
+    ("GET", "/api/v1/billing/payment-methods", ADMIN_IN_PERSON),
+    ("POST", "/api/v1/billing/payment-methods", VERIFIED_ADMIN_IN_PERSON),
+    ("PUT", "/api/v1/billing/payment-method", VERIFIED_ADMIN_IN_PERSON),
+    ("DELETE", "/api/v1/billing/payment-methods/{paymentMethodId}", ADMIN_IN_PERSON),
+    ("POST", "/api/v1/billing/portal-session", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/billing/usage", VIEWER),
     ("GET", "/api/v1/billing/usage/daily", VIEWER),
     ("POST", "/api/v1/checkout/create-session", VERIFIED_ADMIN_IN_PERSON),
-    ("POST", "/api/v1/checkout/success", Rule::MemberInPerson(TenantRole::Admin)),
+    ("POST", "/api/v1/checkout/success", ADMIN_IN_PERSON),
     ("GET", "/api/v1/purchases", VIEWER),
     ("GET", "/api/v1/purchases/{purchaseId}", VIEWER),
     ("POST", "/api/v1/webhooks/stripe", Everybody),
@@ -55,6 +76,18 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
             json!({"amount": 100, "reason": "Not used"})
         }
         ("POST", "/checkout/create-session") => purchases::order(),
+        ("POST", "/tenants/{tenantId}/subscription") => subscriptions::wish("starter"),
+        ("POST", "/billing/preview") => subscriptions::wish("professional"),
+        ("POST", "/billing/upgrade") => subscriptions::wish("enterprise"),
+        ("POST", "/billing/downgrade") | ("PUT", "/tenants/{tenantId}/subscription") => {
+            subscriptions::wish("professional")
+        }
+        ("POST", "/billing/cancel") => json!({"reason": "We close our shop"}),
+        ("POST", "/billing/payment-methods") => {
+            json!({"successUrl": "https://app.example.com/billing", "cancelUrl": "https://app.example.com/"})
+        }
+        ("PUT", "/billing/payment-method") => json!({"paymentMethodId": call.fixture.ids["paymentMethodId"]}),
+        ("POST", "/billing/portal-session") => json!({"returnUrl": "https://app.example.com/billing"}),
         ("POST", "/checkout/success") => json!({"sessionId": call.fixture.ids["checkoutSession"]}),
         // Somebody else each time.
         ("POST", "/sites/{siteSlug}/purchase") => json!({

@@ -1,0 +1,276 @@
+//! The ports of `portico_billing` that paid plans need: accounts at providers, calls to those, and invoices.
+
+use portico_billing::{
+    invoice::{Invoice, InvoiceKind},
+    paid::{BillingAccount, PriceReference},
+    payment::Provider,
+    plan::BillingInterval,
+    plan_call::{PlanCall, PlanCallKind, PlanCallStage},
+    ports::BillingRepositories,
+    subscription::SubscriptionStatus,
+    subscription_provider::{InvoiceLine, InvoiceStatus, ProviderSubscription, ScheduledPrice},
+};
+use portico_kernel::{Env, Money, PageRequest, StoreError, TenantId};
+use portico_sql::SqlStore;
+use portico_testkit::{env, on_each_database};
+use time::Duration;
+
+use crate::fixtures::{at_once, stored_tenant};
+
+fn account(env: &Env, tenant: TenantId) -> BillingAccount {
+    BillingAccount {
+        tenant_id: tenant,
+        provider: Provider::Stripe,
+        live: false,
+        customer_id: None,
+        keyed_at: env.now(),
+        subscription: None,
+        revision: 0,
+        had_trial: false,
+        past_due_since: None,
+        reminders: 0,
+        cancel_reason: None,
+        check_at: None,
+        created_at: env.now(),
+        updated_at: env.now(),
+    }
+}
+
+fn subscription(env: &Env) -> ProviderSubscription {
+    ProviderSubscription {
+        id: "sub_1".to_owned(),
+        status: SubscriptionStatus::PastDue,
+        price: Some("starter-1-month".to_owned()),
+        period_start: env.now(),
+        period_end: env.now() + Duration::days(30),
+        trial_ends_at: None,
+        ends_at: Some(env.now() + Duration::days(30)),
+        scheduled: Some(ScheduledPrice { reference: None, at: env.now() + Duration::days(30) }),
+        payment_method_id: Some("pm_ñ".to_owned()),
+        live: false,
+    }
+}
+
+fn call(env: &Env, tenant: TenantId) -> PlanCall {
+    PlanCall {
+        id: env.new_id(),
+        tenant_id: tenant,
+        kind: PlanCallKind::Checkout,
+        stage: PlanCallStage::Calling,
+        price: PriceReference { plan: "starter".to_owned(), version: 2, interval: BillingInterval::Year },
+        description: "Básico".to_owned(),
+        amount: Money { amount: 12000, currency: "usd".to_owned() },
+        customer_id: "cus_1".to_owned(),
+        subscription_id: None,
+        trial_days: 14,
+        prorated_at: env.now(),
+        success_url: Some("https://app.example.com/paid".to_owned()),
+        cancel_url: Some("https://app.example.com/".to_owned()),
+        session_id: None,
+        url: None,
+        created_at: env.now(),
+        expires_at: env.now() + Duration::HOUR,
+        check_at: Some(env.now() + Duration::minutes(2)),
+    }
+}
+
+fn invoice(env: &Env, tenant: TenantId, provider_id: &str) -> Invoice {
+    Invoice {
+        id: env.new_id(),
+        tenant_id: tenant,
+        provider: Provider::Stripe,
+        provider_id: provider_id.to_owned(),
+        number: None,
+        status: InvoiceStatus::Open,
+        kind: InvoiceKind::Subscription,
+        amount_due: 1200,
+        amount_paid: 0,
+        amount_refunded: 0,
+        tax: 100,
+        currency: "usd".to_owned(),
+        lines: vec![InvoiceLine { description: "Básico".to_owned(), quantity: 1, amount: 1200 }],
+        period_start: Some(env.now()),
+        period_end: None,
+        due_at: None,
+        paid_at: None,
+        pdf_url: None,
+        hosted_url: Some("https://pay.example.com/in_1".to_owned()),
+        receipt_url: None,
+        created_at: env.now(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_one_account_and_a_customer_one_tenant() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let fresh = account(&env, ours);
+        let made = at_once(store, 16, {
+            let fresh = fresh.clone();
+            move |store, _| {
+                let fresh = fresh.clone();
+                async move {
+                    let mut work = store.begin().await.unwrap();
+                    let made = work.accounts().insert_missing(&fresh).await.unwrap();
+                    work.commit().await.unwrap();
+                    made
+                }
+            }
+        })
+        .await;
+        assert_eq!(made.into_iter().filter(|made| *made).count(), 1);
+        let mut reader = store.reader();
+        assert_eq!(reader.accounts().find(ours).await.unwrap(), Some(fresh.clone()));
+        assert_eq!(reader.accounts().find(theirs).await.unwrap(), None);
+
+        let known = BillingAccount {
+            customer_id: Some("cus_1".to_owned()),
+            subscription: Some(subscription(&env)),
+            revision: 7,
+            had_trial: true,
+            past_due_since: Some(env.now()),
+            reminders: 2,
+            cancel_reason: Some("Cerramos".to_owned()),
+            check_at: Some(env.now()),
+            updated_at: env.now() + Duration::SECOND,
+            ..fresh
+        };
+        let mut work = store.begin().await.unwrap();
+        work.accounts().insert_missing(&account(&env, theirs)).await.unwrap();
+        // The mode of an account never changes.
+        work.accounts().update(&BillingAccount { live: true, ..known.clone() }).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(reader.accounts().find(ours).await.unwrap(), Some(known.clone()));
+        let of = async |customer: &str| {
+            store.reader().accounts().of_customer(Provider::Stripe, customer).await.unwrap()
+        };
+        assert_eq!((of("cus_1").await, of("cus_2").await), (Some(ours), None));
+
+        let mut work = store.begin().await.unwrap();
+        let stolen = BillingAccount { customer_id: known.customer_id.clone(), ..account(&env, theirs) };
+        let refused = work.accounts().update(&stolen).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+        drop(work);
+
+        assert_eq!(reader.accounts().due(env.now() - Duration::SECOND, 10).await.unwrap(), []);
+        assert_eq!(reader.accounts().due(env.now(), 10).await.unwrap(), [known]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_locks_an_account_sees_what_the_one_before_has_stored() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        let mut work = store.begin().await.unwrap();
+        work.accounts().insert_missing(&account(&env, tenant)).await.unwrap();
+        work.commit().await.unwrap();
+        let mut seen = at_once(store, 16, move |store, _| async move {
+            let mut work = store.begin().await.unwrap();
+            let mut locked = work.accounts().lock(tenant).await.unwrap().unwrap();
+            locked.revision += 1;
+            work.accounts().update(&locked).await.unwrap();
+            work.commit().await.unwrap();
+            locked.revision
+        })
+        .await;
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=16).collect::<Vec<i64>>());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_call_of_a_tenant_is_under_way_and_stays_the_same() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let (first, other) = (call(&env, ours), call(&env, theirs));
+        let mut work = store.begin().await.unwrap();
+        work.plan_calls().insert(&first).await.unwrap();
+        work.plan_calls().insert(&other).await.unwrap();
+        work.commit().await.unwrap();
+        let mut work = store.begin().await.unwrap();
+        let second = work.plan_calls().insert(&call(&env, ours)).await;
+        assert!(matches!(second, Err(StoreError::Conflict(_))), "{second:?}");
+        drop(work);
+        let mut reader = store.reader();
+        assert_eq!(reader.plan_calls().under_way(ours).await.unwrap(), Some(first.clone()));
+
+        let open = PlanCall {
+            stage: PlanCallStage::Open,
+            session_id: Some("cs_1".to_owned()),
+            url: Some("https://pay.example.com/cs_1".to_owned()),
+            check_at: Some(env.now() + Duration::minutes(5)),
+            ..first.clone()
+        };
+        let mut work = store.begin().await.unwrap();
+        let spoilt = PlanCall {
+            trial_days: 0,
+            success_url: None,
+            prorated_at: env.now() + Duration::DAY,
+            ..open.clone()
+        };
+        work.plan_calls().update(&spoilt).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(reader.plan_calls().under_way(ours).await.unwrap(), Some(open.clone()));
+        let soon = env.now() + Duration::minutes(10);
+        let due: Vec<_> =
+            reader.plan_calls().due(soon, 10).await.unwrap().into_iter().map(|call| call.id).collect();
+        assert_eq!(due, [other.id, first.id], "of all tenants, the one that has waited longest first");
+        assert_eq!(reader.plan_calls().due(soon, 1).await.unwrap().len(), 1);
+
+        let ended = PlanCall { stage: PlanCallStage::Ended, check_at: None, ..open };
+        let mut work = store.begin().await.unwrap();
+        work.plan_calls().update(&ended).await.unwrap();
+        work.plan_calls().insert(&call(&env, ours)).await.unwrap();
+        work.commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invoices_belong_to_their_tenant_and_are_replaced() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let early = invoice(&env, ours, "in_1");
+        let late = Invoice { created_at: env.now() + Duration::DAY, ..invoice(&env, ours, "in_2") };
+        let same = invoice(&env, theirs, "in_1");
+        let mut work = store.begin().await.unwrap();
+        for invoice in [&early, &late, &same] {
+            work.invoices().upsert(invoice).await.unwrap();
+        }
+        let paid = Invoice {
+            status: InvoiceStatus::Paid,
+            number: Some("P-1".to_owned()),
+            amount_paid: 1200,
+            amount_refunded: 200,
+            paid_at: Some(env.now()),
+            lines: Vec::new(),
+            ..early.clone()
+        };
+        work.invoices().upsert(&paid).await.unwrap();
+        work.commit().await.unwrap();
+        let mut reader = store.reader();
+        assert_eq!(reader.invoices().find(ours, paid.id).await.unwrap(), Some(paid.clone()));
+        assert_eq!(reader.invoices().find(theirs, paid.id).await.unwrap(), None);
+        let page = PageRequest { page: 1, limit: 1 };
+        let list = reader.invoices().list(ours, page).await.unwrap();
+        assert_eq!((list.items, list.total), (vec![late], 2), "the newest first");
+        let ids = ["in_1", "in_3"].map(str::to_owned);
+        let mut of = store.reader();
+        assert_eq!(of.invoices().of_provider(ours, Provider::Stripe, &ids).await.unwrap(), [paid]);
+        assert_eq!(of.invoices().of_provider(theirs, Provider::Stripe, &ids).await.unwrap(), [same]);
+        assert_eq!(of.invoices().of_provider(ours, Provider::Stripe, &[]).await.unwrap(), []);
+        let mut work = store.begin().await.unwrap();
+        let twice = work.invoices().upsert(&invoice(&env, ours, "in_2")).await;
+        assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+    })
+    .await;
+}

@@ -1,0 +1,140 @@
+//! What the provider says about subscriptions: asked because of a webhook, by the schedule, or after a change.
+
+use portico_billing::{
+    BillingError,
+    inbound::InboundStatus,
+    observation::{Answer, Observations, Observed, Overdue},
+    paid::BillingAccount,
+    payment::{PaymentError, Provider},
+};
+use portico_kernel::{RequestInfo, Scope, TenantId};
+use portico_runtime::logging::chain;
+use time::Duration;
+
+use super::plan_changes;
+use crate::state::App;
+
+/// Accounts, and calls, that the schedule reads at once.
+const BATCH: u64 = 100;
+
+/// How often the provider is asked in one go.
+const TRIES: usize = 5;
+
+/// When an account is asked about again of which the provider refuses to say anything.
+const REFUSED: Duration = Duration::HOUR;
+
+/// Asks the provider for the subscription of a tenant and its invoices, and stores them. The subscription of a tenant that is deleted is
+/// ended.
+///
+/// # Errors
+/// `NoAccount`; those of the provider.
+pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingAccount, BillingError> {
+    let mut was_stale = false;
+    for _ in 0..TRIES {
+        let account = app.core.reader().accounts().find(tenant).await?.ok_or(BillingError::NoAccount)?;
+        let Some(customer) = &account.customer_id else { return Ok(account) };
+        let subscription = app.subscriptions.subscription(customer).await?;
+        let invoices = match &subscription {
+            Some(_) => app.subscriptions.invoices(customer).await?,
+            None => Vec::new(),
+        };
+        let answer =
+            Answer { revision: account.revision, subscription: subscription.as_ref(), invoices: &invoices };
+        let mut work = app.core.begin().await?;
+        let observed = Observations::new(&mut *work, scope, &app.core.env).observe(tenant, answer).await?;
+        match observed {
+            Observed::Stored(account) => {
+                work.commit().await?;
+                return Ok(*account);
+            }
+            // Two others were stored meanwhile. The second of them was asked for after the first was stored, and so after this began.
+            Observed::Stale if was_stale => {
+                drop(work);
+                let stored = app.core.reader().accounts().find(tenant).await?;
+                return stored.ok_or(BillingError::NoAccount);
+            }
+            Observed::Stale => {
+                drop(work);
+                was_stale = true;
+            }
+            Observed::Orphaned(id) => {
+                work.commit().await?;
+                app.subscriptions.cancel(&id).await?;
+            }
+        }
+    }
+    Err(PaymentError::Unavailable("a subscription that was ended goes on".to_owned()).into())
+}
+
+/// Works off an event about a customer.
+///
+/// # Errors
+/// Those of [`sync`].
+pub async fn follow(app: &App, scope: &Scope, customer: &str) -> Result<InboundStatus, BillingError> {
+    let tenant = app.core.reader().accounts().of_customer(Provider::Stripe, customer).await?;
+    // Another installation may have the same account at the provider.
+    let Some(tenant) = tenant else { return Ok(InboundStatus::Ignored) };
+    sync(app, scope, tenant).await?;
+    Ok(InboundStatus::Done)
+}
+
+/// `subscriptions`, each minute: asks about every subscription that is due, reminds of payments that are missing, ends what was not paid
+/// for, and looks after calls that a process has left behind.
+///
+/// # Errors
+/// Where the provider or the database does not answer: the rest is done in the next round.
+pub async fn look_after(app: &App) -> Result<(), BillingError> {
+    let now = app.core.env.now();
+    loop {
+        // Each call that was looked after is due later, or never again.
+        let due = app.core.reader().plan_calls().due(now, BATCH).await?;
+        for call in &due {
+            match plan_changes::look_after(app, call).await {
+                Err(BillingError::Payment(error)) if !error.is_passing() => {
+                    tracing::error!(error = %chain(&error), tenant = %call.tenant_id, "the payment provider refuses a change of plan");
+                    plan_changes::postpone(app, call).await?;
+                }
+                looked_after => looked_after?,
+            }
+        }
+        if due.len() < BATCH as usize {
+            break;
+        }
+    }
+    loop {
+        let due = app.core.reader().accounts().due(now, BATCH).await?;
+        for account in &due {
+            ask(app, account.tenant_id).await?;
+        }
+        if due.len() < BATCH as usize {
+            return Ok(());
+        }
+    }
+}
+
+async fn ask(app: &App, tenant: TenantId) -> Result<(), BillingError> {
+    let scope = Scope::system(Some(tenant), RequestInfo::default());
+    match overdue(app, &scope, tenant).await {
+        Ok(()) => Ok(()),
+        Err(BillingError::Payment(error)) if !error.is_passing() => {
+            tracing::error!(error = %chain(&error), %tenant, "the payment provider refuses to answer about a subscription");
+            let mut work = app.core.begin().await?;
+            Observations::new(&mut *work, &scope, &app.core.env).postpone(tenant, REFUSED).await?;
+            Ok(work.commit().await?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks about a subscription, and does what is due about a payment that is missing.
+async fn overdue(app: &App, scope: &Scope, tenant: TenantId) -> Result<(), BillingError> {
+    sync(app, scope, tenant).await?;
+    let mut work = app.core.begin().await?;
+    let overdue = Observations::new(&mut *work, scope, &app.core.env).remind(tenant).await?;
+    work.commit().await?;
+    if let Overdue::End(subscription) = overdue {
+        app.subscriptions.cancel(&subscription).await?;
+        sync(app, scope, tenant).await?;
+    }
+    Ok(())
+}
