@@ -503,6 +503,13 @@ async fn an_answer_by_mail_is_a_message_once() {
             (&thread["status"], &thread["messages"][2]["author"]["kind"]),
             (&json!("waiting_on_customer"), &json!("staff"))
         );
+
+        // An answer that stands below what it answers to is no less one.
+        let to = address(server, &ticket, ada.claims.user);
+        let below = "On Mon, Support wrote:\r\n> ##- Write above -##\r\n> Take 2.4.2.\r\n\r\nIt works.";
+        assert_eq!(deliver(server, &to, &letter("ada@example.com", "3", "", below)).await, "accepted");
+        let thread = ada.client.get(&ticket_path(&ticket, "")).await.expect(200);
+        assert_eq!(thread["messages"][3]["body"], "It works.");
     })
     .await;
 }
@@ -522,7 +529,7 @@ async fn mail_of_programs_strangers_and_to_old_tickets_is_not_taken() {
             (&to, from_ada("2", "Precedence: bulk\r\n"), "automatic"),
             (&to, from_ada("3", "List-Id: <talk.example.com>\r\n"), "automatic"),
             (&to, from_ada("4", "Return-Path: <>\r\n"), "automatic"),
-            (&to, letter("ada@example.com", "5", "", "> only a quotation"), "unreadable"),
+            (&to, letter("ada@example.com", "5", "", ""), "unreadable"),
             (&to, letter("ada@example.com", "6", "", &"x".repeat(1024 * 1024)), "unreadable"),
             // An address is good for the one who got it.
             (&to, letter(&eve.email, "7", "", "Hello."), "refused"),

@@ -68,7 +68,7 @@ fn mails_of_nobody_of_several_and_without_text_are_not_read() {
         b"From: a@example.com, b@example.com\r\n\r\nHello".to_vec(),
         b"From: a@example.com\r\nFrom: b@example.com\r\n\r\nHello".to_vec(),
         b"From: Ada\r\n\r\n".to_vec(),
-        mail("", "> only a quotation\r\n"),
+        mail("", "\r\n\r\n"),
         mail("Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n", "AAAA"),
         mail("", &"x".repeat(MAIL_MAX)),
     ] {
