@@ -1,5 +1,6 @@
 //! The ports of `portico_support`: tickets, what is written to them, mails, and answers that are kept ready.
 
+use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{Env, PageRequest, StoreError, SupportTicketId, TenantId, Timestamp, UserId};
 use portico_sql::SqlStore;
 use portico_support::{
@@ -359,6 +360,39 @@ async fn a_mail_is_kept_once() {
         let found = work.inbound_mails().find(tenant, mails[0].message_id).await.unwrap();
         assert_eq!(found.as_ref(), Some(&mails[0]));
         assert_eq!(work.inbound_mails().find(other, mails[0].message_id).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_go_with_whoever_wrote_them_and_messages_stay() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        let (hers, his) = (stored(store, &env, tenant).await, stored(store, &env, tenant).await);
+        let mut work = store.begin().await.unwrap();
+        let mut kept = Vec::new();
+        for ticket in [&hers, &his] {
+            let written = message(&env, ticket, "It is 2.4.1.", false);
+            let mail = StoredMail {
+                tenant_id: tenant,
+                message_id: written.id,
+                ticket_id: ticket.id,
+                digest: env.random_bytes(),
+                raw: b"From: ada@example.com\r\n\r\nIt is 2.4.1.\r\n-- \r\nAda".to_vec(),
+                received_at: env.now(),
+            };
+            work.support_messages().insert(&written).await.unwrap();
+            assert!(work.inbound_mails().insert(&mail).await.unwrap());
+            kept.push(mail);
+        }
+        work.personal_data().erase(hers.author_id).await.unwrap();
+        work.commit().await.unwrap();
+        let mut reader = store.reader();
+        let [gone, left] = [&kept[0], &kept[1]];
+        assert_eq!(reader.inbound_mails().find(tenant, gone.message_id).await.unwrap(), None);
+        assert_eq!(reader.inbound_mails().find(tenant, left.message_id).await.unwrap().as_ref(), Some(left));
+        assert_eq!(reader.support_messages().count(tenant, hers.id).await.unwrap(), 1);
     })
     .await;
 }
