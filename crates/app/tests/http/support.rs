@@ -5,6 +5,7 @@ use portico_kernel::{PlatformRole, SupportTicketId, TenantId, TenantRole, UserId
 use portico_support::{
     inbound::StoredMail,
     message::{AuthorKind, MessageAuthor, SupportMessage},
+    thread::MESSAGES_MAX,
     ticket::SupportTicket,
 };
 use portico_testkit::server::{Answer, Client, TestServer, at_once};
@@ -515,6 +516,57 @@ async fn an_answer_by_mail_is_a_message_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_ticket_answers_a_mail_once_however_often_it_comes() {
+    TestServer::on_each_database(async |server| {
+        let ada = Person::new(server, "ada@example.com", |_| {}).await;
+        let ticket = ada.client.post(TICKETS, question()).await.expect(201);
+        let (tenant_id, ticket_id): (TenantId, SupportTicketId) =
+            (ada.client.tenant.parse().unwrap(), text(&ticket, "id").parse().unwrap());
+        let env = &server.app.core.env;
+        let mut work = server.app.core.begin().await.unwrap();
+        for _ in 1..MESSAGES_MAX {
+            let message = SupportMessage {
+                id: env.new_id(),
+                tenant_id,
+                ticket_id,
+                author: MessageAuthor {
+                    kind: AuthorKind::Customer,
+                    id: Some(ada.claims.user),
+                    name: String::new(),
+                },
+                body: "And more.".to_owned(),
+                attachments: Vec::new(),
+                internal: false,
+                created_at: env.now(),
+            };
+            work.support_messages().insert(&message).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        let to = address(server, &ticket, ada.claims.user);
+        let last = letter("ada@example.com", "1", "", "The last one.");
+        assert_eq!(deliver(server, &to, &last).await, "accepted");
+        assert_eq!(deliver(server, &to, &last).await, "duplicate", "it is in the ticket");
+        let beyond = letter("ada@example.com", "2", "", "One too many.");
+        let outcomes = at_once(8, |_| {
+            let (to, raw) = (to.clone(), beyond.clone());
+            let client = server.client().with("authorization", MAIL_PROVIDER);
+            async move {
+                let body = json!({"OriginalRecipient": to, "RawEmail": raw});
+                text(&client.post(INBOUND, body).await.expect(200), "outcome")
+            }
+        });
+        let outcomes = outcomes.await;
+        let told = outcomes.iter().filter(|outcome| *outcome == "ended").count();
+        let known = outcomes.iter().filter(|outcome| *outcome == "duplicate").count();
+        assert_eq!((told, known), (1, 7), "{outcomes:?}");
+        server.mail("ada@example.com", "takes no more answers").await;
+        let thread = ada.client.get(&ticket_path(&ticket, "")).await.expect(200);
+        assert_eq!(thread["messages"].as_array().unwrap().len() as u64, MESSAGES_MAX);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_of_programs_strangers_and_to_old_tickets_is_not_taken() {
     TestServer::on_each_database(async |server| {
         let ada = Person::new(server, "ada@example.com", |_| {}).await;
@@ -569,6 +621,7 @@ async fn mail_of_programs_strangers_and_to_old_tickets_is_not_taken() {
         .await;
         assert_eq!(deliver(server, &to, &from_ada("15", "")).await, "ended");
         server.mail("ada@example.com", "takes no more answers").await;
+        assert_eq!(deliver(server, &to, &from_ada("15", "")).await, "duplicate", "it was answered once");
         // Whoever has left the tenant does not write to it.
         let other = Person::new(server, "bob@example.com", |_| {}).await;
         other.join(server, &ada.client.tenant, TenantRole::Viewer).await;

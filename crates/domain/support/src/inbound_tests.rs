@@ -3,9 +3,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    message::NewMessage,
     priority::ReplyTargets,
     status::{REOPEN_WITHIN, TicketStatus},
-    testing::{Repositories, customer, moved},
+    testing::{Repositories, customer, env, moved},
+    thread::MESSAGES_MAX,
     ticket::NewTicket,
     tickets::Tickets,
 };
@@ -132,6 +134,39 @@ async fn a_letter_is_a_message_once_and_its_mail_is_kept() {
     assert_eq!((told.actor_id, told.tenant), (Some(author.uuid()), tenant), "the act of whoever wrote");
     Tickets::new(&mut repositories, &scope, &env).close(ticket.id).await.unwrap();
     clock.advance(REOPEN_WITHIN);
-    let late = InboundMails::new(&mut repositories, &system, &env).take(place, who, letter(&raw), &raw).await;
-    assert!(matches!(late, Err(SupportError::TicketEnded)), "{late:?}");
+    let late = b"From: ada@example.com\r\n\r\nOnce more.".to_vec();
+    let mut inbound = InboundMails::new(&mut repositories, &system, &env);
+    // What was taken is not refused for coming again.
+    assert!(matches!(inbound.take(place, who, letter(&raw), &raw).await.unwrap(), Receipt::Twice));
+    assert!(matches!(inbound.take(place, who, letter(&late), &late).await.unwrap(), Receipt::Refused));
+    assert!(matches!(inbound.take(place, who, letter(&late), &late).await.unwrap(), Receipt::Twice));
+    assert_eq!(repositories.rows().messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_ticket_refuses_a_letter_once_and_knows_the_one_that_filled_it() {
+    let (env, mut repositories) = (env(), Repositories::default());
+    let (tenant, author) = (env.new_id(), env.new_id());
+    let scope = customer(tenant, author);
+    let input = NewTicket {
+        subject: "Mine".to_owned(),
+        description: "It closes.".to_owned(),
+        ..NewTicket::default()
+    };
+    let mut tickets = Tickets::new(&mut repositories, &scope, &env);
+    let ticket = tickets.open(input, &[], &ReplyTargets::default()).await.unwrap();
+    for _ in 1..MESSAGES_MAX {
+        let message = NewMessage { body: "And more.".to_owned(), ..NewMessage::default() };
+        tickets.answer(ticket.id, message, &[]).await.unwrap();
+    }
+    let system = Scope::system(Some(tenant), RequestInfo::default());
+    let (place, who) = ((tenant, ticket.id), (AuthorKind::Customer, author));
+    let last = mail("", "The last one.");
+    let beyond = b"From: ada@example.com\r\n\r\nOne too many.".to_vec();
+    let mut inbound = InboundMails::new(&mut repositories, &system, &env);
+    assert!(matches!(inbound.take(place, who, letter(&last), &last).await.unwrap(), Receipt::Taken(_)));
+    assert!(matches!(inbound.take(place, who, letter(&last), &last).await.unwrap(), Receipt::Twice));
+    assert!(matches!(inbound.take(place, who, letter(&beyond), &beyond).await.unwrap(), Receipt::Refused));
+    assert!(matches!(inbound.take(place, who, letter(&beyond), &beyond).await.unwrap(), Receipt::Twice));
+    assert_eq!(repositories.rows().messages.len() as u64, MESSAGES_MAX);
 }

@@ -252,6 +252,7 @@ impl<C: ConnectionTrait + Send> Personal<'_, C> {
                 "support_messages",
                 "support_tickets",
                 "support_numbers",
+                "support_refused_mails",
                 "tenant_settings",
             ] {
                 self.db.execute(&format!("delete from {table} where tenant_id = $1"), [tenant]).await?;
