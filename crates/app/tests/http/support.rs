@@ -38,7 +38,7 @@ pub async fn mailed(server: &TestServer, fixture: &Fixture) -> String {
     let env = &server.app.core.env;
     let (tenant_id, ticket_id) =
         (fixture.ids["tenantId"].parse().unwrap(), fixture.ids["ticketId"].parse().unwrap());
-    let author = Some(fixture.owner.claims.user);
+    let author = fixture.owner.claims.user;
     let message = SupportMessage {
         id: env.new_id(),
         tenant_id,
@@ -531,7 +531,7 @@ async fn a_full_ticket_answers_a_mail_once_however_often_it_comes() {
                 ticket_id,
                 author: MessageAuthor {
                     kind: AuthorKind::Customer,
-                    id: Some(ada.claims.user),
+                    id: ada.claims.user,
                     name: String::new(),
                 },
                 body: "And more.".to_owned(),

@@ -124,7 +124,7 @@ async fn a_letter_is_a_message_once_and_its_mail_is_kept() {
     assert!(matches!(inbound.take(place, who, letter(&raw), &raw).await.unwrap(), Receipt::Twice));
     let thread = Tickets::new(&mut repositories, &scope, &env).get(ticket.id).await.unwrap();
     assert_eq!((thread.ticket.status, thread.messages[0].id), (TicketStatus::WaitingOnStaff, id));
-    assert_eq!((thread.messages[0].body.as_str(), thread.messages[0].author.id), ("Again.", Some(author)));
+    assert_eq!((thread.messages[0].body.as_str(), thread.messages[0].author.id), ("Again.", author));
     assert_eq!(repositories.inbound_mails().find(tenant, id).await.unwrap().unwrap().raw, raw);
     let told = repositories
         .events()

@@ -60,8 +60,7 @@ fn ticket(env: &Env, tenant_id: TenantId, author_id: UserId, number: u64) -> Sup
 /// A message, a second after the one before.
 fn message(env: &TestEnv, ticket: &SupportTicket, body: &str, internal: bool) -> SupportMessage {
     env.clock.advance(Duration::SECOND);
-    let author =
-        MessageAuthor { kind: AuthorKind::Customer, id: Some(ticket.author_id), name: String::new() };
+    let author = MessageAuthor { kind: AuthorKind::Customer, id: ticket.author_id, name: String::new() };
     SupportMessage {
         id: env.new_id(),
         tenant_id: ticket.tenant_id,
