@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use portico_billing::{payment::Provider, site_sale::SiteSaleStatus};
+use portico_billing::{
+    payment::Provider,
+    site_sale::{HandOverSite, SiteSaleStatus},
+};
 use portico_feature_billing::flows::site_sales as flow;
-use portico_kernel::PurchaseId;
+use portico_kernel::{Job, JobType, PageRequest, PurchaseId};
 use portico_recurrente::stand_in::{Act, StandIn, Webhook};
+use portico_sites::site::SiteStatus;
 use portico_testkit::server::{Answer, Client, PASSWORD, TestServer, at_once, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -299,6 +303,46 @@ async fn an_account_is_not_taken_over_and_its_owner_claims_the_site() {
         // Their password is what it was.
         let login = json!({"email": email, "password": PASSWORD});
         server.client().post("/api/v1/auth/login", login).await.expect(200);
+    })
+    .await;
+}
+
+/// Sets the status of a site, past every rule.
+async fn set_status(server: &TestServer, seller: &Client, path: &str, status: SiteStatus) {
+    let (tenant, id) = (seller.tenant.parse().unwrap(), path.rsplit('/').next().unwrap().parse().unwrap());
+    let mut work = server.app.core.begin().await.unwrap();
+    let mut site = work.sites().find(tenant, id).await.unwrap().unwrap();
+    site.status = status;
+    work.sites().update(&site).await.unwrap();
+    work.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_was_suspended_while_it_was_paid_is_handed_over_once_it_is_not() {
+    TestServer::on_each_database(async |server| {
+        let (seller, path, _, slug) = for_sale(server).await;
+        let ada = server.customer(server.email("ada")).await;
+        let made = ada.post_empty(&format!("/api/v1/sites/{slug}/purchase")).await.expect(201);
+        let id = text(&made, "purchaseId");
+        set_status(server, &seller, &path, SiteStatus::Suspended).await;
+        for webhook in happens(server, &checkout_of(&made), Act::Pay).await {
+            tell(server, &webhook).await.expect(200);
+        }
+        let refused = eventually(Duration::from_secs(20), async || {
+            let jobs = server.app.core.jobs.list(None, PageRequest::default()).await.unwrap().items;
+            let failed = |job: &Job| job.kind == HandOverSite::KIND && job.last_error.is_some();
+            jobs.iter().any(failed).then_some(())
+        });
+        refused.await.expect("it is not handed over");
+        assert_eq!(status(server, &seller, &id).await, SiteSaleStatus::Paid);
+        assert_eq!(seller.get(&path).await.expect(200)["status"], "suspended");
+        assert_eq!(ada.get(&path).await.status, 404);
+        set_status(server, &seller, &path, SiteStatus::Published).await;
+        becomes(server, &seller, &id, SiteSaleStatus::Completed).await;
+        assert_eq!(ada.get(&path).await.expect(200)["status"], "published");
+        for kind in ["site.sold", "site.handed_over"] {
+            assert_eq!(events(&seller, kind).await, 1, "{kind}");
+        }
     })
     .await;
 }
