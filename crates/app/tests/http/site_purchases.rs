@@ -300,6 +300,9 @@ async fn an_account_is_not_taken_over_and_its_owner_claims_the_site() {
         becomes(server, &seller, &id, SiteSaleStatus::Completed).await;
         assert_eq!(ada.get(&path).await.expect(200)["status"], "published");
         assert_eq!(ada.post(CLAIM, claim).await.status, 404, "once");
+        for kind in ["site_sale.paid", "site_sale.waiting", "site_sale.claimed", "site_sale.completed"] {
+            assert_eq!(events(&seller, kind).await, 1, "{kind}");
+        }
         // Their password is what it was.
         let login = json!({"email": email, "password": PASSWORD});
         server.client().post("/api/v1/auth/login", login).await.expect(200);

@@ -25,6 +25,8 @@ declare_events! {
     PURCHASE_CREATED { name: "purchase.created", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A purchase was not paid in time, or its payment has failed for good."
     PURCHASE_FAILED { name: "purchase.failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "The owner of the buyer's address claimed a site that waited; it is to be handed over."
+    SITE_SALE_CLAIMED { name: "site_sale.claimed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A site that was sold is its buyer's now."
     SITE_SALE_COMPLETED { name: "site_sale.completed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Somebody began to pay for a site; it is reserved for them."

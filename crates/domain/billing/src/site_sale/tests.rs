@@ -213,7 +213,13 @@ async fn a_site_waits_for_the_owner_of_the_address_and_is_claimed_once() {
     assert_eq!(waiting.status, SiteSaleStatus::Waiting);
     assert_eq!(
         kinds(&repositories),
-        ["site_sale.created", "site_sale.paid", "site_sale.waiting", "site_sale.paid", "site_sale.completed"]
+        [
+            "site_sale.created",
+            "site_sale.paid",
+            "site_sale.waiting",
+            "site_sale.claimed",
+            "site_sale.completed"
+        ]
     );
     assert_eq!(repositories.shop.rows().jobs.len(), 2);
 }
