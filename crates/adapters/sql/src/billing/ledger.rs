@@ -5,7 +5,7 @@ use portico_billing::{ledger::LedgerTransaction, ports::LedgerRepository};
 use portico_kernel::{StoreError, TenantId};
 use sea_orm::{ConnectionTrait, Value};
 
-use crate::db::{Db, Param};
+use crate::db::{Db, Param, placeholders};
 
 /// Columns of an entry.
 const COLUMNS: usize = 8;
@@ -19,12 +19,10 @@ pub(crate) struct Ledger<'c, C> {
 impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
     async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError> {
         // In one statement, so that a transaction is stored as a whole or not at all. The source is a part of the key of its entries.
-        let (mut places, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
+        let (mut rows, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
         let source = transaction.source();
         for (position, entry) in (0_i32..).zip(transaction.entries()) {
-            let first = values.len() + 1;
-            let row: Vec<String> = (first..first + COLUMNS).map(|place| format!("${place}")).collect();
-            places.push(format!("({})", row.join(", ")));
+            rows.push(format!("({})", placeholders(values.len() + 1, COLUMNS)));
             values.extend([
                 tenant.value(),
                 source.kind.as_str().value(),
@@ -39,7 +37,7 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         let sql = format!(
             "insert into ledger_entries (tenant_id, source_kind, source_id, position, account, amount, currency, booked_at) \
              values {}",
-            places.join(", ")
+            rows.join(", ")
         );
         self.db.execute(&sql, values).await.map(drop)
     }
