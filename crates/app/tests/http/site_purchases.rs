@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use portico::state::App;
 use portico_billing::{
+    checkout::PurchaseCheckout,
     payment::Provider,
     site_sale::{HandOverSite, SiteSaleStatus},
 };
 use portico_feature_billing::flows::site_sales as flow;
-use portico_kernel::{Job, JobType, PageRequest, PurchaseId};
+use portico_kernel::{Job, JobType, PageRequest, PurchaseId, Timestamp};
 use portico_recurrente::stand_in::{Act, StandIn, Webhook};
 use portico_sites::site::SiteStatus;
-use portico_testkit::server::{Answer, Client, PASSWORD, TestServer, at_once, eventually};
+use portico_testkit::server::{Answer, Client, Database, PASSWORD, TestServer, at_once, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -69,18 +71,30 @@ async fn becomes(server: &TestServer, seller: &Client, id: &str, wanted: SiteSal
     eventually(Duration::from_secs(20), reached).await.expect("the sale gets there");
 }
 
-/// Makes a sale due, as if half an hour had passed where `is_over`, and has the schedule ask about it.
-async fn a_round(server: &TestServer, seller: &Client, id: &str, is_over: bool) {
+/// Changes the checkout of a sale, past every rule: for what only time does.
+async fn change(
+    server: &TestServer,
+    seller: &Client,
+    id: &str,
+    change: impl FnOnce(&mut PurchaseCheckout, Timestamp),
+) {
     let (tenant, id): (_, PurchaseId) = (seller.tenant.parse().unwrap(), id.parse().unwrap());
-    let now = server.app.core.env.now();
     let mut work = server.app.core.begin().await.unwrap();
     let mut sale = work.site_sales().lock(tenant, id).await.unwrap().unwrap();
-    sale.checkout.check_at = Some(now);
-    if is_over {
-        sale.checkout.expires_at = now - time::Duration::SECOND;
-    }
+    change(&mut sale.checkout, server.app.core.env.now());
     work.site_sales().update(&sale).await.unwrap();
     work.commit().await.unwrap();
+}
+
+/// Makes a sale due, as if half an hour had passed where `is_over`, and has the schedule ask about it.
+async fn a_round(server: &TestServer, seller: &Client, id: &str, is_over: bool) {
+    change(server, seller, id, |checkout, now| {
+        checkout.check_at = Some(now);
+        if is_over {
+            checkout.expires_at = now - time::Duration::SECOND;
+        }
+    })
+    .await;
     flow::look_after(&server.app.billing).await.unwrap();
 }
 
@@ -224,6 +238,32 @@ async fn webhooks_that_are_doubled_shuffled_or_missing_lead_to_one_hand_over() {
         becomes(server, &seller, &text(&made, "purchaseId"), SiteSaleStatus::Completed).await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_without_an_answer_holds_up_no_other() {
+    // A provider that can be silent about one of them.
+    let provider = |app: &mut App| app.billing.recurrente = app.billing.provider.clone();
+    let server = TestServer::start_changed(Database::Sqlite, |_| {}, provider).await;
+    let (first, _, _, slug) = for_sale(&server).await;
+    let made = buy(&server.client(), &slug, server.email("ada")).await.expect(201);
+    let waiting = text(&made, "purchaseId");
+    server.payments.leave_unanswered(&checkout_of(&made));
+    let (second, _, _, slug) = for_sale(&server).await;
+    let made = buy(&server.client(), &slug, server.email("bea")).await.expect(201);
+    let paid = text(&made, "purchaseId");
+    server.payments.pay(&checkout_of(&made));
+    for (seller, id, since) in [(&first, &waiting, 2), (&second, &paid, 1)] {
+        let since = time::Duration::seconds(since);
+        change(&server, seller, id, |checkout, now| checkout.check_at = Some(now - since)).await;
+    }
+    flow::look_after(&server.app.billing).await.unwrap();
+    becomes(&server, &second, &paid, SiteSaleStatus::Completed).await;
+    assert_eq!(status(&server, &first, &waiting).await, SiteSaleStatus::Pending);
+    // It was put off.
+    let now = server.app.core.env.now();
+    assert!(server.app.core.reader().site_sales().due(now, 10).await.unwrap().is_empty());
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
