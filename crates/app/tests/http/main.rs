@@ -74,6 +74,7 @@ mod statements;
 mod stored_texts;
 mod strangers;
 mod support;
+mod support_mails;
 mod takeover;
 mod templates;
 mod tenancy;
