@@ -1,7 +1,7 @@
 //! The events of support. The only place that defines who receives each, which caches it invalidates and how it is audited.
 //!
-//! Events about a ticket reach whoever sees it: its author, and those who see all of the tenant. None has a word that somebody wrote. What only staff may know of is an event of the platform and not of the tenant, whose admins
-//! read its audit trail.
+//! Events about a ticket reach whoever sees it: its author, and those who see all of the tenant. None has a word that somebody wrote.
+//! What only staff may know of is an event of the platform and not of the tenant, whose admins read its audit trail.
 
 use portico_kernel::{
     Permission::{SupportRead, SupportWrite},

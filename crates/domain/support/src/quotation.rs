@@ -8,9 +8,9 @@
 //!    line before that, where these end with a colon (`On Monday, Ada wrote:`) or are the head of a mail (`From: …`, `Subject: …`).
 //! 3. The text ends where a line `-- ` stands (RFC 3676, section 4.3: the signature follows).
 //!
-//! Where nothing is left by that, the answer stands below the quotation, or between its lines: then all lines that are not quoted are taken,
-//! without the line that introduces the quotation and the signature; and where that is nothing either, the whole text. The mail itself is
-//! kept as it came.
+//! Where nothing is left by that, the answer stands below the quotation, or between its lines: then all lines that are not quoted are
+//! taken, without the line that introduces the quotation and the signature; and where that is nothing either, the whole text. The mail
+//! itself is kept as it came.
 
 /// Stands in the line of our mails above which one answers, in every language.
 pub const MARK: &str = "##- ";

@@ -103,8 +103,8 @@ impl Sales<'_> {
     /// the caller's matter on the side of the buyer.
     ///
     /// # Errors
-    /// `NotFound`; `SiteSuspended`; `NotForSale` where it was not sold; `Store` with `Stale` where the site has changed since its files were
-    /// copied: copy them, and call again.
+    /// `NotFound`; `SiteSuspended`; `NotForSale` where it was not sold; `Store` with `Stale` where the site has changed since its files
+    /// were copied: copy them, and call again.
     pub async fn hand_over(
         &mut self,
         seller: TenantId,
