@@ -37,7 +37,16 @@ pub fn env() -> Env {
 
 /// The same, with random bytes that count in steps.
 pub fn counting_by(step: u8) -> Env {
-    Env::new(Arc::new(Fixed), Arc::new(Counting { next: AtomicU8::new(1), step }))
+    counting(Arc::new(Fixed), step)
+}
+
+/// The same as [`env`], with another clock.
+pub fn env_at(clock: Arc<dyn Clock>) -> Env {
+    counting(clock, 1)
+}
+
+fn counting(clock: Arc<dyn Clock>, step: u8) -> Env {
+    Env::new(clock, Arc::new(Counting { next: AtomicU8::new(1), step }))
 }
 
 #[cfg(test)]
