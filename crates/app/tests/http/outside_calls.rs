@@ -17,7 +17,7 @@ use portico_identity::{
     ports::Mailer,
 };
 use portico_kernel::{
-    files::{FileError, FileStore},
+    files::{FileError, FileStore, FileUpload},
     http::{HttpClient, HttpError, HttpRequest, HttpResponse},
     mail::{MailContent, MailError, MailId},
 };
@@ -116,6 +116,16 @@ impl FileStore for Watched<dyn FileStore> {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), FileError> {
         self.is_free().await;
         self.inner.put(key, bytes).await
+    }
+
+    async fn begin(&self, key: &str) -> Result<Box<dyn FileUpload>, FileError> {
+        self.is_free().await;
+        self.inner.begin(key).await
+    }
+
+    async fn direct_url(&self, key: &str, lifetime: Duration) -> Result<Option<String>, FileError> {
+        self.is_free().await;
+        self.inner.direct_url(key, lifetime).await
     }
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, FileError> {
