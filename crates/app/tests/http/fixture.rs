@@ -28,7 +28,7 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, licenses, purchases, support, wizard};
+use crate::{assets, downloads, licenses, purchases, support, wizard};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -332,6 +332,13 @@ impl Fixture {
         }
         let license = client.get(&fixture.path("/api/v1/licenses/{licenseId}")).await.expect(200);
         fixture.ids.insert("licenseKey".into(), text(&license, "key"));
+        // Releases belong to no tenant, so they have no marker in their names.
+        let release = downloads::published(server).await;
+        let license = fixture.ids["licenseId"].parse().unwrap();
+        fixture.ids.insert("fileName".into(), downloads::lasting_link(server, &release, license));
+        fixture.ids.insert("downloadId".into(), release.slug);
+        fixture.ids.insert("releaseId".into(), fixture.fresh(server, "releaseId").await);
+        fixture.ids.insert("productType".into(), "base_product".into());
         name_dealer(server, &client.tenant, marker).await;
         for parameter in ["apiKeyId", "webhookId", "deliveryId", "noteId"] {
             let id = fixture.fresh(server, parameter).await;
@@ -446,6 +453,7 @@ impl Fixture {
             "licenseId" => return licenses::issued(server, client, None).await.0,
             // Of the fixture's license.
             "activationId" => return licenses::machine(server, self.ids["licenseId"].parse().unwrap()).await,
+            "releaseId" => return downloads::draft(server).await.id.to_string(),
             "noteId" => return note(server, self).await,
             "ticketId" => {
                 let asset = &self.ids["assetId"];

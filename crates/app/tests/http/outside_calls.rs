@@ -170,7 +170,12 @@ fn watch(app: &mut App, calls: &Calls) {
     }
     let files: Arc<dyn FileStore> =
         Arc::new(Watched { way: "files", inner: files, store: store.clone(), calls: calls.clone() });
-    for place in [&mut app.identity.files, &mut app.sites.files, &mut app.sites.hosting.files] {
+    for place in [
+        &mut app.identity.files,
+        &mut app.sites.files,
+        &mut app.sites.hosting.files,
+        &mut app.licensing.files,
+    ] {
         *place = files.clone();
     }
     let (inner, way) = (app.tenancy.webhook_client.clone(), "webhooks");

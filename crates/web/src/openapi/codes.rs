@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 116] = [
+pub const CODES: [&str; 121] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -34,6 +34,7 @@ pub const CODES: [&str; 116] = [
     "invalid_code",
     "invalid_credentials",
     "invalid_idempotency_key",
+    "invalid_link",
     "invalid_mfa_token",
     "invalid_passkey",
     "invalid_path",
@@ -49,6 +50,7 @@ pub const CODES: [&str; 116] = [
     "license_files_unavailable",
     "license_offline_not_allowed",
     "license_product_mismatch",
+    "license_required",
     "license_revoked",
     "license_suspended",
     "malformed_body",
@@ -81,6 +83,9 @@ pub const CODES: [&str; 116] = [
     "quota_exceeded",
     "rate_limited",
     "reauthentication_required",
+    "release_status",
+    "release_withdrawn",
+    "release_without_file",
     "request_timeout",
     "role_too_high",
     "sample_content",
