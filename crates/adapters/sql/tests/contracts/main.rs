@@ -23,6 +23,7 @@ mod jobs;
 mod licenses;
 mod members;
 mod purchases;
+mod releases;
 mod schedules;
 mod second_factors;
 mod site_sales;
