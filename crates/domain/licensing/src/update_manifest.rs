@@ -106,7 +106,8 @@ impl<'a> Updates<'a> {
     }
 }
 
-fn manifest(signer: &dyn LicenseSigner, release: &Release, file: &ReleaseFile, now: Timestamp) -> Envelope {
+/// The manifest of a release with this file, which is good for a day.
+pub fn manifest(signer: &dyn LicenseSigner, release: &Release, file: &ReleaseFile, now: Timestamp) -> Envelope {
     let content = Content {
         exp: (now + LIFETIME).unix_seconds(),
         issued: now,

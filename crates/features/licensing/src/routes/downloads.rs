@@ -155,8 +155,8 @@ async fn link(app: Data<App>, caller: Caller, path: Path<String>) -> Result<Http
     caller
         .write(&app.core, async |work| {
             let lifetime = app.downloads.link_lifetime;
-            let link = Downloads::new(&mut *work, &caller.0, &app.core.env).link(&path, lifetime).await?;
-            let answer = DownloadUrl { url: downloads::url(&app, &link), expires_at: link.expires };
+            let made = Downloads::new(&mut *work, &caller.0, &app.core.env).link(&path, lifetime).await?;
+            let answer = DownloadUrl { url: downloads::url(&app, &made), expires_at: made.expires };
             Ok(HttpResponse::Ok().json(answer))
         })
         .await
@@ -209,8 +209,8 @@ async fn send(
     };
     let expires = i64::try_from(expires).ok().and_then(Timestamp::from_unix_seconds);
     let expires = expires.ok_or(LicensingError::InvalidLink)?;
-    let link = DownloadLink { slug, file_name, license, user, expires };
-    downloads::send(&app, &visitor.0, &link, &signature, &request).await
+    let asked = DownloadLink { slug, file_name, license, user, expires };
+    downloads::send(&app, &visitor.0, &asked, &signature, &request).await
 }
 
 /// List the downloads by a license
