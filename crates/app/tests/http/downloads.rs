@@ -358,7 +358,7 @@ async fn a_link_dies_with_its_license_and_with_the_release() {
         assert_eq!((&seen["available"], &seen["reason"]), (&json!(false), &json!("withdrawn")));
         assert!(!seen.to_string().contains("Loses settings"), "{seen}");
         let late = staff.post_empty(&format!("{RELEASES}/{id}/publish")).await.expect(409);
-        assert_eq!((&late["code"], &late["status"]), (&json!("release_status"), &json!("withdrawn")));
+        assert_eq!((&late["code"], &late["releaseStatus"]), (&json!("release_status"), &json!("withdrawn")));
         // A beta is for other licenses.
         let mut beta = wanted(server, "3.0.0-beta.1");
         beta["channel"] = json!("beta");

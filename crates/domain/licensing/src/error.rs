@@ -192,7 +192,7 @@ impl Fault for LicensingError {
             Self::TooManyActivations { limit } | Self::TooManyReleases { limit } => {
                 vec![("limit", (*limit).into())]
             }
-            Self::ReleaseStatus { status } => vec![("status", (*status).into())],
+            Self::ReleaseStatus { status } => vec![("releaseStatus", (*status).into())],
             Self::LicenseRequired(reason) => vec![("reason", reason.as_str().into())],
             _ => Vec::new(),
         }

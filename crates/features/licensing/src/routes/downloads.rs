@@ -168,7 +168,7 @@ async fn link(app: Data<App>, caller: Caller, path: Path<String>) -> Result<Http
 /// answer leads to an address there that is good for a minute: resume at the link. Each use is noted.
 #[utoipa::path(
     tag = "Downloads",
-    operation_id = "downloadFile",
+    operation_id = "getDownloadFile",
     params(
         ("downloadId" = String, Path, description = "Readable id of the release.", example = "software_v2"),
         ("fileName" = String, Path, description = "Name of its file.", example = "setup.exe"),
@@ -180,6 +180,7 @@ async fn link(app: Data<App>, caller: Caller, path: Path<String>) -> Result<Http
         (status = 302, description = "The file is at `Location`."),
         (status = 304, description = "Not changed."),
         (status = 403, description = "The link is not good, or not any more (`invalid_link`), or its license is not (`license_required`, with the `reason`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such release.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 410, description = "The release is not offered any more (`release_withdrawn`).", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]

@@ -182,12 +182,12 @@ async fn update(
 /// and has the SHA-256 that was announced; of any other nothing is kept. Only a draft gets a file; another one replaces it.
 #[utoipa::path(
     tag = "Downloads",
-    operation_id = "uploadReleaseFile",
+    operation_id = "updateReleaseFile",
     params(("releaseId" = ReleaseId, Path, description = "Id of the release."), UploadedFile),
     request_body(content((String = "application/octet-stream", example = json!("(the file)")))),
     responses(
         (status = 200, body = Release),
-        (status = 409, description = "It is no draft (`release_status`, with the `status`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is no draft (`release_status`, with the `releaseStatus`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The file is too large.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "The file is empty, has another SHA-256 (`checksum_mismatch`), or cannot be saved under its name.", body = ProblemBody, content_type = "application/problem+json"),
     ),

@@ -53,6 +53,7 @@ struct Installed {
     responses(
         (status = 200, body = Envelope),
         (status = 204, description = "There is none: the program is up to date."),
+        (status = 404, description = "There is no such product.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "This installation has no key to sign with (`license_files_unavailable`).", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
