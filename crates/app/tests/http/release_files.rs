@@ -64,7 +64,10 @@ async fn an_upload_that_breaks_off_or_is_too_large_leaves_nothing() {
     let folder = server.app.settings.data_dir.join(format!("files/releases/{id}"));
     let gone = eventually(Duration::from_secs(20), async || {
         let uploads = std::fs::read_dir(&folder).map_or(0, |uploads| {
-            uploads.flatten().map(|upload| std::fs::read_dir(upload.path()).map_or(0, Iterator::count)).sum()
+            uploads
+                .flatten()
+                .map(|upload| std::fs::read_dir(upload.path()).map_or(0, Iterator::count))
+                .sum::<usize>()
         });
         (uploads == 0usize).then_some(())
     });
