@@ -268,7 +268,7 @@ async fn s3_gives_a_file_to_whoever_has_its_signed_address() {
     std::io::Write::write_all(&mut connection, request.as_bytes()).unwrap();
     let mut answer = String::new();
     std::io::Read::read_to_string(&mut connection, &mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("program"), "{answer}");
+    assert!(answer.split_whitespace().nth(1) == Some("200") && answer.ends_with("program"), "{answer}");
     assert!(
         matches!(store.direct_url("../a", std::time::Duration::ZERO).await, Err(FileError::InvalidKey)),
         "no other key is signed"

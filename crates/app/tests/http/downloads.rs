@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use portico_billing::purchase::PurchaseStatus;
-use portico_kernel::{LicenseId, PlatformRole};
+use portico_kernel::{LicenseId, PlatformRole, Timestamp};
 use portico_licensing::{
     download_link::DownloadLink,
     policy::Channel,
@@ -81,6 +81,11 @@ pub async fn draft(server: &TestServer) -> Release {
     stored(server, ReleaseStatus::Draft).await
 }
 
+/// Links end at whole seconds.
+fn in_seconds(server: &TestServer, seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(server.app.core.env.now().unix_seconds() + seconds).unwrap()
+}
+
 /// The last part of the path of a link that is good for a day, with its query.
 pub fn lasting_link(server: &TestServer, release: &Release, license: LicenseId) -> String {
     let link = DownloadLink {
@@ -88,7 +93,7 @@ pub fn lasting_link(server: &TestServer, release: &Release, license: LicenseId) 
         file_name: release.file.as_ref().unwrap().name.clone(),
         license,
         user: None,
-        expires: server.app.core.env.now() + time::Duration::DAY,
+        expires: in_seconds(server, 24 * 3600),
     };
     link.signed(&*server.app.api.signer).rsplit('/').next().unwrap().to_owned()
 }
@@ -291,7 +296,7 @@ async fn a_link_is_good_for_what_it_was_signed_for_and_nothing_else() {
             file_name: release.file.unwrap().name,
             license: license.parse().unwrap(),
             user: None,
-            expires: server.app.core.env.now(),
+            expires: in_seconds(server, -1),
         };
         let over = format!("/api/v1{}", over.signed(&*server.app.api.signer));
         assert_eq!(server.client().get(&over).await.expect(403)["code"], "invalid_link");
@@ -336,7 +341,7 @@ async fn a_link_dies_with_its_license_and_with_the_release() {
             }
         }
         // A license that ends by the clock.
-        let end = server.app.core.env.now() + time::Duration::seconds(2);
+        let end = server.app.core.env.now() + time::Duration::seconds(5);
         let trial = json!({"customerId": ada.tenant, "productType": "base_product", "expiresAt": end, "reason": "A trial"});
         staff.post("/api/v1/admin/licenses", trial).await.expect(201);
         let link = self::link(server, &ada, &slug).await;
