@@ -301,9 +301,12 @@ async fn a_link_is_good_for_what_it_was_signed_for_and_nothing_else() {
         let over = format!("/api/v1{}", over.signed(&*server.app.api.signer));
         assert_eq!(server.client().get(&over).await.expect(403)["code"], "invalid_link");
         // A signature for something else with the same words.
+        let user = link.split("user=").nth(1).unwrap().split('&').next().unwrap();
+        let end = Timestamp::from_unix_seconds(expires.parse().unwrap()).unwrap();
+        let payload = format!("{slug}/setup-2.0.exe/{license}/{user}");
         let signer = &server.app.api.signer;
-        let asset =
-            signer.sign("asset", &format!("{slug}/setup-2.0.exe/{license}/"), server.app.core.env.now());
+        assert!(link.ends_with(&signer.sign("download", &payload, end)));
+        let asset = signer.sign("asset", &payload, end);
         let forged = format!("{}&signature={asset}", link.split("&signature=").next().unwrap());
         assert_eq!(server.client().get(&forged).await.expect(403)["code"], "invalid_link");
         // Whoever is in another tenant sees neither the license nor its downloads.
