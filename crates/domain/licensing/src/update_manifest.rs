@@ -107,7 +107,12 @@ impl<'a> Updates<'a> {
 }
 
 /// The manifest of a release with this file, which is good for a day.
-pub fn manifest(signer: &dyn LicenseSigner, release: &Release, file: &ReleaseFile, now: Timestamp) -> Envelope {
+pub fn manifest(
+    signer: &dyn LicenseSigner,
+    release: &Release,
+    file: &ReleaseFile,
+    now: Timestamp,
+) -> Envelope {
     let content = Content {
         exp: (now + LIFETIME).unix_seconds(),
         issued: now,

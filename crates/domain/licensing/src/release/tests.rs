@@ -63,7 +63,10 @@ fn each_status_leads_where_it_may() {
     }
     for (fixed, status) in [(&offered, "published"), (&gone, "withdrawn")] {
         let refused = fixed.with_file(file(&env), later).unwrap_err();
-        assert_eq!((refused.code(), refused.members()), ("release_status", vec![("releaseStatus", status.into())]));
+        assert_eq!(
+            (refused.code(), refused.members()),
+            ("release_status", vec![("releaseStatus", status.into())])
+        );
     }
     for status in ReleaseStatus::ALL {
         assert_eq!(ReleaseStatus::parse(status.as_str()), Some(status));
