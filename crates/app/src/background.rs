@@ -29,6 +29,7 @@ pub fn handlers(app: &App) -> Handlers {
     identity::register(&app.identity, &mut handlers);
     tenancy::register(&app.tenancy, &mut handlers);
     billing::register(&app.billing, &mut handlers);
+    licensing::register(&app.licensing, &mut handlers);
     sites::register(&app.sites, &mut handlers);
     support::register(&app.support, &mut handlers);
     handlers

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 mod ai;
 mod check;
 mod domains;
+mod downloads;
 mod files;
 mod licensing;
 mod links;
@@ -33,6 +34,7 @@ mod support;
 
 pub use ai::Ai;
 pub use domains::Dns;
+pub use downloads::Downloads;
 pub use files::Storage;
 pub use licensing::Licensing;
 pub use links::Links;
@@ -105,6 +107,8 @@ pub struct Settings {
     pub stripe: Stripe,
     /// Licenses.
     pub licensing: Licensing,
+    /// Releases for download.
+    pub downloads: Downloads,
     /// Payments of sites.
     pub recurrente: Recurrente,
     /// Calls to URLs configured by the operator.
@@ -229,6 +233,7 @@ impl Default for Settings {
             payments: Payments::default(),
             stripe: Stripe::default(),
             licensing: Licensing::default(),
+            downloads: Downloads::default(),
             recurrente: Recurrente::default(),
             outbound: Outbound::default(),
             dns: Dns::default(),

@@ -274,7 +274,14 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         ),
         files: files.clone(),
     };
-    let licensing = Licensing { core: core.clone(), vault, signer };
+    let licensing = Licensing {
+        core: core.clone(),
+        api: api.clone(),
+        vault,
+        signer,
+        files: files.clone(),
+        downloads: Arc::new(settings.downloads.rule()),
+    };
     let support = Support {
         core: core.clone(),
         api: api.clone(),

@@ -44,6 +44,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM tenants WHERE tenants.status <> $ AND not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
     ("from licenses where licenses.id is not null", "the list of licenses, for staff"),
+    ("from downloads where release_id =", "who has downloaded a release, for staff"),
+    (
+        "from downloads d join releases r on r.id = d.release_id where d.release_id =",
+        "who has downloaded a release, for staff",
+    ),
     ("from subscriptions where subscriptions.plan_id = plans.id", "how many tenants are on a plan"),
     (
         "from subscriptions where plan_id = $ and plan_version < $",
@@ -94,6 +99,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("delete from api_key_addresses where last_seen_at <", "sweep"),
     ("delete from api_key_refusals where minute <", "sweep"),
     ("delete from api_key_usage where day <", "sweep"),
+    ("from downloads where downloaded_at <", "sweep"),
     ("from generation_reservations where expires_at <", "sweep"),
     ("from idempotency_keys where expires_at <", "sweep"),
     ("from submissions where created_at <", "sweep"),
@@ -109,6 +115,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "keys that the stranger made",
     ),
     // What a person has written, in an export of their data.
+    ("from downloads where user_id = $", "an export of a person's data, and erasure of a person"),
     ("from support_messages where author_id = $", "an export of a person's data"),
     ("from support_tickets where author_id = $", "an export of a person's data"),
     // Erasure of accounts.

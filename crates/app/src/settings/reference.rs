@@ -58,6 +58,7 @@ fn sections() -> Vec<Section> {
         section("payments.", &all.payments),
         section("stripe.", &all.stripe),
         section("licensing.", &all.licensing),
+        section("downloads.", &all.downloads),
         section("recurrente.", &all.recurrente),
         section("outbound.", &all.outbound),
         section("sites.", &all.sites),

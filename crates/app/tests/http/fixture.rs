@@ -28,7 +28,7 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, licenses, purchases, subscriptions, support, wizard};
+use crate::{assets, downloads, licenses, purchases, subscriptions, support, wizard};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -338,6 +338,13 @@ impl Fixture {
         let invoices = client.get("/api/v1/billing/invoices").await.expect(200);
         fixture.ids.insert("invoiceId".into(), text(&invoices["items"][0], "id"));
         fixture.ids.insert("paymentMethodId".into(), server.subscriptions.put_on_file(&customer));
+        // Releases belong to no tenant, so they have no marker in their names.
+        let release = downloads::published(server).await;
+        let license = fixture.ids["licenseId"].parse().unwrap();
+        fixture.ids.insert("fileName".into(), downloads::lasting_link(server, &release, license));
+        fixture.ids.insert("downloadId".into(), release.slug);
+        fixture.ids.insert("releaseId".into(), fixture.fresh(server, "releaseId").await);
+        fixture.ids.insert("productType".into(), "base_product".into());
         name_dealer(server, &client.tenant, marker).await;
         for parameter in ["apiKeyId", "webhookId", "deliveryId", "noteId"] {
             let id = fixture.fresh(server, parameter).await;
@@ -456,6 +463,7 @@ impl Fixture {
                 let customer = server.subscriptions.customer(&client.tenant).expect("a customer");
                 return server.subscriptions.put_on_file(&customer);
             }
+            "releaseId" => return downloads::draft(server).await.id.to_string(),
             "noteId" => return note(server, self).await,
             "ticketId" => {
                 let asset = &self.ids["assetId"];

@@ -62,7 +62,7 @@ pub async fn machine(server: &TestServer, license: LicenseId) -> String {
 }
 
 /// Buys and pays, and answers the purchase with its licenses.
-async fn bought(server: &TestServer, client: &Client) -> Value {
+pub async fn bought(server: &TestServer, client: &Client) -> Value {
     let (session, _) = checkout(client).await;
     server.payments.pay(&session);
     client.post("/api/v1/checkout/success", json!({"sessionId": session})).await.expect(200)
@@ -80,7 +80,7 @@ pub async fn verdict(server: &TestServer, key: &str, fingerprint: &str) -> Strin
 }
 
 /// Changes a purchase as a refund or a dispute does: the purchase and its licenses in one transaction.
-async fn changed(server: &TestServer, client: &Client, purchase: &str, status: PurchaseStatus) {
+pub async fn changed(server: &TestServer, client: &Client, purchase: &str, status: PurchaseStatus) {
     let (app, scope) = (&server.app.billing, Scope::system(None, RequestInfo::default()));
     let mut work = app.core.begin().await.unwrap();
     let locked = work.purchases().lock(client.tenant.parse().unwrap(), purchase.parse().unwrap()).await;

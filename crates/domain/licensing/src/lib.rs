@@ -1,8 +1,12 @@
-//! Licenses of products: who may use a product, on which machines, and the files with which it works without a connection.
+//! Licenses of products: who may use a product, on which machines, the files with which it works without a connection, and its releases
+//! with whoever downloads them.
 
 pub mod activation;
 pub mod administration;
 pub mod check;
+pub mod download;
+pub mod download_link;
+pub mod envelope;
 pub mod error;
 pub mod events;
 pub mod expiry;
@@ -13,9 +17,14 @@ pub mod license;
 pub mod owned;
 pub mod policy;
 pub mod ports;
+pub mod release;
+pub mod release_administration;
+pub mod release_version;
 mod seat;
 #[cfg(test)]
 mod testing;
 mod transition;
+pub mod unavailable;
+pub mod update_manifest;
 
 pub use error::LicensingError;

@@ -2,13 +2,17 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    ActivationId, LicenseId, List, Outbox, PageRequest, PurchaseId, StoreError, TenantId, Timestamp,
+    ActivationId, LicenseId, List, Outbox, PageRequest, PurchaseId, ReleaseId, StoreError, TenantId,
+    Timestamp,
 };
 
 use crate::{
     activation::Activation,
+    download::{DownloadRecord, DownloadUse},
     license::{License, LicenseStatus},
-    policy::LicensePolicy,
+    policy::{Channel, LicensePolicy},
+    release::{Release, ReleaseStatus},
+    release_version::ReleaseVersion,
 };
 
 /// Keyed hashes of license keys, with keys of the installation.
@@ -102,7 +106,16 @@ pub trait LicenseRepository: Send {
         purchases: &[PurchaseId],
     ) -> Result<Vec<License>, StoreError>;
 
-    /// Whose a license is, whichever tenant that is: for staff.
+    /// Of the licenses of a tenant for these products, one for all that have equal products and terms and are alike in whether they may be
+    /// used at `now`: the one that covers releases longest. What none of them covers, no license of the tenant does.
+    async fn representatives(
+        &mut self,
+        tenant: TenantId,
+        products: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<License>, StoreError>;
+
+    /// Whose a license is, whichever tenant that is: for staff, and for links that name a license.
     async fn tenant_of(&mut self, id: LicenseId) -> Result<Option<TenantId>, StoreError>;
 
     /// Whose license has a key with one of these hashes.
@@ -171,6 +184,88 @@ pub trait ActivationRepository: Send {
     async fn delete_all(&mut self, tenant: TenantId, license: LicenseId) -> Result<u64, StoreError>;
 }
 
+/// Which releases staff want to see. What is `None` does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReleaseFilter {
+    /// Those of this product.
+    pub product_type: Option<String>,
+    /// Those with this status.
+    pub status: Option<ReleaseStatus>,
+}
+
+/// The releases among which a program looks for a newer one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateFilter {
+    /// Id of the product.
+    pub product_type: String,
+    /// Those above this version; all where absent.
+    pub above: Option<ReleaseVersion>,
+    /// Those for this platform, and those for all; the latter only where absent.
+    pub platform: Option<String>,
+    /// Those of these channels; there is one at least.
+    pub channels: Vec<Channel>,
+}
+
+/// Releases. They belong to the installation.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait ReleaseRepository: Send {
+    /// Stores a new release. MUST answer `Conflict` when another one has the slug, also under concurrency.
+    async fn insert(&mut self, release: &Release) -> Result<(), StoreError>;
+
+    /// A release.
+    async fn find(&mut self, id: ReleaseId) -> Result<Option<Release>, StoreError>;
+
+    /// The same, and keeps others from changing it until the unit of work ends. MUST wait for another unit of work that has locked it, and
+    /// answer what that has stored.
+    async fn lock(&mut self, id: ReleaseId) -> Result<Option<Release>, StoreError>;
+
+    /// The release with a slug.
+    async fn of_slug<'s>(&mut self, slug: &'s str) -> Result<Option<Release>, StoreError>;
+
+    /// One page of the releases that a filter lets through, the one made last first.
+    async fn list(&mut self, filter: &ReleaseFilter, page: PageRequest) -> Result<List<Release>, StoreError>;
+
+    /// One page of those that are or were published, of a product or of all, the one published last first.
+    async fn offered(
+        &mut self,
+        product_type: Option<String>,
+        page: PageRequest,
+    ) -> Result<List<Release>, StoreError>;
+
+    /// The published one with the highest version among these; of several the one published last.
+    async fn newest(&mut self, filter: &UpdateFilter) -> Result<Option<Release>, StoreError>;
+
+    /// Stores what may change: name, notes, status with its reason and time, file, and the time of the change.
+    async fn update(&mut self, release: &Release) -> Result<(), StoreError>;
+}
+
+/// The log of downloads.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DownloadRepository: Send {
+    /// Notes a use of a link. MUST answer `MissingReference` for a license of another tenant.
+    async fn insert(&mut self, used: &DownloadUse) -> Result<(), StoreError>;
+
+    /// One page of the uses of a license, the last first.
+    async fn of_license(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        page: PageRequest,
+    ) -> Result<List<DownloadRecord>, StoreError>;
+
+    /// One page of the uses of a release by all tenants, the last first: for staff.
+    async fn of_release(
+        &mut self,
+        release: ReleaseId,
+        page: PageRequest,
+    ) -> Result<List<DownloadRecord>, StoreError>;
+
+    /// Deletes uses of all tenants before a moment, at most `limit`. Answers how many.
+    async fn forget(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError>;
+}
+
 /// The repositories of licensing, over one unit of work.
 pub trait LicensingRepositories: Outbox {
     /// Policies of products.
@@ -179,4 +274,8 @@ pub trait LicensingRepositories: Outbox {
     fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c>;
     /// Machines.
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c>;
+    /// Releases.
+    fn releases<'c>(&'c mut self) -> Box<dyn ReleaseRepository + 'c>;
+    /// The log of downloads.
+    fn downloads<'c>(&'c mut self) -> Box<dyn DownloadRepository + 'c>;
 }

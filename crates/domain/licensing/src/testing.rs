@@ -1,5 +1,9 @@
 //! What the unit tests of this crate share: repositories in memory, because use cases take several steps.
 
+mod releases;
+
+pub use releases::{file, release};
+
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -11,13 +15,16 @@ use portico_kernel::{
 
 use crate::{
     activation::Activation,
+    download::DownloadUse,
     key::KeyVault,
     license::License,
     policy::{LicensePolicy, catalogue},
     ports::{
-        ActivationRepository, CountedLicense, KeyDigests, LicenseFilter, LicensePolicyRepository,
-        LicenseRepository, LicenseSigner, LicensingRepositories, VerifyingKey,
+        ActivationRepository, CountedLicense, DownloadRepository, KeyDigests, LicenseFilter,
+        LicensePolicyRepository, LicenseRepository, LicenseSigner, LicensingRepositories, ReleaseRepository,
+        VerifyingKey,
     },
+    release::Release,
 };
 
 /// With random bytes that count, so that two ids and two keys differ.
@@ -109,7 +116,10 @@ pub struct Rows {
     pub policies: Vec<LicensePolicy>,
     pub licenses: Vec<License>,
     pub activations: Vec<Activation>,
+    pub releases: Vec<Release>,
+    pub downloads: Vec<DownloadUse>,
     pub events: Vec<Event>,
+    pub jobs: Vec<NewJob>,
 }
 
 /// Repositories over the same rows.
@@ -144,8 +154,9 @@ impl EventLog for Repositories {
 
 #[async_trait]
 impl JobQueue for Repositories {
-    async fn enqueue(&mut self, _: NewJob) -> Result<(), StoreError> {
-        Err(StoreError::Conflict("no job is expected".to_owned()))
+    async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
+        self.rows().jobs.push(job);
+        Ok(())
     }
 }
 
@@ -166,6 +177,12 @@ impl LicensingRepositories for Repositories {
         Box::new(self.clone())
     }
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c> {
+        Box::new(self.clone())
+    }
+    fn releases<'c>(&'c mut self) -> Box<dyn ReleaseRepository + 'c> {
+        Box::new(self.clone())
+    }
+    fn downloads<'c>(&'c mut self) -> Box<dyn DownloadRepository + 'c> {
         Box::new(self.clone())
     }
 }
@@ -235,6 +252,17 @@ impl LicenseRepository for Repositories {
         let of = |license: &&License| {
             license.tenant_id == tenant && license.purchase_id.is_some_and(|id| purchases.contains(&id))
         };
+        Ok(rows.licenses.iter().filter(of).cloned().collect())
+    }
+
+    async fn representatives(
+        &mut self,
+        tenant: TenantId,
+        products: &[String],
+        _: Timestamp,
+    ) -> Result<Vec<License>, StoreError> {
+        let rows = self.rows();
+        let of = |license: &&License| license.tenant_id == tenant && products.contains(&license.product_type);
         Ok(rows.licenses.iter().filter(of).cloned().collect())
     }
 

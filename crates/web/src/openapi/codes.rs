@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 131] = [
+pub const CODES: [&str; 136] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -37,6 +37,7 @@ pub const CODES: [&str; 131] = [
     "invalid_code",
     "invalid_credentials",
     "invalid_idempotency_key",
+    "invalid_link",
     "invalid_mfa_token",
     "invalid_passkey",
     "invalid_path",
@@ -52,6 +53,7 @@ pub const CODES: [&str; 131] = [
     "license_files_unavailable",
     "license_offline_not_allowed",
     "license_product_mismatch",
+    "license_required",
     "license_revoked",
     "license_suspended",
     "malformed_body",
@@ -95,6 +97,9 @@ pub const CODES: [&str; 131] = [
     "reauthentication_required",
     "refund_in_progress",
     "refund_too_large",
+    "release_status",
+    "release_withdrawn",
+    "release_without_file",
     "request_timeout",
     "role_too_high",
     "sample_content",

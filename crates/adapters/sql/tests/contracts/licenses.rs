@@ -19,7 +19,7 @@ use time::{Date, Duration, Month};
 use crate::fixtures::{at_once, stored_tenant, stored_user};
 
 /// A license of a unit of a purchase; of none where there is no purchase.
-fn license(env: &Env, tenant: TenantId, purchase: Option<PurchaseId>, unit: u32) -> License {
+pub fn license(env: &Env, tenant: TenantId, purchase: Option<PurchaseId>, unit: u32) -> License {
     let policy = catalogue().remove(0);
     License {
         id: env.new_id(),
@@ -76,7 +76,8 @@ async fn stored_purchase(store: &SqlStore, env: &Env, tenant: TenantId) -> Purch
     id
 }
 
-async fn insert(store: &SqlStore, license: &License) -> Result<(), StoreError> {
+/// Stores it.
+pub async fn insert(store: &SqlStore, license: &License) -> Result<(), StoreError> {
     let mut work = store.begin().await.unwrap();
     work.licenses().insert(license).await?;
     work.commit().await

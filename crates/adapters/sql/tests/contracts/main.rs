@@ -25,6 +25,7 @@ mod members;
 mod paid_plans;
 mod purchases;
 mod refunds;
+mod releases;
 mod schedules;
 mod second_factors;
 mod site_sales;

@@ -16,8 +16,8 @@ use super::{
     },
 };
 use crate::{
-    assets, factor_stage,
-    fixture::{Fixture, Person, fill, invitation, linked, parameters},
+    assets, downloads, factor_stage,
+    fixture::{Fixture, PICTURE, Person, fill, invitation, linked, parameters},
     site_sales,
     support_mails::MAIL_PROVIDER,
 };
@@ -29,6 +29,10 @@ pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value
     if let Some(bytes) = picture {
         if path.ends_with("/assets/upload") {
             return client.send(method, path, Some(assets::form_of("dot.gif", &bytes)), assets::FORM).await;
+        }
+        if path.starts_with("/api/v1/admin/releases/") {
+            let path = format!("{path}?fileName=dot.gif&sha256={}", downloads::sha256(PICTURE));
+            return client.send(method, &path, Some(bytes), "image/gif").await;
         }
         return client.send(method, path, Some(bytes), "image/gif").await;
     }
@@ -112,6 +116,8 @@ pub async fn check(
         ("POST", Some(&"customerId")) if allowed => Some("customerId"),
         // A license that has ended cannot be resumed, and a key that was replaced finds nothing.
         ("POST", Some(&"licenseId")) if allowed => Some("licenseId"),
+        // A draft is published once, and what was withdrawn stays so.
+        ("POST", Some(&"releaseId")) if allowed => Some("releaseId"),
         // A ticket ends once.
         ("POST", Some(&"ticketId")) if allowed && !template.ends_with("/messages") => Some("ticketId"),
         ("POST", Some(&"invitationId")) if template.starts_with("/api/v1/invitations/") => {

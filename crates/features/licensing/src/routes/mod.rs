@@ -1,8 +1,11 @@
 //! Routes, one file per aggregate. A handler parses, calls one use case, and answers.
 
 pub mod checks;
+pub mod downloads;
 pub mod license_administration;
 pub mod licenses;
+pub mod release_administration;
+pub mod updates;
 
 use portico_web::routing::Routes;
 
@@ -11,5 +14,8 @@ pub fn api(config: &mut Routes<'_, '_>) {
     config
         .configure(checks::configure)
         .configure(licenses::configure)
-        .configure(license_administration::configure);
+        .configure(license_administration::configure)
+        .configure(downloads::configure)
+        .configure(release_administration::configure)
+        .configure(updates::configure);
 }

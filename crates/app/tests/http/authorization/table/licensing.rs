@@ -1,4 +1,4 @@
-//! Licenses: who may call which operation.
+//! Licenses, releases and downloads: who may call which operation.
 
 use super::*;
 
@@ -22,6 +22,20 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/admin/licenses/{licenseId}/suspend", STAFF),
     ("POST", "/api/v1/admin/licenses/{licenseId}/resume", STAFF),
     ("POST", "/api/v1/admin/licenses/{licenseId}/revoke", STAFF),
+    ("GET", "/api/v1/downloads", VIEWER),
+    ("GET", "/api/v1/downloads/{downloadId}", VIEWER),
+    ("GET", "/api/v1/downloads/{downloadId}/url", VIEWER),
+    ("GET", "/api/v1/downloads/{downloadId}/files/{fileName}", Everybody),
+    ("GET", "/api/v1/licenses/{licenseId}/downloads", VIEWER),
+    ("GET", "/api/v1/updates/{productType}", Everybody),
+    ("GET", "/api/v1/admin/releases", STAFF),
+    ("POST", "/api/v1/admin/releases", STAFF),
+    ("GET", "/api/v1/admin/releases/{releaseId}", STAFF),
+    ("PUT", "/api/v1/admin/releases/{releaseId}", STAFF),
+    ("PUT", "/api/v1/admin/releases/{releaseId}/file", STAFF),
+    ("POST", "/api/v1/admin/releases/{releaseId}/publish", STAFF),
+    ("POST", "/api/v1/admin/releases/{releaseId}/withdraw", STAFF),
+    ("GET", "/api/v1/admin/releases/{releaseId}/downloads", STAFF),
 ];
 
 const ADMIN_IN_PERSON: Rule = Rule::MemberInPerson(TenantRole::Admin);
@@ -43,6 +57,13 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         ("POST", "/admin/licenses") => {
             json!({"customerId": id("customerId"), "productType": "base_product", "reason": "Replaces a boxed copy"})
         }
+        ("POST", "/admin/releases") => {
+            let slug = format!("r{}", call.server.app.core.env.random_uuid().simple());
+            json!({"slug": slug, "productType": "base_product", "name": "Software 9", "version": "9.0.0"})
+        }
+        ("PUT", "/admin/releases/{releaseId}") => json!({"notes": format!("Change {}", call.number)}),
+        ("PUT", "/admin/releases/{releaseId}/file") => json!(PICTURE),
+        ("POST", "/admin/releases/{releaseId}/withdraw") => json!({"reason": "Loses settings"}),
         ("POST", path) if path.starts_with("/admin/licenses/{licenseId}/") => {
             json!({"reason": "The key was published"})
         }
