@@ -1,7 +1,4 @@
-use std::collections::VecDeque;
-
 use portico_kernel::{Fault, Meter, Money, TenantId};
-use proptest::prelude::*;
 
 use super::{
     desk::{Desk, wish},
@@ -377,62 +374,4 @@ async fn an_older_answer_does_not_replace_a_newer_one() {
     let unknown: TenantId = desk.env.new_id();
     let nobody = Observations::new(&mut desk.rows, &desk.scope, &desk.env).observe(unknown, answer).await;
     assert!(matches!(nobody, Err(BillingError::NoAccount)));
-}
-
-/// What happens between two events of the provider.
-#[derive(Clone, Debug)]
-enum Step {
-    /// The provider changes the status.
-    Status(SubscriptionStatus),
-    /// An event comes: the provider is asked, and its answer is stored at once.
-    Event,
-    /// An event comes, and its answer is late: others may be stored before it.
-    Asked,
-    /// The oldest late answer is stored, or asked for again where another one was stored meanwhile.
-    Late,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let status = prop::sample::select(SubscriptionStatus::ALL.to_vec()).prop_map(Step::Status);
-    prop::collection::vec(prop_oneof![status, Just(Step::Event), Just(Step::Asked), Just(Step::Late)], 0..24)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_events_in_any_order_doubled_or_missing_end_in_the_state_of_the_provider(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let mut desk = Desk::paying("starter").await;
-            let customer = desk.customer();
-            let mut late = VecDeque::new();
-            for step in steps {
-                match step {
-                    Step::Status(status) => desk.provider.set_status(&customer, status),
-                    Step::Event => {
-                        desk.sync().await;
-                    }
-                    Step::Asked => {
-                        let seen = desk.provider.subscription(&customer).await.unwrap();
-                        late.push_back((desk.account().revision, seen));
-                    }
-                    Step::Late => {
-                        let Some((revision, seen)) = late.pop_front() else { continue };
-                        let answer = Answer { revision, subscription: seen.as_ref(), invoices: &[] };
-                        let mut observations = Observations::new(&mut desk.rows, &desk.scope, &desk.env);
-                        if observations.observe(desk.tenant, answer).await.unwrap() == Observed::Stale {
-                            desk.sync().await;
-                        }
-                    }
-                }
-            }
-            // The last event may have been missed: the schedule asks.
-            desk.sync().await;
-            let there = desk.provider.subscription(&customer).await.unwrap();
-            assert_eq!(desk.account().subscription, there);
-            let in_force = there.is_some_and(|there| there.status.is_in_force());
-            assert_eq!(desk.shown().await.plan, if in_force { "starter" } else { "free" });
-        });
-    }
 }
