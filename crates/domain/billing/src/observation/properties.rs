@@ -182,7 +182,8 @@ async fn schedule(desk: &mut Desk) {
 fn open_page(desk: &Desk) -> Option<String> {
     let rows = desk.rows.kept.shop.rows();
     let open = rows.calls.iter().find(|call| call.stage == PlanCallStage::Open)?;
-    open.session_id.clone().filter(|_| desk.env.now() < open.expires_at)
+    let session = open.session_id.clone()?;
+    (desk.env.now() < open.expires_at && desk.provider.is_open(&session)).then_some(session)
 }
 
 async fn act(desk: &mut Desk, declining: &mut bool, step: Done) {

@@ -84,6 +84,11 @@ impl SimulatedSubscriptions {
         id
     }
 
+    /// Whether a page for a first payment can be finished.
+    pub fn is_open(&self, session: &str) -> bool {
+        self.world().pages.get(session).is_some_and(|(_, is_open)| *is_open)
+    }
+
     /// A buyer finishes the page for a first payment, with a card or, during a trial, without one.
     ///
     /// # Panics
