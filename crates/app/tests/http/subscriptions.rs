@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use portico::settings::Settings;
 use portico_billing::{plan_call::PlanCall, subscription::SubscriptionStatus};
 use portico_feature_billing::flows::{plan_changes, subscriptions};
 use portico_kernel::{PlatformRole, RequestInfo, Scope, TenantId};
 use portico_testkit::{
     ledger,
     payments::TestPayments,
-    server::{Answer, Client, TestServer, at_once, eventually},
+    server::{Answer, Client, Database, TestServer, at_once, eventually},
 };
 use serde_json::{Value, json};
 
@@ -510,4 +511,21 @@ async fn money_of_an_invoice_that_comes_back_is_booked_each_time() {
         assert_eq!(events(&ada, "invoice.refunded").await, 2);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_deleted_pays_no_more_at_once() {
+    let at_once = |settings: &mut Settings| settings.tenancy.deletion_grace = Duration::ZERO;
+    let server = TestServer::start_with(Database::Sqlite, at_once).await;
+    let ada = server.customer("ada@example.com").await;
+    let customer = paying(&server, &ada, "starter").await;
+    assert_eq!(server.subscriptions.running_of(&customer), 1);
+    // The provider does not answer at first.
+    server.subscriptions.set_down(true);
+    let tenant = ada.t("");
+    assert!(ada.delete(&tenant).await.status.is_success());
+    server.subscriptions.set_down(false);
+    let ended = async || (server.subscriptions.running_of(&customer) == 0).then_some(());
+    eventually(Duration::from_secs(30), ended).await.expect("nothing is paid for any more");
+    server.stop().await;
 }

@@ -8,11 +8,16 @@ use portico_billing::{
     payment::{PaymentError, Provider},
     plan_call::PlanCall,
 };
-use portico_kernel::{RequestInfo, Scope, TenantId};
+use portico_kernel::{Env, Event, Job, JobType, NewJob, RequestInfo, Scope, TenantId};
 use portico_runtime::{
     logging::{chain, warn_about},
-    worker::failures::Failures,
+    worker::{
+        failures::Failures,
+        jobs::{JobError, scope},
+    },
 };
+use portico_tenancy::events::TENANT_DELETED;
+use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use super::plan_changes;
@@ -29,6 +34,37 @@ const REFUSED: Duration = Duration::HOUR;
 
 /// When an account is asked about again of which the provider did not answer.
 const UNANSWERED: Duration = Duration::minutes(5);
+
+/// The job that ends what a deleted tenant pays for: the next payment may be due in an hour, and the schedule asks once a day.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndSubscription {
+    tenant_id: TenantId,
+}
+
+impl JobType for EndSubscription {
+    const KIND: &'static str = "subscription.end";
+    /// With a backoff that grows to an hour, a provider may be unavailable for half a day. The schedule asks after that.
+    const MAX_ATTEMPTS: u32 = 24;
+}
+
+/// The jobs that an event leads to.
+pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
+    let ends = event.kind.is(&TENANT_DELETED);
+    let job = ends.then(|| NewJob::following(env, event, &EndSubscription { tenant_id: event.tenant }));
+    job.into_iter().collect()
+}
+
+/// `subscription.end`: ends what a deleted tenant pays for, if anything.
+///
+/// # Errors
+/// Where the provider or the database does not answer: the job is to run again.
+pub async fn end_of_deleted(app: &App, ended: EndSubscription, job: &Job) -> Result<(), JobError> {
+    match sync(app, &scope(job), ended.tenant_id).await {
+        Ok(_) | Err(BillingError::NoAccount) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Asks the provider for the subscription of a tenant and its invoices, and stores them. The subscription of a tenant that is deleted is
 /// ended.
