@@ -343,6 +343,32 @@ async fn money_that_was_given_back_is_booked_once() {
     }
     let stored = desk.rows.kept.shop.rows().invoices[0].clone();
     assert_eq!((stored.amount_paid, stored.amount_refunded), (1200, 1200));
+    // Whoever has an address of the invoice can read it: none is told.
+    assert!(stored.pdf_url.is_some() && stored.hosted_url.is_some());
+    let events = desk.rows.kept.events();
+    let told: Vec<_> = events.iter().filter(|event| event.kind.as_str().starts_with("invoice.")).collect();
+    assert_eq!(told.len(), 3);
+    for event in told {
+        let text = format!("{:?} {:?}", event.before, event.after);
+        assert!(text.contains("amountPaid") && !text.contains("https://"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_waits_for_a_change_that_nobody_got_an_answer_to() {
+    let mut desk = Desk::paying("professional").await;
+    desk.provider.set_losing_answers(true);
+    assert_eq!(code(&desk.downgrade("starter").await.unwrap_err()), "payment_provider_unavailable");
+    desk.provider.set_losing_answers(false);
+    // Taken back now, the same would be made again with the same key: the provider would answer what it did before, and do nothing.
+    assert_eq!(code(&desk.resume().await.unwrap_err()), "change_in_progress");
+    for immediately in [true, false] {
+        assert_eq!(code(&desk.cancel(immediately).await.unwrap_err()), "change_in_progress");
+    }
+    assert!(desk.downgrade("starter").await.unwrap().pending_change.is_some());
+    assert_eq!(desk.resume().await.unwrap().pending_change, None);
+    assert!(desk.downgrade("starter").await.unwrap().pending_change.is_some());
+    assert_eq!(desk.cancel(true).await.unwrap().plan, "free");
 }
 
 #[tokio::test]
