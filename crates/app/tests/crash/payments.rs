@@ -228,7 +228,7 @@ async fn money_is_given_back_once_by_a_server_that_dies() {
         let purchase = bought(&world, &buyer).await;
         let path = format!("/api/v1/admin/customers/{}/purchases/{purchase}/refunds", buyer.tenant);
         let call = ("POST", "/v1/refunds".to_owned());
-        world.kill_at(server, (call, step), &root, (&path, json!({"amount": 10000}))).await;
+        world.kill_at(server, (call, step), &root, (path.as_str(), json!({"amount": 10000}))).await;
         server = world.start_later().await;
         (buyer, root) = (buyer.at(&server), root.at(&server));
         // Nobody asks again: the schedule makes it with the key that it was stored with.
