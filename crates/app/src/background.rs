@@ -50,7 +50,7 @@ pub fn wire(app: &App) -> Background {
     let mail = EventReader { name: "account_mail", jobs_for: mails_for };
     Background {
         handlers: Arc::new(handlers(app)),
-        readers: [mail].into_iter().chain(identity::readers()).collect(),
+        readers: [mail].into_iter().chain(identity::readers()).chain(billing::readers()).collect(),
         schedules: sites::schedules(&app.sites)
             .into_iter()
             .chain(tenancy::schedules(&app.tenancy))

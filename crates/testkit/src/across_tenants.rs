@@ -12,6 +12,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "the check of the ledger",
     ),
     ("from purchases where (tenant_id, id) > (", "the check of the ledger"),
+    ("from invoices where (tenant_id, id) > (", "the check of the ledger"),
+    ("from site_sales where (tenant_id, id) > (", "the check of the ledger"),
     // The event log, which is read in one order.
     ("from events where (transaction_id, sequence) > (", "readers of the log, and how far behind they are"),
     ("select distinct tenant_id, kind from events where transaction_id >=", "news of other processes"),

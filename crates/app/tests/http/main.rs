@@ -76,6 +76,7 @@ mod spellings;
 mod statements;
 mod stored_texts;
 mod strangers;
+mod subscription_faults;
 mod subscriptions;
 mod support;
 mod support_mails;

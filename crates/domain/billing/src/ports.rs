@@ -14,7 +14,7 @@ use crate::{
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
     ledger::{EntryKey, LedgerEntry, LedgerTransaction},
-    ledger_check::BookedPurchase,
+    ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
     limits::{Allowance, Overrides},
     paid::BillingAccount,
     payment::Provider,
@@ -499,6 +499,20 @@ pub trait LedgerRepository: Send {
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError>;
+
+    /// The same of invoices for plans. MUST leave out those of purchases.
+    async fn invoices(
+        &mut self,
+        after: Option<(TenantId, InvoiceId)>,
+        limit: u64,
+    ) -> Result<Vec<BookedInvoice>, StoreError>;
+
+    /// The same of sales of sites.
+    async fn sales(
+        &mut self,
+        after: Option<(TenantId, PurchaseId)>,
+        limit: u64,
+    ) -> Result<Vec<BookedSale>, StoreError>;
 }
 
 /// The repositories of billing, over one unit of work.

@@ -16,8 +16,7 @@ use crate::{
     dispute::PurchaseDispute,
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
-    ledger::{EntryKey, LedgerEntry, LedgerTransaction, SourceKind},
-    ledger_check::BookedPurchase,
+    ledger::{LedgerEntry, LedgerTransaction},
     limits::{Allowance, Overrides},
     paid::BillingAccount,
     payment::Provider,
@@ -33,10 +32,12 @@ use crate::{
     product::Product,
     purchase::{Purchase, PurchaseItem, pending},
     refund::PurchaseRefund,
-    site_sale::SiteSale,
+    site_sale::{SiteSale, SiteSaleStatus},
 };
 
 pub use portico_kernel::testing::env;
+
+mod ledger;
 
 /// A plan that began a second before [`env`], and nothing that was agreed on instead.
 pub fn allowance(plan: Plan) -> Allowance {
@@ -140,6 +141,42 @@ pub fn purchase(env: &Env, tenant: TenantId) -> Purchase {
     };
     let price = Money { amount: 35900, currency: "usd".to_owned() };
     pending(env, tenant, env.new_id(), vec![item], price)
+}
+
+/// A sale of a site whose payment has an id, not stored yet.
+pub fn sale(env: &Env, tenant: TenantId) -> SiteSale {
+    let id: PurchaseId = env.new_id();
+    SiteSale {
+        id,
+        tenant_id: tenant,
+        site_id: env.new_id(),
+        site_name: "Panadería Luz".to_owned(),
+        slug: "luz".to_owned(),
+        buyer_email: String::new(),
+        buyer_name: String::new(),
+        buyer: None,
+        amount: 150_000,
+        currency: "gtq".to_owned(),
+        status: SiteSaleStatus::Paid,
+        created_at: env.now(),
+        paid_at: None,
+        checkout: PurchaseCheckout {
+            id: CheckoutId::from_uuid(id.uuid()),
+            tenant_id: tenant,
+            purchase_id: id,
+            provider: Provider::Recurrente,
+            live: false,
+            stage: CheckoutStage::Paid,
+            session_id: Some("ch_1".to_owned()),
+            url: None,
+            payment_id: Some("ch_1".to_owned()),
+            success_url: String::new(),
+            cancel_url: String::new(),
+            created_at: env.now(),
+            expires_at: env.now(),
+            check_at: None,
+        },
+    }
 }
 
 /// What the tests of purchases store, in memory: what is done with it takes several steps, which mocks would have to repeat.
@@ -312,89 +349,6 @@ impl InboundEventRepository for Shop {
         let mut rows = self.rows();
         rows.inbound.iter_mut().find(|event| event.id == id).unwrap().status = status;
         Ok(())
-    }
-}
-
-#[async_trait]
-impl LedgerRepository for Shop {
-    async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        if rows.booked.iter().any(|(_, booked)| booked.source() == transaction.source()) {
-            return Err(StoreError::Conflict("ledger_entries_source_key".to_owned()));
-        }
-        rows.booked.push((tenant, transaction.clone()));
-        Ok(())
-    }
-
-    async fn book_missing(
-        &mut self,
-        tenant: TenantId,
-        transaction: &LedgerTransaction,
-    ) -> Result<bool, StoreError> {
-        match self.book(tenant, transaction).await {
-            Err(StoreError::Conflict(_)) => Ok(false),
-            booked => booked.map(|()| true),
-        }
-    }
-
-    async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError> {
-        let order =
-            |key: &EntryKey| (key.tenant_id, key.source.kind.as_str(), key.source.id.clone(), key.position);
-        let rows = self.rows();
-        let booked = rows.booked.iter().flat_map(|(tenant, booked)| {
-            (0_i32..).zip(booked.entries()).map(move |(position, entry)| LedgerEntry {
-                key: EntryKey { tenant_id: *tenant, source: booked.source().clone(), position },
-                entry: *entry,
-                currency: booked.currency().to_owned(),
-            })
-        });
-        let mut all: Vec<LedgerEntry> = rows.entries.iter().cloned().chain(booked).collect();
-        all.sort_by_key(|entry| order(&entry.key));
-        let after = after.as_ref().map(order);
-        let left = all.into_iter().filter(|entry| after.is_none() || Some(order(&entry.key)) > after);
-        Ok(left.take(limit as usize).collect())
-    }
-
-    async fn purchases(
-        &mut self,
-        after: Option<(TenantId, PurchaseId)>,
-        limit: u64,
-    ) -> Result<Vec<BookedPurchase>, StoreError> {
-        let rows = self.rows();
-        // The second entry of each transaction is the other side of the balance.
-        let sum = |kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
-            let booked = rows.booked.iter().map(|(_, booked)| booked);
-            let booked = booked.filter(|booked| {
-                kinds.contains(&booked.source().kind) && ids.contains(&booked.source().id.as_str())
-            });
-            booked.map(|booked| booked.entries()[1].amount).sum()
-        };
-        let booked = |purchase: &Purchase| {
-            let checkouts = rows.checkouts.iter().filter(|checkout| checkout.purchase_id == purchase.id);
-            let payments: Vec<&str> =
-                checkouts.filter_map(|checkout| checkout.payment_id.as_deref()).collect();
-            let refunds = rows.refunds.iter().filter(|refund| refund.purchase_id == purchase.id);
-            let refunds: Vec<&str> = refunds.filter_map(|refund| refund.provider_id.as_deref()).collect();
-            let disputes = rows.disputes.iter().filter(|dispute| dispute.purchase_id == purchase.id);
-            let disputes: Vec<&str> = disputes.map(|dispute| dispute.provider_id.as_str()).collect();
-            BookedPurchase {
-                tenant_id: purchase.tenant_id,
-                id: purchase.id,
-                is_paid: purchase.completed_at.is_some(),
-                status: purchase.status,
-                amount: purchase.amount,
-                refunded_amount: purchase.refunded_amount,
-                paid: -sum([SourceKind::Payment; 2], &payments),
-                refunded: sum([SourceKind::Refund, SourceKind::RefundFailed], &refunds),
-                disputed: sum([SourceKind::Dispute, SourceKind::DisputeWon], &disputes),
-            }
-        };
-        let mut all: Vec<BookedPurchase> = rows.purchases.iter().map(booked).collect();
-        all.sort_by_key(|purchase| (purchase.tenant_id, purchase.id));
-        let left = all
-            .into_iter()
-            .filter(|purchase| after.is_none_or(|after| (purchase.tenant_id, purchase.id) > after));
-        Ok(left.take(limit as usize).collect())
     }
 }
 

@@ -11,6 +11,8 @@ use crate::{
     testing::{Repositories, env},
 };
 
+mod properties;
+
 fn rule() -> CheckoutRule {
     CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere }
 }
