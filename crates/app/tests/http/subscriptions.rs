@@ -293,7 +293,7 @@ async fn what_is_paid_with_is_looked_after() {
             json!({"successUrl": "https://app.example.com/a", "cancelUrl": "https://app.example.com/b"});
         let setup = ada.post(METHODS, back).await.expect(201);
         assert!(setup["sessionId"].is_string() && setup["url"].is_string(), "{setup}");
-        assert_eq!(ada.post(METHODS, json!({})).await.fields(), ["successUrl", "cancelUrl"]);
+        assert_eq!(ada.post(METHODS, json!({})).await.fields(), ["cancelUrl", "successUrl"]);
         let customer = paying(server, &ada, "starter").await;
         let second = server.subscriptions.put_on_file(&customer);
         let methods = ada.get(METHODS).await.expect(200);

@@ -76,12 +76,11 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
             json!({"amount": 100, "reason": "Not used"})
         }
         ("POST", "/checkout/create-session") => purchases::order(),
-        ("POST", "/tenants/{tenantId}/subscription") => subscriptions::wish("starter"),
+        // Of a tenant: `/tenants/{tenantId}/subscription`.
+        ("POST", "/subscription") => subscriptions::wish("starter"),
         ("POST", "/billing/preview") => subscriptions::wish("professional"),
         ("POST", "/billing/upgrade") => subscriptions::wish("enterprise"),
-        ("POST", "/billing/downgrade") | ("PUT", "/tenants/{tenantId}/subscription") => {
-            subscriptions::wish("professional")
-        }
+        ("POST", "/billing/downgrade") | ("PUT", "/subscription") => subscriptions::wish("professional"),
         ("POST", "/billing/cancel") => json!({"reason": "We close our shop"}),
         ("POST", "/billing/payment-methods") => {
             json!({"successUrl": "https://app.example.com/billing", "cancelUrl": "https://app.example.com/"})
