@@ -31,7 +31,7 @@ async fn server() -> TestServer {
         |_| {},
         |app| {
             let sandbox = app.payments_sandbox.as_ref().expect("no account is set");
-            app.billing.provider = portico::payments::at_sandbox(sandbox);
+            app.billing.provider = portico::payments::at_sandbox(sandbox).payments;
         },
     )
     .await
