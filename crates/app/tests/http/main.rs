@@ -64,6 +64,7 @@ mod purchases;
 mod refunds;
 mod samples;
 mod sandbox_payments;
+mod sandbox_subscriptions;
 mod seo;
 mod site_purchases;
 mod site_sales;

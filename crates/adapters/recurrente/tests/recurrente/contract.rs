@@ -165,8 +165,7 @@ async fn the_whole_of_a_payment_is_given_back_once() {
     let server = Server::start().await;
     let provider = server.provider();
     let id = provider.create_checkout(&order("t_1", server.env.now()), "k").await.unwrap().id;
-    let back =
-        |amount: Money| NewRefund { reference: "r_1".to_owned(), payment_id: id.clone(), amount };
+    let back = |amount: Money| NewRefund { reference: "r_1".to_owned(), payment_id: id.clone(), amount };
     assert!(
         matches!(provider.refund(&back(gtq(150_000)), "r").await, Err(PaymentError::Refused(_))),
         "not paid"

@@ -1,15 +1,14 @@
 //! Subscriptions, where calls are doubled and answers are lost.
 
 use portico_billing::{
-    payment::PaymentError,
-    subscription::SubscriptionStatus,
-    subscription_provider::{ProviderSubscription, SubscriptionProvider},
+    payment::PaymentError, plan::BillingInterval, subscription::SubscriptionStatus,
+    subscription_provider::SubscriptionProvider,
 };
 use serde_json::Value;
 
 use crate::{
     shop::Shop,
-    subscription_life::{Tenant, new_customer},
+    subscription_life::{Tenant, new_customer, new_price},
 };
 
 /// The answer to the next call of this method and path is lost.
@@ -26,10 +25,6 @@ fn count(shop: &Shop, path: &str) -> usize {
     list["data"].as_array().unwrap().len()
 }
 
-async fn asked(tenant: &Tenant<'_>) -> ProviderSubscription {
-    tenant.now().await
-}
-
 #[tokio::test]
 async fn what_was_made_is_found_again_with_the_key() {
     let shop = Shop::over_http().await;
@@ -37,8 +32,7 @@ async fn what_was_made_is_found_again_with_the_key() {
     lose(&shop, "POST", "/v1/customers");
     is_unavailable(provider.create_customer(&new_customer(), "customer_1").await);
     lose(&shop, "POST", "/v1/prices");
-    let month = portico_billing::plan::BillingInterval::Month;
-    let price = crate::subscription_life::new_price("starter-1-month", 1200, month);
+    let price = new_price("starter-1-month", 1200, BillingInterval::Month);
     is_unavailable(provider.price(&price).await);
     let tenant = Tenant::new(&shop).await;
     assert_eq!((count(&shop, "/v1/customers?"), count(&shop, "/v1/prices?")), (1, 2));
@@ -50,7 +44,7 @@ async fn what_was_made_is_found_again_with_the_key() {
     assert_eq!(count(&shop, "/v1/checkout/sessions?"), 1);
     shop.pay(page.url.as_ref().unwrap(), "visa").await;
 
-    let first = asked(&tenant).await;
+    let first = tenant.now().await;
     provider.cancel(&first.id).await.unwrap();
     lose(&shop, "POST", "/v1/subscriptions");
     is_unavailable(provider.create(&tenant.again(), "plan_1").await);
@@ -71,7 +65,7 @@ async fn a_schedule_is_one_wherever_its_calls_break_off() {
     let shop = Shop::over_http().await;
     let (tenant, provider) = (Tenant::new(&shop).await, &shop.subscriptions);
     tenant.subscribe("visa").await;
-    let before = asked(&tenant).await;
+    let before = tenant.now().await;
     let ask = || provider.schedule(&before.id, &tenant.professional, "plan_1");
     for (method, path) in [
         ("POST", "/v1/subscription_schedules"),

@@ -112,7 +112,7 @@ impl<'a> Tenant<'a> {
 
     /// Time passes until some hours after the end of the period: an invoice is a draft for an hour.
     async fn renew(&self, before: &ProviderSubscription, passed: &mut Duration) {
-        let now = self.shop.hands.now() + *passed;
+        let now = self.shop.hands.now() + time::Duration::try_from(*passed).unwrap();
         let left = Duration::try_from(before.period_end - now).unwrap_or_default() + 2 * HOUR;
         self.shop.advance(left).await;
         *passed += left;

@@ -144,6 +144,11 @@ async fn a_year_begins_at_once_and_a_clock_that_is_slow_does_no_harm() {
         let planned = provider.schedule(&after.id, &tenant.starter, "plan_2").await.unwrap();
         let next = planned.scheduled.expect("a price that follows");
         assert_eq!((next.reference.as_deref(), next.at), (Some("starter-1-month"), after.period_end));
+        let upgrade = provider.change(&tenant.upgrade(&after, after.period_start), "plan_3").await;
+        assert!(matches!(upgrade, Err(PaymentError::Refused(_))), "it changes: {upgrade:?}");
+        let ending = provider.cancel_at_end(&after.id).await.unwrap();
+        let upgrade = provider.change(&tenant.upgrade(&ending, after.period_start), "plan_4").await;
+        assert!(matches!(upgrade, Err(PaymentError::Refused(_))), "it ends: {upgrade:?}");
     }
 }
 
