@@ -147,3 +147,69 @@ impl DisputeObject {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use miniserde::json::from_str;
+
+    use super::*;
+
+    fn refund(status: &str) -> Result<Option<RefundState>, PaymentError> {
+        let text = format!(
+            r#"{{"id": "re_1", "amount": 5, "currency": "usd", "status": {status}, "metadata": {{}}, "more": []}}"#
+        );
+        let object: RefundObject = from_str(&text).unwrap();
+        object.read().map(|refund| refund.map(|refund| refund.state))
+    }
+
+    fn dispute(status: &str) -> Result<Option<DisputeStatus>, PaymentError> {
+        let text = format!(
+            r#"{{"id": "dp_1", "amount": 5, "currency": "usd", "status": "{status}", "evidence_details": {{"due_by": null}},
+                "balance_transactions": []}}"#
+        );
+        let object: DisputeObject = from_str(&text).unwrap();
+        object.read().map(|dispute| dispute.map(|dispute| dispute.status))
+    }
+
+    #[test]
+    fn what_has_taken_no_money_is_left_out() {
+        for (status, state) in [
+            ("\"succeeded\"", Some(RefundState::Succeeded)),
+            ("\"pending\"", Some(RefundState::Pending)),
+            ("\"failed\"", Some(RefundState::Failed)),
+            ("\"canceled\"", Some(RefundState::Failed)),
+            ("\"requires_action\"", None),
+        ] {
+            assert_eq!(refund(status), Ok(state), "{status}");
+        }
+        for (status, expected) in [
+            ("needs_response", Some(DisputeStatus::NeedsAnswer)),
+            ("under_review", Some(DisputeStatus::UnderReview)),
+            ("won", Some(DisputeStatus::Won)),
+            ("lost", Some(DisputeStatus::Lost)),
+            ("warning_needs_response", None),
+            ("warning_under_review", None),
+            ("warning_closed", None),
+            ("prevented", None),
+        ] {
+            assert_eq!(dispute(status), Ok(expected), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_new_is_not_guessed_at() {
+        for answer in [refund("\"v9\"").map(drop), refund("null").map(drop), dispute("v9").map(drop)] {
+            assert!(matches!(&answer, Err(error) if error.is_passing()), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn fees_of_movements_are_summed_up() {
+        let movement = |fee: i64| MovementObject { fee, currency: "gtq".to_owned() };
+        assert_eq!(kept(&[]), None);
+        assert_eq!(kept(&[movement(0)]), None);
+        assert_eq!(kept(&[movement(1500), movement(-1500)]), None, "given back when the dispute was won");
+        let both = Money { amount: 1530, currency: "gtq".to_owned() };
+        assert_eq!(kept(&[movement(1500), movement(30)]), Some(both));
+    }
+}

@@ -13,17 +13,11 @@ use super::objects::{
 };
 use crate::{
     client::Client,
-    values::{REFERENCE, chargeable, currency, known},
+    values::{chargeable, currency, known},
 };
-
-/// What the configuration of the portal that is made here is known by.
-const PORTAL: &str = "portal";
 
 /// Subscriptions on a page: one goes on at most, and it is mostly the newest.
 const NEWEST: usize = 5;
-
-/// The key of the call that makes it: as long as that is known, processes that make it at the same time make one.
-const PORTAL_KEY: &str = "portico_portal_1";
 
 /// A customer that is not deleted.
 pub(super) async fn customer(client: &Client, id: &str) -> Result<CustomerObject, PaymentError> {
@@ -200,34 +194,4 @@ fn repeated(phase: &PhaseObject) -> Value {
         form["metadata"] = json!(metadata);
     }
     form
-}
-
-/// The configuration of the portal, made where there is none: invoices and what is paid with, nothing else.
-pub(super) async fn portal(client: &Client) -> Result<String, PaymentError> {
-    const PATH: &str = "/billing_portal/configurations";
-    #[derive(miniserde::Deserialize)]
-    struct Configuration {
-        id: String,
-        metadata: Option<std::collections::HashMap<String, String>>,
-    }
-    let is_ours = |one: &Configuration| {
-        one.metadata.as_ref().and_then(|metadata| metadata.get(REFERENCE)).is_some_and(|of| of == PORTAL)
-    };
-    let active = json!({"active": true});
-    let enough = |found: &[Configuration]| found.iter().any(is_ours);
-    let found: Vec<Configuration> = client.list(PATH, &active, |one| &one.id, enough).await?;
-    if let Some(ours) = found.into_iter().find(is_ours) {
-        return Ok(ours.id);
-    }
-    let form = json!({
-        "features": {
-            "customer_update": {"enabled": false},
-            "invoice_history": {"enabled": true},
-            "payment_method_update": {"enabled": true},
-            "subscription_cancel": {"enabled": false},
-            "subscription_update": {"enabled": false},
-        },
-        "metadata": {(REFERENCE): PORTAL},
-    });
-    Ok(client.post::<Named>(PATH, &form, Some(PORTAL_KEY)).await?.id)
 }

@@ -3,7 +3,7 @@
 //! A call that changes a subscription is followed by a question about it, so that what is answered is what is there. Where a call asks before
 //! it changes something, it finds what an earlier try of it has done, and does that once.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use portico_billing::{
@@ -16,18 +16,12 @@ use portico_billing::{
 };
 use portico_kernel::{Money, http::HttpClient};
 use serde_json::{Value, json};
-use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionPaymentMethodCollection,
-    CreateCheckoutSessionSubscriptionData, CreateCheckoutSessionSubscriptionDataTrialSettings,
-    CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior,
-    CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehaviorMissingPaymentMethod as WithoutMethod,
-    ExpireCheckoutSession,
-};
-use stripe_shared::CheckoutSessionMode;
+use stripe_checkout::checkout_session::ExpireCheckoutSession;
 
 mod calls;
 mod invoices;
 mod objects;
+mod pages;
 
 use objects::{MethodObject, Named, SubscriptionObject};
 
@@ -113,7 +107,7 @@ impl SubscriptionProvider for StripeSubscriptions {
         new: &NewSubscriptionCheckout,
         key: &str,
     ) -> Result<SubscriptionCheckout, PaymentError> {
-        let session = self.client.make(&page(new), key).await?;
+        let session = self.client.make(&pages::first_payment(new), key).await?;
         let expires_at = time(&session.id, session.expires_at)?;
         Ok(SubscriptionCheckout { id: session.id.to_string(), url: session.url, expires_at })
     }
@@ -239,13 +233,8 @@ impl SubscriptionProvider for StripeSubscriptions {
         cancel_url: &str,
     ) -> Result<ProviderPage, PaymentError> {
         let customer = calls::customer(&self.client, customer_id).await?;
-        let Ok(currency) = customer.currency.as_deref().unwrap_or(CURRENCY).parse::<stripe_types::Currency>();
-        let request = CreateCheckoutSession::new()
-            .mode(CheckoutSessionMode::Setup)
-            .customer(&customer.id)
-            .currency(currency)
-            .success_url(success_url)
-            .cancel_url(cancel_url);
+        let currency = customer.currency.as_deref().unwrap_or(CURRENCY);
+        let request = pages::setup(&customer.id, currency, success_url, cancel_url);
         let session = self.client.ask(&request).await?;
         let none = || PaymentError::Unavailable("a page without an address".to_owned());
         Ok(ProviderPage { id: session.id.to_string(), url: session.url.ok_or_else(none)? })
@@ -278,18 +267,7 @@ impl SubscriptionProvider for StripeSubscriptions {
     }
 
     async fn portal_page(&self, customer_id: &str, return_url: &str) -> Result<ProviderPage, PaymentError> {
-        #[derive(miniserde::Deserialize)]
-        struct Page {
-            id: String,
-            url: String,
-        }
-        let form = json!({
-            "customer": known(customer_id)?,
-            "configuration": calls::portal(&self.client).await?,
-            "return_url": return_url,
-        });
-        let page: Page = self.client.post("/billing_portal/sessions", &form, None).await?;
-        Ok(ProviderPage { id: page.id, url: page.url })
+        pages::portal(&self.client, customer_id, return_url).await
     }
 }
 
@@ -313,30 +291,4 @@ fn proration(before: &SubscriptionObject, change: &NewChange) -> Result<Value, P
         "proration_behavior": "always_invoice",
         "proration_date": moment,
     }))
-}
-
-/// The call that makes the page for a first payment.
-fn page(new: &NewSubscriptionCheckout) -> CreateCheckoutSession {
-    let metadata = || HashMap::from([(REFERENCE.to_owned(), new.reference.clone())]);
-    let mut item = CreateCheckoutSessionLineItems::new();
-    item.price = Some(new.price_id.clone());
-    item.quantity = Some(1);
-    let mut subscription = CreateCheckoutSessionSubscriptionData::new();
-    subscription.metadata = Some(metadata());
-    let mut page = CreateCheckoutSession::new()
-        .mode(CheckoutSessionMode::Subscription)
-        .customer(&new.customer_id)
-        .line_items(vec![item])
-        .client_reference_id(&new.reference)
-        .metadata(metadata())
-        .success_url(&new.success_url)
-        .cancel_url(&new.cancel_url)
-        .expires_at(new.expires_at.unix_seconds());
-    if new.trial_days > 0 {
-        let ends = CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior::new(WithoutMethod::Cancel);
-        subscription.trial_period_days = Some(new.trial_days.into());
-        subscription.trial_settings = Some(CreateCheckoutSessionSubscriptionDataTrialSettings::new(ends));
-        page = page.payment_method_collection(CreateCheckoutSessionPaymentMethodCollection::IfRequired);
-    }
-    page.subscription_data(subscription)
 }

@@ -233,3 +233,6 @@ impl MethodObject {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
