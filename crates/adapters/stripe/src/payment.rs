@@ -68,9 +68,9 @@ pub(crate) async fn ask(client: &Client, id: &str) -> Result<Payment, PaymentErr
     let expand = json!({"expand": ["latest_charge.balance_transaction"]});
     let payment: PaymentObject = client.get(&path, &expand).await?;
     let of_it = json!({"payment_intent": id});
-    let refunds: Vec<RefundObject> = client.list("/refunds", &of_it, |refund| &refund.id, |_| false).await?;
-    let disputes: Vec<DisputeObject> =
-        client.list("/disputes", &of_it, |dispute| &dispute.id, |_| false).await?;
+    let refunds = client.list::<RefundObject>("/refunds", &of_it, |refund| &refund.id, |_| false).await?;
+    let disputes =
+        client.list::<DisputeObject>("/disputes", &of_it, |dispute| &dispute.id, |_| false).await?;
     let fee = payment.latest_charge.and_then(|charge| charge.balance_transaction);
     Ok(Payment {
         amount: Money { amount: payment.amount_received, currency: payment.currency },

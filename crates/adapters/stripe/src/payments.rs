@@ -3,12 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use portico_billing::{
-    money::Currency,
-    payment::{
-        Checkout, CheckoutState, InboundEvent, NewCheckout, NewRefund, Payment, PaymentError,
-        PaymentProvider, Refund, SignatureError,
-    },
+use portico_billing::payment::{
+    Checkout, CheckoutState, InboundEvent, NewCheckout, NewRefund, Payment, PaymentError, PaymentProvider,
+    Refund, SignatureError,
 };
 use portico_kernel::{Money, Timestamp, http::HttpClient};
 use stripe_checkout::checkout_session::{

@@ -41,7 +41,7 @@ pub(super) async fn newest(
     let query =
         json!({"customer": known(customer)?, "status": "all", "limit": NEWEST, "expand": ["data.customer"]});
     let found = |all: &[SubscriptionObject]| all.iter().any(|one| !one.has_ended());
-    let all: Vec<SubscriptionObject> = client.list("/subscriptions", &query, |one| &one.id, found).await?;
+    let all = client.list::<SubscriptionObject>("/subscriptions", &query, |one| &one.id, found).await?;
     let (mut going_on, ended): (Vec<_>, Vec<_>) =
         all.into_iter().filter(|one| !one.never_began()).partition(|one| !one.has_ended());
     going_on.truncate(1);
@@ -69,7 +69,7 @@ async fn schedule(client: &Client, id: &str) -> Result<ScheduleObject, PaymentEr
 /// What a customer has on file, the newest first.
 pub(super) async fn methods(client: &Client, customer: &str) -> Result<Vec<MethodObject>, PaymentError> {
     let path = format!("/customers/{}/payment_methods", known(customer)?);
-    client.list(&path, &json!({}), |method| &method.id, |_| true).await
+    client.list::<MethodObject>(&path, &json!({}), |method| &method.id, |_| true).await
 }
 
 /// Makes something the default of a customer.
@@ -111,7 +111,7 @@ pub(super) async fn price(client: &Client, new: &NewPrice) -> Result<String, Pay
 
 async fn price_of(client: &Client, new: &NewPrice) -> Result<Option<String>, PaymentError> {
     let query = json!({"lookup_keys": [new.reference]});
-    let found: Vec<PriceObject> = client.list("/prices", &query, |price| &price.id, |_| true).await?;
+    let found = client.list::<PriceObject>("/prices", &query, |price| &price.id, |_| true).await?;
     let Some(price) = found.into_iter().next() else { return Ok(None) };
     let is_it = price.active
         && (price.unit_amount, price.currency.as_str()) == (Some(new.amount.amount), &new.amount.currency)
@@ -164,8 +164,8 @@ pub(super) async fn schedule_price(
         None => {
             // Stripe takes no other parameter in this call, so that it takes two.
             let form = json!({"from_subscription": subscription.id});
-            let made = client.post::<Named>("/subscription_schedules", &form, Some(&format!("{key}_made")));
-            made.await?.id
+            let key = format!("{key}_made");
+            client.post::<Named>("/subscription_schedules", &form, Some(&key)).await?.id
         }
     };
     let schedule = schedule(client, &id).await?;

@@ -96,7 +96,6 @@ struct ChargeObject {
     paid: bool,
     amount_refunded: i64,
     receipt_url: Option<String>,
-    created: i64,
 }
 
 #[derive(Deserialize)]
@@ -164,7 +163,7 @@ pub(super) async fn list(client: &Client, customer: &str) -> Result<Vec<Provider
     let of_subscriptions =
         |found: &[InvoiceObject]| found.iter().filter(|invoice| invoice.is_of_subscription()).count();
     let enough = |found: &[InvoiceObject]| of_subscriptions(found) >= MOST;
-    let mut found: Vec<InvoiceObject> = client.list("/invoices", &query, |one| &one.id, enough).await?;
+    let mut found = client.list::<InvoiceObject>("/invoices", &query, |one| &one.id, enough).await?;
     found.retain(InvoiceObject::is_of_subscription);
     found.truncate(MOST);
     let paid = found.iter().filter(|invoice| invoice.amount_paid > 0);
@@ -178,7 +177,7 @@ pub(super) async fn list(client: &Client, customer: &str) -> Result<Vec<Provider
 /// The charges of a customer from a time on. An invoice is charged after it was made.
 async fn charges_since(client: &Client, customer: &str, oldest: i64) -> Result<Charges, PaymentError> {
     let query = json!({"customer": customer, "created": {"gte": oldest}});
-    let found: Vec<ChargeObject> = client.list("/charges", &query, |charge| &charge.id, |_| false).await?;
+    let found = client.list::<ChargeObject>("/charges", &query, |charge| &charge.id, |_| false).await?;
     let paid = found.into_iter().filter(|charge| charge.paid);
     Ok(paid.filter_map(|charge| Some((charge.payment_intent.clone()?, charge))).collect())
 }

@@ -103,7 +103,7 @@ async fn configuration(client: &Client) -> Result<String, PaymentError> {
     };
     let active = json!({"active": true});
     let enough = |found: &[Configuration]| found.iter().any(is_ours);
-    let found: Vec<Configuration> = client.list(PATH, &active, |one| &one.id, enough).await?;
+    let found = client.list::<Configuration>(PATH, &active, |one| &one.id, enough).await?;
     if let Some(ours) = found.into_iter().find(is_ours) {
         return Ok(ours.id);
     }

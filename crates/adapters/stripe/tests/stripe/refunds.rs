@@ -95,7 +95,7 @@ async fn what_became_of_a_payment_is_told() {
             (refund.state, refund.reference.as_ref()),
             (RefundState::Succeeded, Some(&part.reference))
         );
-        assert_eq!(asked(&shop, &id).await.refunds, [refund.clone()]);
+        assert_eq!(asked(&shop, &id).await.refunds, std::slice::from_ref(&refund));
         // Somebody gives the rest back in the dashboard.
         shop.call("/v1/refunds", &format!("payment_intent={id}")).await;
         let after = asked(&shop, &id).await;
