@@ -111,7 +111,7 @@ async fn a_plan_is_paid_changed_missed_made_up_for_and_ended() {
     choose(&ada, &visa).await;
     pass(&server, "4d").await;
     becomes(&ada, "professional", "active").await;
-    invoiced(&ada, 4900, 1).await;
+    invoiced(&ada, 2900, 1).await;
 
     // Less follows at the end of the period.
     let planned = ada.post(DOWNGRADE, wish("starter")).await.expect(200);
