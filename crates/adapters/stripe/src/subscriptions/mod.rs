@@ -16,7 +16,8 @@ use portico_billing::{
 };
 use portico_kernel::{Money, http::HttpClient};
 use serde_json::{Value, json};
-use stripe_checkout::checkout_session::ExpireCheckoutSession;
+use stripe_checkout::checkout_session::{ExpireCheckoutSession, RetrieveCheckoutSession};
+use stripe_shared::CheckoutSessionStatus;
 
 mod calls;
 mod invoices;
@@ -114,10 +115,15 @@ impl SubscriptionProvider for StripeSubscriptions {
 
     async fn expire_checkout(&self, id: &str) -> Result<(), PaymentError> {
         let Ok(id) = known(id) else { return Ok(()) };
-        match self.client.ask(&ExpireCheckoutSession::new(id)).await {
-            // One that is not open is refused, and one that is not there is not found.
-            Ok(_) | Err(PaymentError::Refused(_) | PaymentError::NotFound) => Ok(()),
-            Err(error) => Err(error),
+        let refused = match self.client.ask(&ExpireCheckoutSession::new(id)).await {
+            Ok(_) | Err(PaymentError::NotFound) => return Ok(()),
+            Err(PaymentError::Refused(reason)) => PaymentError::Refused(reason),
+            Err(error) => return Err(error),
+        };
+        // One that is not open is refused.
+        match self.client.ask(&RetrieveCheckoutSession::new(id)).await?.status {
+            Some(CheckoutSessionStatus::Open) => Err(refused),
+            _ => Ok(()),
         }
     }
 

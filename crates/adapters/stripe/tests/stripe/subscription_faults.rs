@@ -4,10 +4,11 @@ use portico_billing::{
     payment::PaymentError, plan::BillingInterval, subscription::SubscriptionStatus,
     subscription_provider::SubscriptionProvider,
 };
+use portico_stripe::StripeSubscriptions;
 use serde_json::Value;
 
 use crate::{
-    shop::Shop,
+    shop::{PATIENCE, Shop, client, config},
     subscription_life::{Tenant, new_customer, new_price},
 };
 
@@ -134,5 +135,23 @@ async fn what_is_not_there_is_not_found() {
             let later = provider.schedule(&running.id, price, "plan_2").await;
             assert_eq!(later, Err(PaymentError::NotFound), "{price}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_and_nothing_is_taken_for_done() {
+    let shop = Shop::over_http().await;
+    let config = config(&shop.server().url(), "sk_test_of_another_account");
+    let wrong = StripeSubscriptions::new(&config, client(PATIENCE));
+    for refused in [
+        wrong.create_customer(&new_customer(), "customer_1").await.map(drop),
+        wrong.expire_checkout("cs_test_1").await,
+        wrong.subscription("cus_1").await.map(drop),
+        wrong.cancel("sub_1").await.map(drop),
+        wrong.set_default("cus_1", "pm_1").await,
+        wrong.portal_page("cus_1", "https://shop.example/").await.map(drop),
+    ] {
+        let Err(PaymentError::Refused(text)) = refused else { panic!("{refused:?}") };
+        assert!(text.starts_with("status 401") && !text.contains("another"), "{text}");
     }
 }
