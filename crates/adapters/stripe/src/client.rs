@@ -69,7 +69,8 @@ impl Client {
 
     /// An object at a path, as far as `T` reads it.
     pub async fn get<T: miniserde::Deserialize>(&self, path: &str, query: &Value) -> Result<T, PaymentError> {
-        let request = RequestBuilder::new(StripeMethod::Get, path).query(query);
+        let request = RequestBuilder::new(StripeMethod::Get, path);
+        let request = if is_empty(query) { request } else { request.query(query) };
         request.customize::<T>().send(self).await.map_err(|error| error.0)
     }
 
@@ -103,10 +104,11 @@ impl Client {
         form: &Value,
         key: Option<&str>,
     ) -> Result<T, PaymentError> {
-        let request = RequestBuilder::new(StripeMethod::Post, path).form(form).customize::<T>();
+        let request = RequestBuilder::new(StripeMethod::Post, path);
+        let request = if is_empty(form) { request } else { request.form(form) };
         let request = match key {
-            Some(key) => under(request, key)?,
-            None => request,
+            Some(key) => under(request.customize::<T>(), key)?,
+            None => request.customize::<T>(),
         };
         request.send(self).await.map_err(|error| error.0)
     }
@@ -116,6 +118,11 @@ impl Client {
         let request = RequestBuilder::new(StripeMethod::Delete, path).customize::<T>();
         request.send(self).await.map_err(|error| error.0)
     }
+}
+
+/// Whether there are no parameters: written down, that would be one without a name.
+fn is_empty(parameters: &Value) -> bool {
+    parameters.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 /// A request with a key.
