@@ -1,7 +1,7 @@
 //! The port `SubscriptionProvider`: customers, prices, subscriptions, their invoices, and what they are paid with.
 //!
-//! A call that changes a subscription is followed by a question about it, so that what is answered is what is there. Where a call asks before
-//! it changes something, it finds what an earlier try of it has done, and does that once.
+//! A call that changes a subscription is followed by a question about it, so that what is answered is what is there. Where a call asks
+//! before it changes something, it finds what an earlier try of it has done, and does that once.
 
 use std::sync::Arc;
 

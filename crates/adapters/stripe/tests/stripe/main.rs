@@ -1,4 +1,5 @@
-//! The ports `PaymentProvider` and `SubscriptionProvider`: their contracts, against a server that behaves like Stripe, and what comes of one that does not.
+//! The ports `PaymentProvider` and `SubscriptionProvider`: their contracts, against a server that behaves like Stripe, and what comes of one
+//! that does not.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test as the test itself would")]
 
 mod contract;
