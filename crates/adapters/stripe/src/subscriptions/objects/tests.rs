@@ -79,7 +79,10 @@ fn ends_and_means_of_payment_are_found_where_they_are() {
 
 #[test]
 fn the_phase_after_the_running_one_is_what_follows() {
-    let phase = |start: i64, key: Value| json!({"start_date": start, "end_date": start + 100, "items": [{"price": price(key), "quantity": 1}], "metadata": {}});
+    let phase = |start: i64, key: Value| {
+        let items = json!([{"price": price(key), "quantity": 1}]);
+        json!({"start_date": start, "end_date": start + 100, "items": items, "metadata": {}})
+    };
     let schedule = |status: &str, present: i64| {
         let phases = [phase(0, json!("a-1-month")), phase(100, json!("b-1-month")), phase(200, Value::Null)];
         let present = json!({"start_date": present, "end_date": present + 100});
