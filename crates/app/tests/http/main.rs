@@ -66,6 +66,7 @@ mod refunds;
 mod release_files;
 mod samples;
 mod sandbox_payments;
+mod sandbox_subscriptions;
 mod seo;
 mod site_purchases;
 mod site_sales;
