@@ -57,6 +57,7 @@ mod m20261123_000060_purchases;
 mod m20261123_000070_licenses;
 mod m20261123_000080_support;
 mod m20261123_000085_site_sales;
+mod m20261123_000092_product_prices;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -111,6 +112,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000070_licenses::Migration),
             Box::new(m20261123_000080_support::Migration),
             Box::new(m20261123_000085_site_sales::Migration),
+            Box::new(m20261123_000092_product_prices::Migration),
         ]
     }
 }

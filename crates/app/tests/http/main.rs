@@ -57,6 +57,7 @@ mod passkeys;
 mod plan_grants;
 mod plans;
 mod previews;
+mod products;
 mod profile_and_sessions;
 mod provider;
 mod publishing;

@@ -30,6 +30,12 @@ pub enum BillingError {
     /// Every tenant begins with this plan.
     #[error("the plan of new tenants")]
     PlanNeeded,
+    /// There is no such product.
+    #[error("no such product")]
+    NoProduct,
+    /// There is a product of this id already, maybe one that is not on sale.
+    #[error("a product has this id")]
+    ProductExists,
     /// The plan does not include it.
     #[error(transparent)]
     Entitlement(#[from] EntitlementError),
@@ -67,10 +73,13 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
-            Self::NoTenant | Self::NoPlan | Self::NoPurchase | Self::NoCheckout => Kind::NotFound,
+            Self::NoTenant | Self::NoPlan | Self::NoProduct | Self::NoPurchase | Self::NoCheckout => {
+                Kind::NotFound
+            }
             Self::PlanExists
             | Self::PlanRetired
             | Self::PlanNeeded
+            | Self::ProductExists
             | Self::SiteReserved
             | Self::SiteSold
             | Self::OwnSite => Kind::Conflict,
@@ -86,10 +95,13 @@ impl Fault for BillingError {
         match self {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
-            Self::NoTenant | Self::NoPlan | Self::NoPurchase | Self::NoCheckout => "not_found",
+            Self::NoTenant | Self::NoPlan | Self::NoProduct | Self::NoPurchase | Self::NoCheckout => {
+                "not_found"
+            }
             Self::PlanExists => "plan_exists",
             Self::PlanRetired => "plan_retired",
             Self::PlanNeeded => "plan_needed",
+            Self::ProductExists => "product_exists",
             Self::Entitlement(error) => error.code(),
             Self::TokensUsedUp => "generator_unavailable",
             Self::SiteReserved => "site_reserved",
@@ -112,6 +124,8 @@ impl Fault for BillingError {
             Self::PlanNeeded => {
                 "Every tenant begins with this plan, so it cannot be taken off the offer.".into()
             }
+            Self::NoProduct => "There is no such product.".into(),
+            Self::ProductExists => "Another product has this id.".into(),
             Self::NoPurchase => "There is no such purchase.".into(),
             Self::NoCheckout => "There is no such checkout session.".into(),
             Self::Entitlement(error) => error.detail(),

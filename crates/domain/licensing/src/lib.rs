@@ -12,6 +12,7 @@ pub mod key;
 pub mod license;
 pub mod owned;
 pub mod policy;
+pub mod policy_edit;
 pub mod ports;
 mod seat;
 #[cfg(test)]

@@ -50,6 +50,13 @@ pub trait LicensePolicyRepository: Send {
     /// Stores a policy unless the product has one, and answers whether it did. MUST leave one that is there as it is.
     async fn insert_missing(&mut self, policy: &LicensePolicy, now: Timestamp) -> Result<bool, StoreError>;
 
+    /// Stores what a policy says; the product stays. MUST change nothing where the product has none.
+    async fn update(&mut self, policy: &LicensePolicy) -> Result<(), StoreError>;
+
+    /// The policy of a product, and keeps others from changing it until the unit of work ends. MUST wait for another unit of work that has
+    /// locked it, and answer what that has stored.
+    async fn lock<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError>;
+
     /// The policy of a product.
     async fn find<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError>;
 }

@@ -200,6 +200,17 @@ impl LicensePolicyRepository for Repositories {
         Ok(missing)
     }
 
+    async fn update(&mut self, policy: &LicensePolicy) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.policies.iter_mut().find(|stored| stored.product_type == policy.product_type);
+        *stored.unwrap() = policy.clone();
+        Ok(())
+    }
+
+    async fn lock<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError> {
+        LicensePolicyRepository::find(self, product_type).await
+    }
+
     async fn find<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError> {
         Ok(self.rows().policies.iter().find(|policy| policy.product_type == product_type).cloned())
     }

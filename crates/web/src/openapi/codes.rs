@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 116] = [
+pub const CODES: [&str; 117] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -77,6 +77,7 @@ pub const CODES: [&str; 116] = [
     "plan_required",
     "plan_retired",
     "precondition_failed",
+    "product_exists",
     "provider_unavailable",
     "quota_exceeded",
     "rate_limited",

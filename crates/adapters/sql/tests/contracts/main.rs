@@ -22,6 +22,7 @@ mod identity;
 mod jobs;
 mod licenses;
 mod members;
+mod products;
 mod purchases;
 mod schedules;
 mod second_factors;

@@ -6,6 +6,8 @@ pub mod limits;
 pub mod payment_webhooks;
 pub mod plan_administration;
 pub mod plans;
+pub mod product_administration;
+pub mod products;
 pub mod purchases;
 pub mod site_sales;
 pub mod usage;
@@ -20,6 +22,8 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(grants::configure)
         .configure(limits::configure)
         .configure(usage::configure)
+        .configure(products::configure)
+        .configure(product_administration::configure)
         .configure(checkout::configure)
         .configure(purchases::configure)
         .configure(site_sales::configure)
