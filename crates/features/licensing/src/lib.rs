@@ -1,5 +1,6 @@
 //! Licenses: routes, background work.
 
 pub mod background;
+pub mod flows;
 pub mod routes;
 pub mod state;

@@ -32,6 +32,10 @@ pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value
         }
         return client.send(method, path, Some(bytes), "image/gif").await;
     }
+    if path == "/api/v1/admin/licenses/import" {
+        let table = body.and_then(Value::as_str).unwrap_or_default().as_bytes().to_vec();
+        return client.send(method, path, Some(table), "text/csv").await;
+    }
     let body = body.map(|body| body.to_string().into_bytes());
     if path == "/api/v1/webhooks/recurrente" {
         return site_sales::unrelated_event(client, path).await;

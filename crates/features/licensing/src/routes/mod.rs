@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod license_administration;
+pub mod license_import;
 pub mod licenses;
 
 use portico_web::routing::Routes;
@@ -11,5 +12,6 @@ pub fn api(config: &mut Routes<'_, '_>) {
     config
         .configure(checks::configure)
         .configure(licenses::configure)
-        .configure(license_administration::configure);
+        .configure(license_administration::configure)
+        .configure(license_import::configure);
 }

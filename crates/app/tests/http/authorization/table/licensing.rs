@@ -18,6 +18,7 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/licenses/{licenseId}/file", ADMIN_IN_PERSON),
     ("GET", "/api/v1/admin/licenses", STAFF),
     ("POST", "/api/v1/admin/licenses", STAFF),
+    ("POST", "/api/v1/admin/licenses/import", STAFF),
     ("GET", "/api/v1/admin/licenses/{licenseId}", STAFF),
     ("POST", "/api/v1/admin/licenses/{licenseId}/suspend", STAFF),
     ("POST", "/api/v1/admin/licenses/{licenseId}/resume", STAFF),
@@ -42,6 +43,10 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         ("POST", "/licenses/{licenseId}/file") => json!({"fingerprint": machine}),
         ("POST", "/admin/licenses") => {
             json!({"customerId": id("customerId"), "productType": "base_product", "reason": "Replaces a boxed copy"})
+        }
+        // A table, which `call` sends as such.
+        ("POST", "/admin/licenses/import") => {
+            json!(format!("customer,productType\n{},base_product\n", id("customerId")))
         }
         ("POST", path) if path.starts_with("/admin/licenses/{licenseId}/") => {
             json!({"reason": "The key was published"})

@@ -1,0 +1,3 @@
+//! Flows that cross domains.
+
+pub mod import;
