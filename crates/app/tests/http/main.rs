@@ -37,6 +37,7 @@ mod instances;
 mod invitations;
 mod jobs;
 mod key_makers;
+mod license_compat;
 mod license_import;
 mod licenses;
 mod limits;

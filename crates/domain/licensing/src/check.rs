@@ -1,6 +1,6 @@
 //! What a product asks with a key and no account. The key says whose license it is; no permission is asked for.
 
-use portico_kernel::{Env, LicenseId, Scope, TenantId, Timestamp, Violations};
+use portico_kernel::{ActivationId, Env, LicenseId, Scope, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -182,6 +182,19 @@ impl<'a> KeyHolders<'a> {
         let license = self.found(&check.key).await?;
         let fingerprint = check.fingerprint.as_deref().map(str::trim);
         self.verdict(license, fingerprint, check.product_type.as_deref()).await
+    }
+
+    /// A machine of the license with a key, by the id of its seat: for programs that keep that instead of a fingerprint.
+    ///
+    /// # Errors
+    /// `Invalid`; `NoLicense`; `NoActivation`.
+    pub async fn machine_of(&mut self, key: &str, id: ActivationId) -> Result<Activation, LicensingError> {
+        let mut violations = Violations::default();
+        check_key(key, None, &mut violations);
+        violations.into_result().map_err(LicensingError::Invalid)?;
+        let (tenant, license) = self.held(key).await?;
+        let found = self.repositories.activations().find(tenant, license, id).await?;
+        found.ok_or(LicensingError::NoActivation)
     }
 
     /// Takes a seat for a machine. One that has a seat keeps it. Answers the machine, and whether it is new.

@@ -155,6 +155,14 @@ pub trait ActivationRepository: Send {
         page: PageRequest,
     ) -> Result<List<Activation>, StoreError>;
 
+    /// A machine. MUST answer `None` for one of another license.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError>;
+
     /// The machine with a fingerprint.
     async fn of_fingerprint<'s>(
         &mut self,

@@ -348,6 +348,20 @@ impl ActivationRepository for Repositories {
         Ok(List::new(items, page, total))
     }
 
+    async fn find(
+        &mut self,
+        _: TenantId,
+        license: LicenseId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError> {
+        let rows = self.rows();
+        let found = rows
+            .activations
+            .iter()
+            .find(|activation| (activation.license_id, activation.id) == (license, id));
+        Ok(found.cloned())
+    }
+
     async fn of_fingerprint<'s>(
         &mut self,
         _: TenantId,

@@ -305,6 +305,9 @@ async fn a_machine_is_there_once_for_a_license() {
         let of = reader.activations().of_fingerprint(tenant, stored.id, "f1").await.unwrap();
         assert_eq!(of, Some(one.clone()));
         assert_eq!(reader.activations().of_fingerprint(other, stored.id, "f1").await.unwrap(), None);
+        assert_eq!(reader.activations().find(tenant, stored.id, one.id).await.unwrap(), Some(one.clone()));
+        assert_eq!(reader.activations().find(tenant, second.id, one.id).await.unwrap(), None);
+        assert_eq!(reader.activations().find(other, stored.id, one.id).await.unwrap(), None);
         let counted = reader.licenses().list(tenant, PageRequest::default()).await.unwrap();
         let counts: Vec<_> = counted.items.iter().map(|item| (item.license.id, item.activations)).collect();
         assert_eq!(counts, [(second.id, 1), (stored.id, 2)]);

@@ -57,6 +57,20 @@ async fn three_seats_are_taken_freed_and_taken_again() {
 }
 
 #[tokio::test]
+async fn a_machine_is_found_by_its_seat_with_the_key_only() {
+    let (env, vault, scope) = (env(), vault(), product());
+    let (mut repositories, _, key) = shop(&env);
+    let mut holders = KeyHolders::new(&mut repositories, &scope, &env, &vault);
+    let (taken, _) = holders.activate(&machine(&key, "f1")).await.unwrap();
+    assert_eq!(holders.machine_of(&key.to_lowercase(), taken.id).await.unwrap(), taken);
+    let unknown = holders.machine_of(&key, env.new_id()).await;
+    assert!(matches!(unknown, Err(LicensingError::NoActivation)));
+    let nobodys = holders.machine_of("0000-0000-0000-0000", taken.id).await;
+    assert!(matches!(nobodys, Err(LicensingError::NoLicense)));
+    assert!(matches!(holders.machine_of("", taken.id).await, Err(LicensingError::Invalid(_))));
+}
+
+#[tokio::test]
 async fn every_reason_has_its_code() {
     let (env, vault, scope) = (env(), vault(), product());
     let over = Some(env.now() - Duration::SECOND);

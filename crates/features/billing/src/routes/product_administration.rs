@@ -162,13 +162,13 @@ async fn policy(core: Data<Core>, caller: Caller, path: Path<String>) -> Result<
     Ok(HttpResponse::Ok().json(policy))
 }
 
-/// Set the license policy of a product
+/// Update the license policy of a product
 ///
 /// For staff: as a whole, for licenses that are issued from now on. Those that were issued keep what was in force. What is bought of a
 /// product without a policy has no licenses.
 #[utoipa::path(
     tag = "Licenses",
-    operation_id = "setLicensePolicy",
+    operation_id = "updateLicensePolicy",
     params(("productType" = String, Path, description = "Id of the product.", example = "base_product")),
     request_body = LicensePolicyInput,
     responses((status = 200, body = LicensePolicy)),

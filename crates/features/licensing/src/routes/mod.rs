@@ -1,10 +1,12 @@
 //! Routes, one file per aggregate. A handler parses, calls one use case, and answers.
 
 pub mod checks;
+pub mod compat;
 pub mod license_administration;
 pub mod license_import;
 pub mod licenses;
 
+use actix_web::web::ServiceConfig;
 use portico_web::routing::Routes;
 
 /// Everything under `/api/v1`.
@@ -14,4 +16,9 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(licenses::configure)
         .configure(license_administration::configure)
         .configure(license_import::configure);
+}
+
+/// What speaks as other products do, outside of the API document.
+pub fn outside(config: &mut ServiceConfig) {
+    compat::configure(config);
 }
