@@ -58,6 +58,7 @@ mod m20261123_000070_licenses;
 mod m20261123_000080_support;
 mod m20261123_000085_site_sales;
 mod m20261123_000092_product_prices;
+mod m20261123_000093_license_transfers;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -113,6 +114,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000080_support::Migration),
             Box::new(m20261123_000085_site_sales::Migration),
             Box::new(m20261123_000092_product_prices::Migration),
+            Box::new(m20261123_000093_license_transfers::Migration),
         ]
     }
 }

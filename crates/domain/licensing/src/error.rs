@@ -25,6 +25,9 @@ pub enum LicensingError {
     /// There are no licenses of the product.
     #[error("no policy for the product")]
     NoPolicy,
+    /// Nothing is offered with this token to whoever shows it, or not any more.
+    #[error("no such transfer")]
+    NoTransfer,
     /// The license is suspended.
     #[error("the license is suspended")]
     Suspended,
@@ -68,7 +71,9 @@ impl Fault for LicensingError {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
-            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy => Kind::NotFound,
+            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy | Self::NoTransfer => {
+                Kind::NotFound
+            }
             Self::Suspended
             | Self::Expired
             | Self::Revoked
@@ -86,7 +91,9 @@ impl Fault for LicensingError {
         match self {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
-            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy => "not_found",
+            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy | Self::NoTransfer => {
+                "not_found"
+            }
             Self::Suspended => "license_suspended",
             Self::Expired => "license_expired",
             Self::Revoked => "license_revoked",
@@ -108,6 +115,7 @@ impl Fault for LicensingError {
             Self::NoActivation => "The license is not used on such a machine.",
             Self::NoTenant => "There is no such customer.",
             Self::NoPolicy => "There are no licenses of this product.",
+            Self::NoTransfer => "No license is offered to you with this token.",
             Self::Suspended => "The license is suspended. Ask the vendor.",
             Self::Expired => "The term of the license is over.",
             Self::Revoked => "The license was revoked.",

@@ -5,10 +5,10 @@ use portico_kernel::{Env, Event, PurchaseId, Scope, TenantId};
 use crate::{
     LicensingError, events,
     key::KeyVault,
-    license::{License, Move},
+    license::{License, LicenseStatus, Move},
     policy::LicensePolicy,
     ports::LicensingRepositories,
-    transition,
+    transfer, transition,
 };
 
 /// What a purchase entitles to as it is now.
@@ -81,11 +81,17 @@ impl<'a> Issuance<'a> {
         let (tenant, id) = (purchase.tenant_id, purchase.purchase_id);
         let issued = self.repositories.licenses().of_purchases(tenant, &[id]).await?;
         for license in &issued {
+            // One that was given away has ended; the one that follows it is in another tenant.
+            let heir = match license.status {
+                LicenseStatus::Revoked => transfer::heir_of(self.repositories, license).await?,
+                _ => None,
+            };
+            let license = heir.as_ref().unwrap_or(license);
             if license.after(by) == *license {
                 continue;
             }
             // Staff may have changed it since it was read.
-            let locked = self.repositories.licenses().lock(tenant, license.id).await?;
+            let locked = self.repositories.licenses().lock(license.tenant_id, license.id).await?;
             if let Some(locked) = locked {
                 transition::apply(self.repositories, self.scope, self.env, locked, by, None).await?;
             }
@@ -154,10 +160,7 @@ mod tests {
     use portico_kernel::RequestInfo;
 
     use super::*;
-    use crate::{
-        license::LicenseStatus,
-        testing::{Repositories, activation, env, vault},
-    };
+    use crate::testing::{Repositories, activation, env, vault};
 
     fn purchase(env: &Env, entitlement: Entitlement) -> LicensedPurchase {
         let item = |product: &str, quantity| LicensedItem { product_type: product.to_owned(), quantity };

@@ -13,6 +13,9 @@ use crate::{LicensingError, ports::KeyDigests};
 /// Purpose under which keys are sealed; the context is the id of the license.
 pub const KEY_PURPOSE: &str = "license key";
 
+/// Before the token of a transfer where it is hashed. What is looked up as a key is in upper case.
+const TOKEN_PURPOSE: &str = "transfer:";
+
 /// Crockford's base 32: no I, L, O and U, which are taken for others (<https://www.crockford.com/base32.html>).
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -170,6 +173,16 @@ impl KeyVault {
         let Some(sealed) = anew else { return Ok(None) };
         let text = self.open(license, key)?;
         Ok(Some(SealedKey { digest: self.digests.digest(&normal_form(&text.0)), sealed }))
+    }
+
+    /// The hash under which the token of a transfer is stored. No token has that of a key.
+    pub fn digest_of_token(&self, token: &str) -> [u8; 32] {
+        self.digests.digest(&format!("{TOKEN_PURPOSE}{token}"))
+    }
+
+    /// The hashes under which the token of a transfer may be stored.
+    pub fn digests_of_token(&self, token: &str) -> Vec<[u8; 32]> {
+        self.digests.digests(&format!("{TOKEN_PURPOSE}{token}"))
     }
 
     /// The hashes under which a key with this text may be stored.

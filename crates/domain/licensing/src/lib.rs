@@ -18,6 +18,7 @@ pub mod ports;
 mod seat;
 #[cfg(test)]
 mod testing;
+pub mod transfer;
 mod transition;
 
 pub use error::LicensingError;

@@ -9,6 +9,7 @@ use crate::{
     activation::Activation,
     license::{License, LicenseStatus},
     policy::LicensePolicy,
+    transfer::TransferOffer,
 };
 
 /// Keyed hashes of license keys, with keys of the installation.
@@ -186,12 +187,50 @@ pub trait ActivationRepository: Send {
     async fn delete_all(&mut self, tenant: TenantId, license: LicenseId) -> Result<u64, StoreError>;
 }
 
+/// Licenses that are given to other tenants.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait LicenseTransferRepository: Send {
+    /// Stores an offer. MUST replace an earlier one of the license. MUST answer `MissingReference` for a license of another tenant.
+    async fn offer(&mut self, offer: &TransferOffer) -> Result<(), StoreError>;
+
+    /// The open offer of a license, whether or not its time is over. MUST answer `None` for one that was accepted.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<TransferOffer>, StoreError>;
+
+    /// Deletes the open offer of a license. Answers whether there was one. MUST leave one that was accepted.
+    async fn withdraw(&mut self, tenant: TenantId, license: LicenseId) -> Result<bool, StoreError>;
+
+    /// Notes which license follows one that was offered. MUST forget the address and the token.
+    async fn accept(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        heir: (TenantId, LicenseId),
+    ) -> Result<(), StoreError>;
+
+    /// The license that follows one that was given away.
+    async fn heir(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
+
+    /// Deletes the open offers of all tenants whose time was over by `now`. Answers how many.
+    async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError>;
+}
+
 /// The repositories of licensing, over one unit of work.
 pub trait LicensingRepositories: Outbox {
     /// Policies of products.
     fn license_policies<'c>(&'c mut self) -> Box<dyn LicensePolicyRepository + 'c>;
     /// Licenses.
     fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c>;
+    /// Licenses that are given to other tenants.
+    fn license_transfers<'c>(&'c mut self) -> Box<dyn LicenseTransferRepository + 'c>;
     /// Machines.
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c>;
 }

@@ -19,8 +19,9 @@ use crate::{
     policy::{LicensePolicy, catalogue},
     ports::{
         ActivationRepository, CountedLicense, KeyDigests, LicenseFilter, LicensePolicyRepository,
-        LicenseRepository, LicenseSigner, LicensingRepositories, VerifyingKey,
+        LicenseRepository, LicenseSigner, LicenseTransferRepository, LicensingRepositories, VerifyingKey,
     },
+    transfer::TransferOffer,
 };
 
 struct Fixed;
@@ -128,6 +129,8 @@ pub struct Rows {
     pub policies: Vec<LicensePolicy>,
     pub licenses: Vec<License>,
     pub activations: Vec<Activation>,
+    pub offers: Vec<TransferOffer>,
+    pub heirs: Vec<((TenantId, LicenseId), (TenantId, LicenseId))>,
     pub events: Vec<Event>,
 }
 
@@ -184,8 +187,66 @@ impl LicensingRepositories for Repositories {
     fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c> {
         Box::new(self.clone())
     }
+    fn license_transfers<'c>(&'c mut self) -> Box<dyn LicenseTransferRepository + 'c> {
+        Box::new(self.clone())
+    }
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c> {
         Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl LicenseTransferRepository for Repositories {
+    async fn offer(&mut self, offer: &TransferOffer) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.offers.retain(|stored| stored.license_id != offer.license_id);
+        rows.offers.push(offer.clone());
+        Ok(())
+    }
+
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<TransferOffer>, StoreError> {
+        let rows = self.rows();
+        let found = rows.offers.iter().find(|offer| (offer.tenant_id, offer.license_id) == (tenant, license));
+        Ok(found.cloned())
+    }
+
+    async fn withdraw(&mut self, tenant: TenantId, license: LicenseId) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let before = rows.offers.len();
+        rows.offers.retain(|offer| (offer.tenant_id, offer.license_id) != (tenant, license));
+        Ok(rows.offers.len() < before)
+    }
+
+    async fn accept(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        heir: (TenantId, LicenseId),
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.offers.retain(|offer| (offer.tenant_id, offer.license_id) != (tenant, license));
+        rows.heirs.push(((tenant, license), heir));
+        Ok(())
+    }
+
+    async fn heir(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<(TenantId, LicenseId)>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.heirs.iter().find(|(given, _)| *given == (tenant, license)).map(|(_, heir)| *heir))
+    }
+
+    async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let before = rows.offers.len();
+        rows.offers.retain(|offer| offer.expires_at > now);
+        Ok((before - rows.offers.len()) as u64)
     }
 }
 
