@@ -39,6 +39,7 @@ mod jobs;
 mod key_makers;
 mod license_compat;
 mod license_import;
+mod license_transfers;
 mod licenses;
 mod limits;
 mod listener;

@@ -11,6 +11,7 @@ use portico_licensing::{
     license::{License, LicenseStatus, Move, SeatReleases},
     policy::{LicensePolicy, catalogue},
     ports::{LicenseFilter, LicensingRepositories},
+    transfer::TransferOffer,
 };
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
@@ -332,6 +333,54 @@ async fn a_machine_is_there_once_for_a_license() {
         work.commit().await.unwrap();
         assert_eq!(reader.activations().count(tenant, stored.id).await.unwrap(), 0);
         assert_eq!(reader.activations().count(tenant, second.id).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_is_replaced_withdrawn_or_leads_to_the_license_that_follows() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (tenant, other) = tenants(store, &env).await;
+        let stored = license(&env, tenant, None, 0);
+        let heir = license(&env, other, None, 0);
+        insert(store, &stored).await.unwrap();
+        insert(store, &heir).await.unwrap();
+        let offer = |email: &str| TransferOffer {
+            tenant_id: tenant,
+            license_id: stored.id,
+            digest: env.random_bytes(),
+            email: email.to_owned(),
+            expires_at: env.now() + Duration::DAY,
+            created_at: env.now(),
+        };
+        let mut work = store.begin().await.unwrap();
+        work.license_transfers().offer(&offer("a@example.com")).await.unwrap();
+        let second = offer("b@example.com");
+        work.license_transfers().offer(&second).await.unwrap();
+        assert_eq!(work.license_transfers().find(tenant, stored.id).await.unwrap(), Some(second.clone()));
+        assert_eq!(work.license_transfers().find(other, stored.id).await.unwrap(), None);
+        assert_eq!(work.license_transfers().heir(tenant, stored.id).await.unwrap(), None);
+        assert!(!work.license_transfers().withdraw(other, stored.id).await.unwrap());
+        assert!(work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
+        assert!(!work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
+        work.license_transfers().offer(&second).await.unwrap();
+        assert_eq!(work.license_transfers().delete_expired(env.now()).await.unwrap(), 0);
+        let to = (other, heir.id);
+        work.license_transfers().accept(tenant, stored.id, to).await.unwrap();
+        assert_eq!(work.license_transfers().heir(tenant, stored.id).await.unwrap(), Some(to));
+        assert_eq!(work.license_transfers().find(tenant, stored.id).await.unwrap(), None);
+        assert!(!work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
+        let late = env.now() + Duration::WEEK;
+        assert_eq!(work.license_transfers().delete_expired(late).await.unwrap(), 0, "it was accepted");
+        let open = TransferOffer { tenant_id: other, license_id: heir.id, ..offer("c@example.com") };
+        work.license_transfers().offer(&open).await.unwrap();
+        assert_eq!(work.license_transfers().delete_expired(late).await.unwrap(), 1);
+        work.commit().await.unwrap();
+        let mut work = store.begin().await.unwrap();
+        let foreign = TransferOffer { license_id: heir.id, ..second };
+        let refused = work.license_transfers().offer(&foreign).await;
+        assert!(matches!(refused, Err(StoreError::MissingReference(_))), "{refused:?}");
     })
     .await;
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     assets, factor_stage,
     fixture::{Fixture, Person, fill, invitation, linked, parameters},
-    site_sales,
+    license_transfers, site_sales,
     support::MAIL_PROVIDER,
 };
 
@@ -175,6 +175,11 @@ pub async fn check(
         }
         "/api/v1/site-purchases/claim" => {
             let token = site_sales::waiting(server, &callers.spare.client.tenant, &person.email).await;
+            Some(json!({"token": token}))
+        }
+        "/api/v1/licenses/transfers/accept" => {
+            let token =
+                license_transfers::offered(server, &callers.spare.client.tenant, &person.email).await.1;
             Some(json!({"token": token}))
         }
         _ if stage.body.is_some() => stage.body.clone(),

@@ -1,3 +1,4 @@
 //! Flows that cross domains.
 
 pub mod import;
+pub mod transfer;

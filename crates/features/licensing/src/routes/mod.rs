@@ -5,6 +5,7 @@ pub mod compat;
 pub mod license_administration;
 pub mod license_import;
 pub mod licenses;
+pub mod transfers;
 
 use actix_web::web::ServiceConfig;
 use portico_web::routing::Routes;
@@ -14,6 +15,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
     config
         .configure(checks::configure)
         .configure(licenses::configure)
+        .configure(transfers::configure)
         .configure(license_administration::configure)
         .configure(license_import::configure);
 }

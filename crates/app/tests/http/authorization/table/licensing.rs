@@ -16,6 +16,9 @@ pub const RULES: &[Row] = &[
     ("DELETE", "/api/v1/licenses/{licenseId}/activations/{activationId}", ADMIN_IN_PERSON),
     ("POST", "/api/v1/licenses/{licenseId}/rotate-key", ADMIN_IN_PERSON),
     ("POST", "/api/v1/licenses/{licenseId}/file", ADMIN_IN_PERSON),
+    ("POST", "/api/v1/licenses/{licenseId}/transfer", ADMIN_IN_PERSON),
+    ("DELETE", "/api/v1/licenses/{licenseId}/transfer", ADMIN_IN_PERSON),
+    ("POST", "/api/v1/licenses/transfers/accept", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/admin/licenses", STAFF),
     ("POST", "/api/v1/admin/licenses", STAFF),
     ("POST", "/api/v1/admin/licenses/import", STAFF),
@@ -41,6 +44,9 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
             json!({"key": id("licenseKey"), "fingerprint": machine})
         }
         ("POST", "/licenses/{licenseId}/file") => json!({"fingerprint": machine}),
+        ("POST", "/licenses/{licenseId}/transfer") => json!({"email": "bob@example.com"}),
+        // Another one for whoever calls, see `call`.
+        ("POST", "/licenses/transfers/accept") => json!({"token": "none"}),
         ("POST", "/admin/licenses") => {
             json!({"customerId": id("customerId"), "productType": "base_product", "reason": "Replaces a boxed copy"})
         }
