@@ -214,10 +214,11 @@ impl<'a> KeyHolders<'a> {
         seat::take(self.repositories, self.scope, self.env, &license, machine).await
     }
 
-    /// Frees the seat of a machine. One without a seat has none.
+    /// Frees the seat of a machine. One without a seat has none. While a license file for the machine is good, it may go on there: then it
+    /// counts among the seats that are freed in a month, as where the owner frees it.
     ///
     /// # Errors
-    /// `Invalid`; `NoLicense`.
+    /// `Invalid`; `NoLicense`; `TooManyReleases`.
     pub async fn deactivate(&mut self, machine: &LicensedMachine) -> Result<(), LicensingError> {
         check_machine(machine)?;
         let license = self.locked(&machine.key).await?;
@@ -225,6 +226,13 @@ impl<'a> KeyHolders<'a> {
         let fingerprint = machine.fingerprint.trim();
         let found = self.repositories.activations().of_fingerprint(tenant, id, fingerprint).await?;
         let Some(found) = found else { return Ok(()) };
+        let now = self.env.now();
+        if found.offline_until.is_some_and(|until| until > now) {
+            let limit = license.terms.releases_per_month;
+            let releases = license.releases.one_more(now, limit);
+            let releases = releases.ok_or(LicensingError::TooManyReleases { limit })?;
+            self.repositories.licenses().update(&License { releases, ..license }).await?;
+        }
         self.repositories.activations().delete(tenant, id, found.id).await?;
         seat::note_free(self.repositories, self.scope, self.env, &found).await
     }

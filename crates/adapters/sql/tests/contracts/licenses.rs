@@ -386,6 +386,62 @@ async fn an_offer_is_replaced_withdrawn_or_leads_to_the_license_that_follows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_16_that_put_a_machine_there_at_once_one_does() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (tenant, _) = tenants(store, &env).await;
+        let stored = license(&env, tenant, None, 0);
+        insert(store, &stored).await.unwrap();
+        let id = stored.id;
+        let machines: Vec<_> = (0..16).map(|_| machine(&env, &stored, "same")).collect();
+        // Without the lock of the license: the fingerprint itself is there once.
+        let stored = at_once(store, 16, move |store, number| {
+            let machine = machines[number].clone();
+            async move {
+                let mut work = store.begin().await.unwrap();
+                match work.activations().insert(&machine).await {
+                    Ok(()) => {
+                        work.commit().await.unwrap();
+                        true
+                    }
+                    Err(StoreError::Conflict(_)) => false,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+        .await;
+        assert_eq!(stored.into_iter().filter(|stored| *stored).count(), 1);
+        assert_eq!(store.reader().activations().count(tenant, id).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_locks_a_license_waits_and_sees_what_the_one_before_has_stored() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (tenant, _) = tenants(store, &env).await;
+        let stored = license(&env, tenant, None, 0);
+        insert(store, &stored).await.unwrap();
+        let id = stored.id;
+        let mut seen = at_once(store, 16, move |store, _| async move {
+            let mut work = store.begin().await.unwrap();
+            let license = work.licenses().lock(tenant, id).await.unwrap().unwrap();
+            let releases = SeatReleases { count: license.releases.count + 1, ..license.releases };
+            work.licenses().update(&License { releases, ..license.clone() }).await.unwrap();
+            work.commit().await.unwrap();
+            license.releases.count
+        })
+        .await;
+        seen.sort_unstable();
+        assert_eq!(seen, (0..16).collect::<Vec<u32>>(), "none read what another one was about to change");
+        let last = store.reader().licenses().find(tenant, id).await.unwrap().unwrap();
+        assert_eq!(last.releases.count, 16);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_locks_a_license_sees_the_seats_that_the_one_before_has_taken() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());

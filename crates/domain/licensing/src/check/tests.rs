@@ -178,3 +178,31 @@ async fn a_file_takes_a_seat_and_is_noted_and_not_every_license_has_one() {
         Err(LicensingError::OfflineNotAllowed)
     ));
 }
+
+#[tokio::test]
+async fn a_machine_that_goes_on_with_a_file_is_freed_as_often_as_an_owner_frees_one() {
+    let (env, vault, scope) = (env(), vault(), product());
+    let (mut repositories, _, key) = shop(&env);
+    for number in 0..7 {
+        let fingerprint = format!("f{number}");
+        let mut holders = KeyHolders::new(&mut repositories, &scope, &env, &vault);
+        let request = FileRequest { key: key.clone(), fingerprint: fingerprint.clone(), ttl: Some(3600) };
+        holders.file(&request, Some(&Signer)).await.unwrap();
+        let freed = holders.deactivate(&of(&key, &fingerprint)).await;
+        match number < 5 {
+            true => freed.unwrap(),
+            false => assert!(matches!(freed, Err(LicensingError::TooManyReleases { limit: 5 })), "{freed:?}"),
+        }
+    }
+    assert_eq!(repositories.rows().activations.len(), 2, "those keep their seats");
+    assert_eq!(repositories.rows().licenses[0].releases.count, 5);
+    // One whose file is over, and one that had none, are not counted.
+    repositories.rows().activations[0].offline_until = Some(env.now());
+    repositories.rows().activations[1].offline_until = None;
+    let mut holders = KeyHolders::new(&mut repositories, &scope, &env, &vault);
+    for fingerprint in ["f5", "f6"] {
+        holders.deactivate(&of(&key, fingerprint)).await.unwrap();
+    }
+    assert!(repositories.rows().activations.is_empty());
+    assert_eq!(repositories.rows().licenses[0].releases.count, 5);
+}

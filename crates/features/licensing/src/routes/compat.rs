@@ -29,6 +29,7 @@ const FINGERPRINT: &str = "lemonsqueezy:";
 const LIMIT_REACHED: &str = "This license key has reached the activation limit.";
 const KEY_NOT_FOUND: &str = "license_key not found.";
 const INSTANCE_NOT_FOUND: &str = "instance_id not found.";
+const TOO_MANY_FREED: &str = "This license key has reached the limit of deactivations in a month.";
 const EXPIRED: &str = "This license key is expired.";
 const DISABLED: &str = "This license key is disabled.";
 
@@ -184,13 +185,14 @@ async fn named(holders: &mut KeyHolders<'_>, sent: &Sent) -> Result<Option<Activ
 fn refusal(error: &LicensingError) -> Option<&'static str> {
     Some(match error {
         LicensingError::TooManyActivations { .. } => LIMIT_REACHED,
+        LicensingError::TooManyReleases { .. } => TOO_MANY_FREED,
         LicensingError::Expired => EXPIRED,
         LicensingError::Suspended | LicensingError::Revoked => DISABLED,
         _ => return None,
     })
 }
 
-/// What is not about a license that there is: nobody's key, an unknown instance, fields that break rules, our own faults.
+/// What is told without the license: nobody's key, an unknown instance, fields that break rules, what is refused, our own faults.
 fn failed(done: &'static str, error: LicensingError) -> Result<HttpResponse, Problem> {
     match error {
         LicensingError::NoLicense => Ok(told(StatusCode::NOT_FOUND, done, Some(KEY_NOT_FOUND), Map::new())),
@@ -198,7 +200,10 @@ fn failed(done: &'static str, error: LicensingError) -> Result<HttpResponse, Pro
             Ok(told(StatusCode::NOT_FOUND, done, Some(INSTANCE_NOT_FOUND), Map::new()))
         }
         LicensingError::Invalid(_) => Ok(broken(error.fields())),
-        error => Err(error.into()),
+        error => match refusal(&error) {
+            Some(text) => Ok(told(StatusCode::BAD_REQUEST, done, Some(text), Map::new())),
+            None => Err(error.into()),
+        },
     }
 }
 
