@@ -3,12 +3,12 @@
 use portico_kernel::{Env, Event, PurchaseId, Scope, TenantId};
 
 use crate::{
-    LicensingError, events,
+    LicensingError, events, heir,
     key::KeyVault,
     license::{License, LicenseStatus, Move},
     policy::LicensePolicy,
     ports::LicensingRepositories,
-    transfer, transition,
+    transition,
 };
 
 /// What a purchase entitles to as it is now.
@@ -83,7 +83,7 @@ impl<'a> Issuance<'a> {
         for license in &issued {
             // One that was given away has ended; the one that follows it is in another tenant.
             let heir = match license.status {
-                LicenseStatus::Revoked => transfer::heir_of(self.repositories, license).await?,
+                LicenseStatus::Revoked => heir::heir_of(self.repositories, license).await?,
                 _ => None,
             };
             let license = heir.as_ref().unwrap_or(license);

@@ -1,7 +1,7 @@
 //! Licenses that are given to other tenants.
 //!
 //! What belongs to a tenant stays in it: whoever accepts gets a new license with a new key, and the old one ends with its machines. The new
-//! one follows the purchase of the old one, see [`heir_of`].
+//! one follows the purchase of the old one, see `heir.rs`.
 
 use portico_kernel::{
     Env, Event, LicenseId, Permission, RequestInfo, Scope, TenantId, Timestamp, Violations,
@@ -203,24 +203,6 @@ impl<'a> LicenseTransfers<'a> {
             false => Err(LicensingError::NoTransfer),
         }
     }
-}
-
-/// The license that follows one which was given away, maybe more than once; `None` where it was not.
-///
-/// # Errors
-/// Those of the store.
-pub(crate) async fn heir_of(
-    repositories: &mut dyn LicensingRepositories,
-    license: &License,
-) -> Result<Option<License>, LicensingError> {
-    let mut last = (license.tenant_id, license.id);
-    while let Some(heir) = repositories.license_transfers().heir(last.0, last.1).await? {
-        last = heir;
-    }
-    if last == (license.tenant_id, license.id) {
-        return Ok(None);
-    }
-    Ok(repositories.licenses().find(last.0, last.1).await?)
 }
 
 #[cfg(test)]

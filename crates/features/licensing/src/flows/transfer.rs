@@ -1,7 +1,7 @@
 //! Licenses that are given to other tenants: who is who is known to accounts, and not to licensing.
 
 use portico_identity::user::EmailAddress;
-use portico_kernel::{LicenseId, Scope};
+use portico_kernel::{LicenseId, Permission, Scope};
 use portico_licensing::{
     LicensingError,
     owned::OwnedLicense,
@@ -38,7 +38,9 @@ pub async fn accept(
     scope: &Scope,
     body: &AcceptLicense,
 ) -> Result<OwnedLicense, Problem> {
+    scope.require(Permission::LicensesWrite)?;
     let (user, _) = scope.require_user()?;
+    scope.require_verified()?;
     // What the token of access says may be older than the account.
     let account = work.users().find(user).await?.filter(|user| user.email_verified);
     let email = account.ok_or(LicensingError::NoTransfer)?.email;

@@ -15,7 +15,6 @@ use portico_licensing::{
     license::LicenseStatus,
 };
 use portico_web::{body::collect, caller::Visitor, host, problem::Problem};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::state::App;
@@ -44,8 +43,6 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 /// What is sent, as a form or as JSON. What is not named here is not read.
-#[derive(Default, Deserialize)]
-#[serde(default)]
 struct Sent {
     license_key: String,
     instance_name: String,
@@ -55,12 +52,18 @@ struct Sent {
 async fn sent(request: &HttpRequest, payload: Payload) -> Result<Sent, Problem> {
     let body = collect(request, payload.into_inner(), BODY_MAX).await?;
     // What cannot be read has no fields, and is told of as that.
-    Ok(match request.content_type() {
+    let fields: Map<String, Value> = match request.content_type() {
         "application/json" => serde_json::from_slice(&body).unwrap_or_default(),
         _ => {
             let text = String::from_utf8_lossy(&body);
-            web::Query::<Sent>::from_query(&text).map(web::Query::into_inner).unwrap_or_default()
+            web::Query::from_query(&text).map(web::Query::into_inner).unwrap_or_default()
         }
+    };
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(Sent {
+        license_key: text("license_key"),
+        instance_name: text("instance_name"),
+        instance_id: text("instance_id"),
     })
 }
 
