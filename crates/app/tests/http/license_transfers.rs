@@ -42,6 +42,17 @@ async fn offer(client: &Client, id: &str, email: &str) -> Value {
     client.post(&format!("{LICENSES}/{id}/transfer"), json!({"email": email})).await.expect(201)
 }
 
+/// Changes a purchase as a refund or a dispute does.
+async fn changed(server: &TestServer, client: &Client, purchase: &str, status: PurchaseStatus) {
+    let (app, scope) = (&server.app.billing, Scope::system(None, RequestInfo::default()));
+    let mut work = app.core.begin().await.unwrap();
+    let locked = work.purchases().lock(client.tenant.parse().unwrap(), purchase.parse().unwrap()).await;
+    let purchase = Purchase { status, ..locked.unwrap().unwrap() };
+    work.purchases().update(&purchase).await.unwrap();
+    follows::follow(app, &mut *work, &scope, &purchase).await.unwrap();
+    work.commit().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_license_goes_to_whoever_it_was_offered_to_and_to_nobody_else() {
     TestServer::on_each_database(async |server| {
@@ -164,17 +175,45 @@ async fn a_refund_takes_what_was_given_away() {
             (PurchaseStatus::Completed, "valid"),
             (PurchaseStatus::Refunded, "revoked"),
         ] {
-            let (app, scope) = (&server.app.billing, Scope::system(None, RequestInfo::default()));
-            let mut work = app.core.begin().await.unwrap();
-            let locked = work.purchases().lock(ada.tenant.parse().unwrap(), purchase.parse().unwrap()).await;
-            let purchase = Purchase { status, ..locked.unwrap().unwrap() };
-            work.purchases().update(&purchase).await.unwrap();
-            follows::follow(app, &mut *work, &scope, &purchase).await.unwrap();
-            work.commit().await.unwrap();
+            changed(server, &ada, &purchase, status).await;
             assert_eq!(verdict(server, &key, "f1").await, code, "{status:?}");
         }
         assert_eq!(ada.get(LICENSES).await.expect(200)["total"], 1, "none was issued again");
         assert_eq!(events(&bob, "license.revoked").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_at_the_moment_of_accepting_leaves_no_license() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let email = server.email("bob");
+        let bob = Person::new(server, email, |_| {}).await.client;
+        for _ in 0..6 {
+            let (session, purchase) = checkout(&ada).await;
+            server.payments.pay(&session);
+            let bought =
+                ada.post("/api/v1/checkout/success", json!({"sessionId": session})).await.expect(200);
+            let made = offer(&ada, &text(&bought["licenses"][0], "id"), email).await;
+            let (answer, ()) = tokio::join!(
+                bob.post(ACCEPT, json!({"token": made["token"]})),
+                changed(server, &ada, &purchase, PurchaseStatus::Refunded)
+            );
+            assert!(matches!(answer.status.as_u16(), 200 | 404 | 409), "{}", answer.text);
+            for client in [&ada, &bob] {
+                let licenses = client.get(LICENSES).await.expect(200);
+                assert_eq!(
+                    licenses["items"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .filter(|one| one["status"] != "revoked")
+                        .count(),
+                    0
+                );
+            }
+        }
     })
     .await;
 }

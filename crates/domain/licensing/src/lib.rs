@@ -7,7 +7,6 @@ pub mod error;
 pub mod events;
 pub mod expiry;
 pub mod file;
-mod heir;
 pub mod import;
 pub mod issuing;
 pub mod key;

@@ -1,7 +1,7 @@
 //! Licenses that are given to other tenants.
 //!
 //! What belongs to a tenant stays in it: whoever accepts gets a new license with a new key, and the old one ends with its machines. The new
-//! one follows the purchase of the old one, see `heir.rs`.
+//! one follows the purchase of the old one, see [`Issuance::follow`](crate::issuing::Issuance::follow).
 
 use portico_kernel::{
     Env, Event, LicenseId, Permission, RequestInfo, Scope, TenantId, Timestamp, Violations,
