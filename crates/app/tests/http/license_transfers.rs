@@ -2,10 +2,11 @@
 
 use portico_billing::purchase::{Purchase, PurchaseStatus};
 use portico_feature_billing::flows::licenses as follows;
+use portico_feature_licensing::background;
 use portico_kernel::{RequestInfo, Scope, TenantRole};
 use portico_licensing::{
     administration::{LicenseAdministration, NewLicenses},
-    transfer::LicenseTransfers,
+    transfer::{LicenseTransfers, TransferOffer},
 };
 use portico_testkit::server::{Client, TestServer, at_once};
 use serde_json::{Value, json};
@@ -127,12 +128,18 @@ async fn an_offer_ends_with_the_next_one_and_when_it_is_taken_back() {
         let made = offer(&own.client, &id, &own.email).await;
         let refused = own.client.post(ACCEPT, json!({"token": made["token"]})).await.expect(422);
         assert_eq!(refused["errors"][0]["code"], "own_license");
+        // A week later.
+        let (tenant, license) = (own.client.tenant.parse().unwrap(), id.parse().unwrap());
         let mut work = server.app.core.begin().await.unwrap();
-        let later = server.app.core.env.now() + time::Duration::days(8);
-        assert!(work.license_transfers().delete_expired(later).await.unwrap() >= 1);
+        let open = work.license_transfers().find(tenant, license).await.unwrap().unwrap();
+        let over = TransferOffer { expires_at: server.app.core.env.now(), ..open };
+        work.license_transfers().offer(&over).await.unwrap();
         work.commit().await.unwrap();
         let late = own.client.post(ACCEPT, json!({"token": made["token"]})).await;
-        assert_eq!(late.status.as_u16(), 404, "it is forgotten");
+        assert_eq!(late.status.as_u16(), 404);
+        background::expire(&server.app.licensing).await.unwrap();
+        let found = server.app.core.reader().license_transfers().find(tenant, license).await.unwrap();
+        assert_eq!(found, None, "it is forgotten, and the address with it");
     })
     .await;
 }
