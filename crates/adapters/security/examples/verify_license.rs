@@ -1,5 +1,5 @@
-//! Verifies license files without a connection: `docs/licensing.md`. For products in Rust, with `aws-lc-rs` (or `ring`, whose interface is the
-//! same), `base64` and `serde_json`; nothing else of Portico is in it.
+//! Verifies license files without a connection: `docs/licensing.md`. For products in Rust, with `aws-lc-rs` (or `ring`, whose interface is
+//! the same), `base64` and `serde_json`; nothing of Portico is in it.
 //!
 //! ```text
 //! verify_license LICENSE_FILE KEYS.json FINGERPRINT [LATEST]

@@ -76,8 +76,8 @@ impl<'a> LicenseImports<'a> {
         Self { repositories, scope, env, vault }
     }
 
-    /// Issues a license for each line by the policy of its product. All lines are checked first: where one is wrong, nothing is issued, and the
-    /// error names every wrong line with the first thing that is wrong with it. Answers how many were issued.
+    /// Issues a license for each line by the policy of its product. All lines are checked first: where one is wrong, nothing is issued, and
+    /// the error names every wrong line with the first thing that is wrong with it. Answers how many were issued.
     ///
     /// # Errors
     /// `Denied` without `platform:licenses`; `Invalid`, with fields such as `lines[7].key`; `Conflict` of the store where another unit of

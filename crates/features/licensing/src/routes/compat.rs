@@ -1,5 +1,5 @@
-//! The License API of Lemon Squeezy, for products that speak it already (<https://docs.lemonsqueezy.com/api/license-api>). It is no part of the
-//! API document: its answers, errors included, are those of that API. An activation here is an instance there, by the same id.
+//! The License API of Lemon Squeezy, for products that speak it already (<https://docs.lemonsqueezy.com/api/license-api>). It is no part
+//! of the API document: its answers, errors included, are those of that API. An activation here is an instance there, by the same id.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
