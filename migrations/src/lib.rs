@@ -60,6 +60,8 @@ mod m20261123_000070_licenses;
 mod m20261123_000080_support;
 mod m20261123_000085_site_sales;
 mod m20261123_000090_releases;
+mod m20261123_000092_product_prices;
+mod m20261123_000093_license_transfers;
 mod m20261123_000094_refused_mails;
 
 /// Runs the migrations in order.
@@ -118,6 +120,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000080_support::Migration),
             Box::new(m20261123_000085_site_sales::Migration),
             Box::new(m20261123_000090_releases::Migration),
+            Box::new(m20261123_000092_product_prices::Migration),
+            Box::new(m20261123_000093_license_transfers::Migration),
             Box::new(m20261123_000094_refused_mails::Migration),
         ]
     }

@@ -144,6 +144,8 @@ permissions! {
     PlatformLicenses { name: "platform:licenses", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: make, publish and withdraw releases, and see who downloaded them.
     PlatformReleases { name: "platform:releases", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: make and edit products, their prices, and what licenses of them allow.
+    PlatformProducts { name: "platform:products", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: read and answer what customers ask support, and keep answers ready.
     PlatformSupport { name: "platform:support", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use portico_billing::plan::{Plan, catalogue};
+use portico_billing::{
+    plan::{Plan, catalogue},
+    product::{Product, catalogue as products},
+};
 use portico_identity::{
     email_change::EmailChange,
     external::ExternalIdentity,
@@ -11,6 +14,7 @@ use portico_identity::{
     user::{EmailAddress, User},
 };
 use portico_kernel::{Event, JobState, Meter, NewJob, PageRequest, RequestInfo, Scope, TenantId, TenantRole};
+use portico_licensing::policy::{LicensePolicy, catalogue as policies};
 use portico_sites::submission::{Consent, Submission, SubmissionStatus};
 use portico_sites::{
     domain::{Domains, NewDomain},
@@ -201,6 +205,19 @@ pub async fn plan(server: &TestServer) -> String {
     id
 }
 
+/// A product that is not on sale, so that the offer stays as it is for other tests, with a policy for its licenses.
+pub async fn product(server: &TestServer) -> String {
+    let (id, now) =
+        (format!("product_{}", server.app.core.env.random_uuid().simple()), server.app.core.env.now());
+    let product = Product { id: id.clone(), is_active: false, ..products().swap_remove(0) };
+    let policy = LicensePolicy { product_type: id.clone(), ..policies().swap_remove(0) };
+    let mut work = server.app.core.begin().await.unwrap();
+    work.products().insert(&product, now).await.unwrap();
+    assert!(work.license_policies().insert_missing(&policy, now).await.unwrap());
+    work.commit().await.unwrap();
+    id
+}
+
 /// An open invitation to an address, into another tenant of `inviter`: its id and the token of its link.
 pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (String, String) {
     let (id, secret, now) =
@@ -353,6 +370,7 @@ impl Fixture {
         fixture.ids.insert("sessionId".into(), fixture.owner.claims.session.to_string());
         fixture.ids.insert("jobId".into(), dead_job(server).await);
         fixture.ids.insert("planId".into(), plan(server).await);
+        fixture.ids.insert("productType".into(), product(server).await);
         let asset = fixture.fresh(server, "assetId").await;
         let link = client.get(&client.t(&format!("/assets/{asset}"))).await.expect(200);
         fixture.ids.insert("variant".into(), text(&link, "url").rsplit('/').next().unwrap().to_owned());
@@ -477,6 +495,7 @@ impl Fixture {
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
             "planId" => return plan(server).await,
+            "productType" => return product(server).await,
             "submissionId" => return submission(server, self).await,
             // Shared by all tenants, so without the marker in its name.
             "templateId" => return wizard::template(server, false).await.id.to_string(),

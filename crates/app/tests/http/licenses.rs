@@ -386,6 +386,33 @@ async fn an_owner_frees_five_seats_a_month() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_goes_on_with_a_file_frees_five_seats_a_month() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let (id, key) = issued(server, &ada, None).await;
+        for number in 0..5 {
+            let fingerprint = format!("f{number}");
+            ask(server, "file", &key, &fingerprint).await.expect(200);
+            ask(server, "deactivate", &key, &fingerprint).await.expect(204);
+        }
+        ask(server, "file", &key, "f5").await.expect(200);
+        let refused = ask(server, "deactivate", &key, "f5").await.expect(409);
+        assert_eq!((&refused["code"], &refused["limit"]), (&json!("too_many_seat_releases"), &json!(5)));
+        assert_eq!(ada.get(&format!("{LICENSES}/{id}")).await.expect(200)["activations"], 1);
+        // A machine without a file is not counted.
+        for _ in 0..3 {
+            ask(server, "activate", &key, "online").await.expect(201);
+            ask(server, "deactivate", &key, "online").await.expect(204);
+        }
+        // Nor does the owner free more: it is one limit.
+        let machine = machine(server, id.parse().unwrap()).await;
+        let refused = ada.delete(&format!("{LICENSES}/{id}/activations/{machine}")).await.expect(409);
+        assert_eq!(refused["code"], "too_many_seat_releases");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_license_file_is_signed_for_one_machine_and_takes_its_seat() {
     TestServer::on_each_database(async |server| {
         let ada = server.customer(server.email("ada")).await;

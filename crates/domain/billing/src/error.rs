@@ -30,6 +30,12 @@ pub enum BillingError {
     /// Every tenant begins with this plan.
     #[error("the plan of new tenants")]
     PlanNeeded,
+    /// There is no such product.
+    #[error("no such product")]
+    NoProduct,
+    /// There is a product of this id already, maybe one that is not on sale.
+    #[error("a product has this id")]
+    ProductExists,
     /// The plan does not include it.
     #[error(transparent)]
     Entitlement(#[from] EntitlementError),
@@ -126,6 +132,7 @@ impl Fault for BillingError {
             Self::Invalid(_) => Kind::Invalid,
             Self::NoTenant
             | Self::NoPlan
+            | Self::NoProduct
             | Self::NoPurchase
             | Self::NoCheckout
             | Self::NoInvoice
@@ -133,6 +140,7 @@ impl Fault for BillingError {
             Self::PlanExists
             | Self::PlanRetired
             | Self::PlanNeeded
+            | Self::ProductExists
             | Self::SiteReserved
             | Self::SiteSold
             | Self::OwnSite
@@ -165,6 +173,7 @@ impl Fault for BillingError {
             Self::Invalid(_) => "invalid",
             Self::NoTenant
             | Self::NoPlan
+            | Self::NoProduct
             | Self::NoPurchase
             | Self::NoCheckout
             | Self::NoInvoice
@@ -182,6 +191,7 @@ impl Fault for BillingError {
             Self::PlanExists => "plan_exists",
             Self::PlanRetired => "plan_retired",
             Self::PlanNeeded => "plan_needed",
+            Self::ProductExists => "product_exists",
             Self::Entitlement(error) => error.code(),
             Self::TokensUsedUp => "generator_unavailable",
             Self::SiteReserved => "site_reserved",
@@ -210,6 +220,8 @@ impl Fault for BillingError {
             Self::PlanNeeded => {
                 "Every tenant begins with this plan, so it cannot be taken off the offer.".into()
             }
+            Self::NoProduct => "There is no such product.".into(),
+            Self::ProductExists => "Another product has this id.".into(),
             Self::NoPurchase => "There is no such purchase.".into(),
             Self::NoCheckout => "There is no such checkout session.".into(),
             Self::NotPaid => "The purchase is not paid, so there is nothing to give back.".into(),

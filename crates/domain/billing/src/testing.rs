@@ -30,6 +30,7 @@ use crate::{
         SiteSaleRepository, SubscriptionRepository,
     },
     product::Product,
+    product_edit::ProductPrice,
     purchase::{Purchase, PurchaseItem, pending},
     refund::PurchaseRefund,
     site_sale::{SiteSale, SiteSaleStatus},
@@ -183,6 +184,7 @@ pub fn sale(env: &Env, tenant: TenantId) -> SiteSale {
 #[derive(Default)]
 pub struct Rows {
     pub products: Vec<Product>,
+    pub prices: Vec<(String, ProductPrice)>,
     pub purchases: Vec<Purchase>,
     pub checkouts: Vec<PurchaseCheckout>,
     pub sales: Vec<SiteSale>,
@@ -196,6 +198,32 @@ pub struct Rows {
     /// Entries besides those of what is booked: spoilt ones.
     pub entries: Vec<LedgerEntry>,
     pub jobs: Vec<NewJob>,
+}
+
+impl Rows {
+    /// Ends the prices that a product no longer has, and adds those that it did not have.
+    fn set_prices(&mut self, product: &Product, now: Timestamp) {
+        let current = |row: &&mut (String, ProductPrice)| row.0 == product.id && row.1.replaced_at.is_none();
+        for (_, stored) in self.prices.iter_mut().filter(current) {
+            if !product.prices.contains(&stored.price) {
+                stored.replaced_at = Some(now);
+            }
+        }
+        for price in &product.prices {
+            let of: Vec<&ProductPrice> = self
+                .prices
+                .iter()
+                .filter(|(id, stored)| *id == product.id && stored.price.currency == price.currency)
+                .map(|(_, stored)| stored)
+                .collect();
+            if of.iter().all(|stored| stored.replaced_at.is_some()) {
+                let version = of.len() as u32 + 1;
+                let added =
+                    ProductPrice { version, price: price.clone(), created_at: now, replaced_at: None };
+                self.prices.push((product.id.clone(), added));
+            }
+        }
+    }
 }
 
 /// Repositories of purchases over the same rows.
@@ -218,19 +246,59 @@ impl JobQueue for Shop {
 
 #[async_trait]
 impl ProductRepository for Shop {
-    async fn insert_missing(&mut self, product: &Product, _: Timestamp) -> Result<bool, StoreError> {
+    async fn insert_missing(&mut self, product: &Product, now: Timestamp) -> Result<bool, StoreError> {
         let mut rows = self.rows();
         let missing = rows.products.iter().all(|stored| stored.id != product.id);
         if missing {
             rows.products.push(product.clone());
+            rows.set_prices(product, now);
         }
         Ok(missing)
+    }
+
+    async fn insert(&mut self, product: &Product, now: Timestamp) -> Result<(), StoreError> {
+        match self.insert_missing(product, now).await? {
+            true => Ok(()),
+            false => Err(StoreError::Conflict("products_pkey".to_owned())),
+        }
     }
 
     async fn active(&mut self, ids: &[String]) -> Result<Vec<Product>, StoreError> {
         let rows = self.rows();
         let active = rows.products.iter().filter(|product| product.is_active && ids.contains(&product.id));
         Ok(active.cloned().collect())
+    }
+
+    async fn on_sale(&mut self) -> Result<Vec<Product>, StoreError> {
+        Ok(self.rows().products.iter().filter(|product| product.is_active).cloned().collect())
+    }
+
+    async fn managed(&mut self, page: PageRequest) -> Result<List<Product>, StoreError> {
+        let items = self.rows().products.clone();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
+    }
+
+    async fn find<'s>(&mut self, id: &'s str) -> Result<Option<Product>, StoreError> {
+        Ok(self.rows().products.iter().find(|product| product.id == id).cloned())
+    }
+
+    async fn lock<'s>(&mut self, id: &'s str) -> Result<Option<Product>, StoreError> {
+        ProductRepository::find(self, id).await
+    }
+
+    async fn prices<'s>(&mut self, id: &'s str, _: u64) -> Result<Vec<ProductPrice>, StoreError> {
+        let rows = self.rows();
+        let of = rows.prices.iter().rev().filter(|(product, _)| product == id);
+        Ok(of.map(|(_, price)| price.clone()).collect())
+    }
+
+    async fn update(&mut self, product: &Product, now: Timestamp) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.products.iter_mut().find(|stored| stored.id == product.id).unwrap();
+        *stored = product.clone();
+        rows.set_prices(product, now);
+        Ok(())
     }
 }
 

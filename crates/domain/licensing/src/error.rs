@@ -27,6 +27,9 @@ pub enum LicensingError {
     /// There are no licenses of the product.
     #[error("no policy for the product")]
     NoPolicy,
+    /// Nothing is offered with this token to whoever shows it, or not any more.
+    #[error("no such transfer")]
+    NoTransfer,
     /// The license is suspended.
     #[error("the license is suspended")]
     Suspended,
@@ -94,9 +97,12 @@ impl Fault for LicensingError {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
-            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy | Self::NoRelease => {
-                Kind::NotFound
-            }
+            Self::NoLicense
+            | Self::NoActivation
+            | Self::NoTenant
+            | Self::NoPolicy
+            | Self::NoTransfer
+            | Self::NoRelease => Kind::NotFound,
             Self::ReleaseWithdrawn => Kind::Gone,
             Self::LicenseRequired(_) | Self::InvalidLink => Kind::Forbidden,
             Self::Suspended
@@ -119,9 +125,12 @@ impl Fault for LicensingError {
         match self {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
-            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy | Self::NoRelease => {
-                "not_found"
-            }
+            Self::NoLicense
+            | Self::NoActivation
+            | Self::NoTenant
+            | Self::NoPolicy
+            | Self::NoTransfer
+            | Self::NoRelease => "not_found",
             Self::SlugTaken => "slug_taken",
             Self::ReleaseStatus { .. } => "release_status",
             Self::NoReleaseFile => "release_without_file",
@@ -149,6 +158,7 @@ impl Fault for LicensingError {
             Self::NoActivation => "The license is not used on such a machine.",
             Self::NoTenant => "There is no such customer.",
             Self::NoPolicy => "There are no licenses of this product.",
+            Self::NoTransfer => "No license is offered to you with this token.",
             Self::Suspended => "The license is suspended. Ask the vendor.",
             Self::Expired => "The term of the license is over.",
             Self::Revoked => "The license was revoked.",

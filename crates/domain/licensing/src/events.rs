@@ -24,6 +24,14 @@ declare_events! {
     LICENSE_ISSUED { name: "license.issued", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "The key of a license was replaced; its machines stay."
     LICENSE_KEY_ROTATED { name: "license.key_rotated", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+    "A license was offered to somebody else; it stays as it is until they accept."
+    LICENSE_TRANSFER_OFFERED { name: "license.transfer_offered", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+    "The offer of a license to somebody else was taken back."
+    LICENSE_TRANSFER_WITHDRAWN { name: "license.transfer_withdrawn", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+    "It was set for the first time what licenses of a product allow."
+    LICENSE_POLICY_CREATED { name: "license_policy.created", audience: Internal, invalidates: &[], audit: Sealed }
+    "What licenses of a product allow was changed, for those that are issued from then on."
+    LICENSE_POLICY_UPDATED { name: "license_policy.updated", audience: Internal, invalidates: &[], audit: Sealed }
     "A license that was suspended may be used again."
     LICENSE_RESUMED { name: "license.resumed", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "A license has ended for good: the money was given back, or staff decided so."

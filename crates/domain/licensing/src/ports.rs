@@ -13,6 +13,7 @@ use crate::{
     policy::{Channel, LicensePolicy},
     release::{Release, ReleaseStatus},
     release_version::ReleaseVersion,
+    transfer::TransferOffer,
 };
 
 /// Keyed hashes of license keys, with keys of the installation.
@@ -53,6 +54,13 @@ pub trait LicenseSigner: Send + Sync {
 pub trait LicensePolicyRepository: Send {
     /// Stores a policy unless the product has one, and answers whether it did. MUST leave one that is there as it is.
     async fn insert_missing(&mut self, policy: &LicensePolicy, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Stores what a policy says; the product stays. MUST change nothing where the product has none.
+    async fn update(&mut self, policy: &LicensePolicy) -> Result<(), StoreError>;
+
+    /// The policy of a product, and keeps others from changing it until the unit of work ends. MUST wait for another unit of work that has
+    /// locked it, and answer what that has stored.
+    async fn lock<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError>;
 
     /// The policy of a product.
     async fn find<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError>;
@@ -161,6 +169,14 @@ pub trait ActivationRepository: Send {
         page: PageRequest,
     ) -> Result<List<Activation>, StoreError>;
 
+    /// A machine. MUST answer `None` for one of another license.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError>;
+
     /// The machine with a fingerprint.
     async fn of_fingerprint<'s>(
         &mut self,
@@ -266,12 +282,50 @@ pub trait DownloadRepository: Send {
     async fn forget(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError>;
 }
 
+/// Licenses that are given to other tenants.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait LicenseTransferRepository: Send {
+    /// Stores an offer. MUST replace an earlier one of the license. MUST answer `MissingReference` for a license of another tenant.
+    async fn offer(&mut self, offer: &TransferOffer) -> Result<(), StoreError>;
+
+    /// The open offer of a license, whether or not its time is over. MUST answer `None` for one that was accepted.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<TransferOffer>, StoreError>;
+
+    /// Deletes the open offer of a license. Answers whether there was one. MUST leave one that was accepted.
+    async fn withdraw(&mut self, tenant: TenantId, license: LicenseId) -> Result<bool, StoreError>;
+
+    /// Notes which license follows one that was offered. MUST forget the address and the token.
+    async fn accept(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        heir: (TenantId, LicenseId),
+    ) -> Result<(), StoreError>;
+
+    /// The license that follows one that was given away.
+    async fn heir(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
+
+    /// Deletes the open offers of all tenants whose time was over by `now`. Answers how many.
+    async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError>;
+}
+
 /// The repositories of licensing, over one unit of work.
 pub trait LicensingRepositories: Outbox {
     /// Policies of products.
     fn license_policies<'c>(&'c mut self) -> Box<dyn LicensePolicyRepository + 'c>;
     /// Licenses.
     fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c>;
+    /// Licenses that are given to other tenants.
+    fn license_transfers<'c>(&'c mut self) -> Box<dyn LicenseTransferRepository + 'c>;
     /// Machines.
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c>;
     /// Releases.

@@ -21,10 +21,11 @@ use crate::{
     policy::{LicensePolicy, catalogue},
     ports::{
         ActivationRepository, CountedLicense, DownloadRepository, KeyDigests, LicenseFilter,
-        LicensePolicyRepository, LicenseRepository, LicenseSigner, LicensingRepositories, ReleaseRepository,
-        VerifyingKey,
+        LicensePolicyRepository, LicenseRepository, LicenseSigner, LicenseTransferRepository,
+        LicensingRepositories, ReleaseRepository, VerifyingKey,
     },
     release::Release,
+    transfer::TransferOffer,
 };
 
 /// With random bytes that count, so that two ids and two keys differ.
@@ -49,14 +50,15 @@ impl Sealer for OpenSealer {
     }
 }
 
-/// Hashes by writing the first 32 bytes of the text.
+/// Hashes by adding up: every byte of the text counts.
 struct OpenDigests;
 
 impl KeyDigests for OpenDigests {
     fn digest(&self, key: &str) -> [u8; 32] {
-        let mut digest = [0; 32];
-        for (place, byte) in digest.iter_mut().zip(key.bytes()) {
-            *place = byte;
+        let mut digest = [0_u8; 32];
+        for (place, byte) in key.bytes().enumerate() {
+            let sum = &mut digest[place % 32];
+            *sum = sum.wrapping_mul(31).wrapping_add(byte);
         }
         digest
     }
@@ -118,6 +120,8 @@ pub struct Rows {
     pub activations: Vec<Activation>,
     pub releases: Vec<Release>,
     pub downloads: Vec<DownloadUse>,
+    pub offers: Vec<TransferOffer>,
+    pub heirs: Vec<((TenantId, LicenseId), (TenantId, LicenseId))>,
     pub events: Vec<Event>,
     pub jobs: Vec<NewJob>,
 }
@@ -176,6 +180,9 @@ impl LicensingRepositories for Repositories {
     fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c> {
         Box::new(self.clone())
     }
+    fn license_transfers<'c>(&'c mut self) -> Box<dyn LicenseTransferRepository + 'c> {
+        Box::new(self.clone())
+    }
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c> {
         Box::new(self.clone())
     }
@@ -188,6 +195,61 @@ impl LicensingRepositories for Repositories {
 }
 
 #[async_trait]
+impl LicenseTransferRepository for Repositories {
+    async fn offer(&mut self, offer: &TransferOffer) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.offers.retain(|stored| stored.license_id != offer.license_id);
+        rows.offers.push(offer.clone());
+        Ok(())
+    }
+
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<TransferOffer>, StoreError> {
+        let rows = self.rows();
+        let found = rows.offers.iter().find(|offer| (offer.tenant_id, offer.license_id) == (tenant, license));
+        Ok(found.cloned())
+    }
+
+    async fn withdraw(&mut self, tenant: TenantId, license: LicenseId) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let before = rows.offers.len();
+        rows.offers.retain(|offer| (offer.tenant_id, offer.license_id) != (tenant, license));
+        Ok(rows.offers.len() < before)
+    }
+
+    async fn accept(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        heir: (TenantId, LicenseId),
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.offers.retain(|offer| (offer.tenant_id, offer.license_id) != (tenant, license));
+        rows.heirs.push(((tenant, license), heir));
+        Ok(())
+    }
+
+    async fn heir(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<(TenantId, LicenseId)>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.heirs.iter().find(|(given, _)| *given == (tenant, license)).map(|(_, heir)| *heir))
+    }
+
+    async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let before = rows.offers.len();
+        rows.offers.retain(|offer| offer.expires_at > now);
+        Ok((before - rows.offers.len()) as u64)
+    }
+}
+
+#[async_trait]
 impl LicensePolicyRepository for Repositories {
     async fn insert_missing(&mut self, policy: &LicensePolicy, _: Timestamp) -> Result<bool, StoreError> {
         let mut rows = self.rows();
@@ -196,6 +258,17 @@ impl LicensePolicyRepository for Repositories {
             rows.policies.push(policy.clone());
         }
         Ok(missing)
+    }
+
+    async fn update(&mut self, policy: &LicensePolicy) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.policies.iter_mut().find(|stored| stored.product_type == policy.product_type);
+        *stored.unwrap() = policy.clone();
+        Ok(())
+    }
+
+    async fn lock<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError> {
+        LicensePolicyRepository::find(self, product_type).await
     }
 
     async fn find<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError> {
@@ -344,6 +417,20 @@ impl ActivationRepository for Repositories {
         let items: Vec<_> = rows.activations.iter().filter(of).cloned().collect();
         let total = items.len() as u64;
         Ok(List::new(items, page, total))
+    }
+
+    async fn find(
+        &mut self,
+        _: TenantId,
+        license: LicenseId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError> {
+        let rows = self.rows();
+        let found = rows
+            .activations
+            .iter()
+            .find(|activation| (activation.license_id, activation.id) == (license, id));
+        Ok(found.cloned())
     }
 
     async fn of_fingerprint<'s>(

@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 136] = [
+pub const CODES: [&str; 137] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -89,6 +89,7 @@ pub const CODES: [&str; 136] = [
     "plan_required",
     "plan_retired",
     "precondition_failed",
+    "product_exists",
     "provider_unavailable",
     "purchase_disputed",
     "purchase_not_paid",

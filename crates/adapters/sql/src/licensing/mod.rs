@@ -2,7 +2,7 @@
 
 use portico_licensing::ports::{
     ActivationRepository, DownloadRepository, LicensePolicyRepository, LicenseRepository,
-    LicensingRepositories, ReleaseRepository,
+    LicenseTransferRepository, LicensingRepositories, ReleaseRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
@@ -12,6 +12,7 @@ mod downloads;
 mod licenses;
 mod policies;
 mod releases;
+mod transfers;
 
 impl<C: StatementConnection + Send> LicensingRepositories for Repositories<C> {
     fn license_policies<'c>(&'c mut self) -> Box<dyn LicensePolicyRepository + 'c> {
@@ -20,6 +21,10 @@ impl<C: StatementConnection + Send> LicensingRepositories for Repositories<C> {
 
     fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c> {
         Box::new(licenses::Licenses { db: self.db() })
+    }
+
+    fn license_transfers<'c>(&'c mut self) -> Box<dyn LicenseTransferRepository + 'c> {
+        Box::new(transfers::LicenseTransfers { db: self.db() })
     }
 
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c> {

@@ -23,6 +23,7 @@ mod jobs;
 mod licenses;
 mod members;
 mod paid_plans;
+mod products;
 mod purchases;
 mod refunds;
 mod releases;

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     assets, downloads, factor_stage,
     fixture::{Fixture, PICTURE, Person, fill, invitation, linked, parameters},
-    site_sales,
+    license_transfers, site_sales,
     support_mails::MAIL_PROVIDER,
 };
 
@@ -35,6 +35,10 @@ pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value
             return client.send(method, &path, Some(bytes), "image/gif").await;
         }
         return client.send(method, path, Some(bytes), "image/gif").await;
+    }
+    if path == "/api/v1/admin/licenses/import" {
+        let table = body.and_then(Value::as_str).unwrap_or_default().as_bytes().to_vec();
+        return client.send(method, path, Some(table), "text/csv").await;
     }
     let body = body.map(|body| body.to_string().into_bytes());
     if path == "/api/v1/webhooks/recurrente" {
@@ -177,6 +181,11 @@ pub async fn check(
         }
         "/api/v1/site-purchases/claim" => {
             let token = site_sales::waiting(server, &callers.spare.client.tenant, &person.email).await;
+            Some(json!({"token": token}))
+        }
+        "/api/v1/licenses/transfers/accept" => {
+            let token =
+                license_transfers::offered(server, &callers.spare.client.tenant, &person.email).await.1;
             Some(json!({"token": token}))
         }
         _ if stage.body.is_some() => stage.body.clone(),

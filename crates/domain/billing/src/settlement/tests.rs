@@ -32,6 +32,7 @@ fn buyer(env: &Env, email_verified: bool) -> Scope {
 fn order() -> Order {
     Order {
         items: vec![OrderItem { product_type: "base_product".to_owned(), quantity: Some(2) }],
+        currency: None,
         success_url: "https://app.example.com/paid".to_owned(),
         cancel_url: "https://app.example.com/cart".to_owned(),
     }

@@ -1,7 +1,9 @@
-//! What takes more than one use case: files that are stored, and files that are sent.
+//! What takes more than one use case: steps across domains, files that are stored, and files that are sent.
 
 pub mod downloads;
+pub mod import;
 pub mod release_files;
+pub mod transfer;
 
 use portico_kernel::{Kind, files::FileError};
 use portico_runtime::logging;

@@ -38,6 +38,13 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/webhooks/recurrente", Everybody),
     ("POST", "/api/v1/sites/{siteSlug}/purchase", Everybody),
     ("POST", "/api/v1/site-purchases/claim", VERIFIED_ADMIN_IN_PERSON),
+    ("GET", "/api/v1/products", Everybody),
+    ("GET", "/api/v1/admin/products", STAFF),
+    ("POST", "/api/v1/admin/products", STAFF),
+    ("GET", "/api/v1/admin/products/{productType}", STAFF),
+    ("PUT", "/api/v1/admin/products/{productType}", STAFF),
+    ("GET", "/api/v1/admin/products/{productType}/license-policy", STAFF),
+    ("PUT", "/api/v1/admin/products/{productType}/license-policy", STAFF),
     ("GET", "/api/v1/admin/plans", STAFF),
     ("POST", "/api/v1/admin/plans", STAFF),
     ("GET", "/api/v1/admin/plans/{planId}", STAFF),
@@ -68,6 +75,19 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         ("PUT", "/admin/plans/{planId}") => {
             json!({"limits": {"sites": 100 + call.number}, "moveSubscribers": true})
         }
+        // Not on sale, so that the offer stays as it is for other tests.
+        ("POST", "/admin/products") => json!({
+            "id": format!("product_{}", call.server.app.core.env.random_uuid().simple()), "name": "Report Pack", "isActive": false,
+            "prices": [{"amount": 4900, "currency": "usd"}],
+        }),
+        // Another price each time.
+        ("PUT", "/admin/products/{productType}") => {
+            json!({"prices": [{"amount": 100 + call.number, "currency": "usd"}]})
+        }
+        ("PUT", "/admin/products/{productType}/license-policy") => json!({
+            "productName": "Report Pack", "seats": 1 + call.number, "channels": ["stable"], "graceDays": 0, "offline": true,
+            "fileDays": 30, "releasesPerMonth": 5,
+        }),
         ("PUT", "/admin/customers/{customerId}/limits") => {
             json!({"limits": {"bandwidth": 1000 + call.number}, "reason": "Agreed on by phone"})
         }

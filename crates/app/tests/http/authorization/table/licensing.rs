@@ -16,8 +16,12 @@ pub const RULES: &[Row] = &[
     ("DELETE", "/api/v1/licenses/{licenseId}/activations/{activationId}", ADMIN_IN_PERSON),
     ("POST", "/api/v1/licenses/{licenseId}/rotate-key", ADMIN_IN_PERSON),
     ("POST", "/api/v1/licenses/{licenseId}/file", ADMIN_IN_PERSON),
+    ("POST", "/api/v1/licenses/{licenseId}/transfer", ADMIN_IN_PERSON),
+    ("DELETE", "/api/v1/licenses/{licenseId}/transfer", ADMIN_IN_PERSON),
+    ("POST", "/api/v1/licenses/transfers/accept", VERIFIED_ADMIN_IN_PERSON),
     ("GET", "/api/v1/admin/licenses", STAFF),
     ("POST", "/api/v1/admin/licenses", STAFF),
+    ("POST", "/api/v1/admin/licenses/import", STAFF),
     ("GET", "/api/v1/admin/licenses/{licenseId}", STAFF),
     ("POST", "/api/v1/admin/licenses/{licenseId}/suspend", STAFF),
     ("POST", "/api/v1/admin/licenses/{licenseId}/resume", STAFF),
@@ -54,6 +58,9 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
             json!({"key": id("licenseKey"), "fingerprint": machine})
         }
         ("POST", "/licenses/{licenseId}/file") => json!({"fingerprint": machine}),
+        ("POST", "/licenses/{licenseId}/transfer") => json!({"email": "bob@example.com"}),
+        // Another one for whoever calls, see `call`.
+        ("POST", "/licenses/transfers/accept") => json!({"token": "none"}),
         ("POST", "/admin/licenses") => {
             json!({"customerId": id("customerId"), "productType": "base_product", "reason": "Replaces a boxed copy"})
         }
@@ -64,6 +71,10 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         ("PUT", "/admin/releases/{releaseId}") => json!({"notes": format!("Change {}", call.number)}),
         ("PUT", "/admin/releases/{releaseId}/file") => json!(PICTURE),
         ("POST", "/admin/releases/{releaseId}/withdraw") => json!({"reason": "Loses settings"}),
+        // A table, which `call` sends as such.
+        ("POST", "/admin/licenses/import") => {
+            json!(format!("customer,productType\n{},base_product\n", id("customerId")))
+        }
         ("POST", path) if path.starts_with("/admin/licenses/{licenseId}/") => {
             json!({"reason": "The key was published"})
         }
