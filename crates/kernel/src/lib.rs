@@ -22,6 +22,7 @@ pub mod look;
 pub mod mail;
 pub mod message;
 pub mod money;
+pub mod month;
 pub mod name;
 pub mod name_text;
 
@@ -45,7 +46,8 @@ pub use id::*;
 pub use job::{DeadLetters, Job, JobQueue, JobState, JobType, NewJob, WorkQueue};
 pub use list::{CursorPage, CursorRequest, List, PageRequest};
 pub use money::Money;
-pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
+pub use month::Month;
+pub use permission::{Permission, Permissions, PlatformRole, StaffArea, StaffAreas, TenantRole};
 pub use scope::{Actor, Denied, Device, KeyMaker, RequestInfo, Scope};
 pub use time::Timestamp;
 pub use trace::TraceParent;

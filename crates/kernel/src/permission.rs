@@ -10,8 +10,8 @@ struct Declaration {
     name: &'static str,
     /// The least role in a tenant that has it; so do those above it.
     tenant: Option<TenantRole>,
-    /// The least role of the platform that has it, whichever tenant it acts in; so do those above it.
-    platform: PlatformRole,
+    /// Who on the platform has it.
+    platform: Holder,
     /// Whether it only grants reading in a tenant.
     reading: bool,
     /// Whether an API key may have it. What decides over people, keys and the existence of the tenant, and everything
@@ -21,6 +21,25 @@ struct Declaration {
     /// hour. Keys may be revoked, because that is what a call for help may be about; whatever issues a key requires the person
     /// themselves.
     impersonators: bool,
+}
+
+/// Who on the platform has a permission, whichever tenant they act in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    /// Staff, and super admins. Where [areas](StaffAreas) were set for a member of staff: those with one of these areas.
+    StaffIn(&'static [StaffArea]),
+    /// Super admins only.
+    SuperAdmin,
+}
+
+impl Holder {
+    /// The least role that has it.
+    const fn least(self) -> PlatformRole {
+        match self {
+            Self::StaffIn(_) => PlatformRole::Staff,
+            Self::SuperAdmin => PlatformRole::SuperAdmin,
+        }
+    }
 }
 
 /// Makes the permissions, the list of all of them and their declarations from one table.
@@ -38,7 +57,8 @@ macro_rules! permissions {
             pub const ALL: [Self; [$(stringify!($name)),+].len()] = [$(Self::$name),+];
 
             const fn declaration(self) -> Declaration {
-                use PlatformRole::{Staff, SuperAdmin};
+                use Holder::{StaffIn, SuperAdmin};
+                use StaffArea::{Billing, Content, Operations, Support};
                 use TenantRole::{Admin, Editor, Owner, Viewer};
                 match self {
                     $(Self::$name => Declaration { $($declaration)+ },)+
@@ -123,31 +143,35 @@ permissions! {
     /// Platform: see all tenants and every audit trail.
     PlatformAudit { name: "platform:audit", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: list and replay failed background jobs.
-    PlatformJobs { name: "platform:jobs", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformJobs { name: "platform:jobs", tenant: None, platform: StaffIn(&[Operations]), reading: false, keys: false, impersonators: false }
     /// Platform: see, make, change, suspend and erase users.
     PlatformUsers { name: "platform:users", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: act as a customer, with both recorded.
-    PlatformImpersonate { name: "platform:impersonate", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformImpersonate { name: "platform:impersonate", tenant: None, platform: StaffIn(&[Support]), reading: false, keys: false, impersonators: false }
     /// Platform: suspend tenants, bring them back, and name their dealers.
     PlatformTenants { name: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit plans, and put tenants on them.
-    PlatformPlans { name: "platform:plans", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformPlans { name: "platform:plans", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
     /// Platform: see customers: tenants with their owners, plans and usage.
-    PlatformCustomers { name: "platform:customers", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformCustomers { name: "platform:customers", tenant: None, platform: StaffIn(&[Support, Billing, Operations]), reading: false, keys: false, impersonators: false }
     /// Platform: suspend customers and bring them back.
-    PlatformSuspensions { name: "platform:suspensions", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformSuspensions { name: "platform:suspensions", tenant: None, platform: StaffIn(&[Support, Operations]), reading: false, keys: false, impersonators: false }
     /// Platform: agree on other limits with a customer than those of the plan.
-    PlatformLimits { name: "platform:limits", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformLimits { name: "platform:limits", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
     /// Platform: see what customers have bought, and give money back.
-    PlatformRefunds { name: "platform:refunds", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformRefunds { name: "platform:refunds", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
+    /// Platform: see what was sold, given back and earned.
+    PlatformFinance { name: "platform:finance", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
+    /// Platform: see how many register, stay, and use what.
+    PlatformGrowth { name: "platform:growth", tenant: None, platform: StaffIn(&[Billing, Operations]), reading: false, keys: false, impersonators: false }
     /// Platform: see, issue, suspend and revoke licenses.
-    PlatformLicenses { name: "platform:licenses", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformLicenses { name: "platform:licenses", tenant: None, platform: StaffIn(&[Support, Billing]), reading: false, keys: false, impersonators: false }
     /// Platform: read and answer what customers ask support, and keep answers ready.
-    PlatformSupport { name: "platform:support", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformSupport { name: "platform:support", tenant: None, platform: StaffIn(&[Support]), reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.
-    PlatformTemplates { name: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformTemplates { name: "platform:templates", tenant: None, platform: StaffIn(&[Content]), reading: false, keys: false, impersonators: false }
     /// Platform: prepare sites and offer them for sale.
-    PlatformSites { name: "platform:sites", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformSites { name: "platform:sites", tenant: None, platform: StaffIn(&[Content]), reading: false, keys: false, impersonators: false }
 }
 
 const _: () = assert!(Permission::ALL.len() <= u128::BITS as usize, "a set of permissions has 128 places");
@@ -315,6 +339,20 @@ impl PlatformRole {
         }
     }
 
+    /// The same where areas were set: they narrow what staff may do, and nothing else.
+    #[must_use]
+    pub fn permissions_in(self, areas: Option<StaffAreas>) -> Permissions {
+        match (self, areas) {
+            (Self::Staff, Some(areas)) => {
+                let left = self.permissions().iter().filter(|permission| areas.allow(*permission));
+                left.fold(Permissions::NONE, |set, permission| {
+                    set.union(Permissions::from_list(&[permission]))
+                })
+            }
+            _ => self.permissions(),
+        }
+    }
+
     /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -327,6 +365,71 @@ impl PlatformRole {
     /// The role of this name.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Customer, Self::Staff, Self::SuperAdmin].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// A field of work of staff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum StaffArea {
+    /// Helps customers: answers, acts as them, suspends, looks after licenses.
+    Support,
+    /// Looks after money: plans, limits, refunds, licenses, finances.
+    Billing,
+    /// Makes templates and sites for sale.
+    Content,
+    /// Keeps the platform running: background jobs, suspensions, growth.
+    Operations,
+}
+
+impl StaffArea {
+    /// Every area.
+    pub const ALL: [Self; 4] = [Self::Support, Self::Billing, Self::Content, Self::Operations];
+
+    /// Name in JSON and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Support => "support",
+            Self::Billing => "billing",
+            Self::Content => "content",
+            Self::Operations => "operations",
+        }
+    }
+
+    /// The area of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|area| area.as_str() == text)
+    }
+}
+
+/// The areas in which a member of staff works. JSON form: a list, for instance `["support", "billing"]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<StaffArea>", into = "Vec<StaffArea>")]
+pub struct StaffAreas(u8);
+
+impl StaffAreas {
+    /// Whether the area is among them.
+    pub const fn contains(self, area: StaffArea) -> bool {
+        self.0 & (1 << area as u8) != 0
+    }
+
+    /// Whether a permission of staff is one of these areas.
+    fn allow(self, permission: Permission) -> bool {
+        matches!(permission.declaration().platform, Holder::StaffIn(areas) if areas.iter().any(|area| self.contains(*area)))
+    }
+}
+
+impl From<Vec<StaffArea>> for StaffAreas {
+    /// An area that is there twice counts once.
+    fn from(areas: Vec<StaffArea>) -> Self {
+        Self(areas.into_iter().fold(0, |bits, area| bits | 1 << area as u8))
+    }
+}
+
+impl From<StaffAreas> for Vec<StaffArea> {
+    fn from(areas: StaffAreas) -> Self {
+        StaffArea::ALL.into_iter().filter(|area| areas.contains(*area)).collect()
     }
 }
 
@@ -350,7 +453,7 @@ const fn of_platform(role: PlatformRole) -> Permissions {
     let (mut set, mut i) = (Permissions::NONE, 0);
     while i < Permission::ALL.len() {
         let permission = Permission::ALL[i];
-        if permission.declaration().platform as u8 <= role as u8 {
+        if permission.declaration().platform.least() as u8 <= role as u8 {
             set = set.union(Permissions::from_list(&[permission]));
         }
         i += 1;
@@ -367,13 +470,14 @@ mod tests {
         for permission in Permission::ALL {
             let Declaration { name, tenant, platform, reading, keys, impersonators } =
                 permission.declaration();
+            assert_ne!(platform, Holder::StaffIn(&[]), "{name}: in which areas?");
             assert_eq!(reading, name.ends_with(":read"), "{name}");
             assert_eq!(tenant.is_none(), name.starts_with("platform:"), "{name}");
             assert!(
                 !keys || (tenant.is_some() && impersonators),
                 "{name}: a key acts in a tenant, for a person"
             );
-            assert!(tenant.is_none() || platform == PlatformRole::SuperAdmin, "{name}: staff stays outside");
+            assert!(tenant.is_none() || platform == Holder::SuperAdmin, "{name}: staff stays outside");
         }
     }
 
@@ -391,6 +495,30 @@ mod tests {
     fn no_tenant_role_reaches_the_platform() {
         let owner = TenantRole::Owner.permissions();
         assert!(owner.iter().all(|permission| !permission.as_str().starts_with("platform:")));
+    }
+
+    #[test]
+    fn areas_narrow_what_staff_may_do_and_nothing_else() {
+        let (staff, admin) = (PlatformRole::Staff, PlatformRole::SuperAdmin);
+        assert_eq!(staff.permissions_in(None), staff.permissions());
+        assert_eq!(staff.permissions_in(Some(StaffAreas::default())), Permissions::NONE);
+        assert_eq!(staff.permissions_in(Some(StaffArea::ALL.to_vec().into())), staff.permissions());
+        let billing = staff.permissions_in(Some(vec![StaffArea::Billing].into()));
+        assert!(
+            billing.contains(Permission::PlatformRefunds) && billing.contains(Permission::PlatformCustomers)
+        );
+        assert!(
+            !billing.contains(Permission::PlatformSupport)
+                && !billing.contains(Permission::PlatformImpersonate)
+        );
+        assert_eq!(admin.permissions_in(Some(StaffAreas::default())), admin.permissions());
+        for area in StaffArea::ALL {
+            assert_eq!(StaffArea::parse(area.as_str()), Some(area));
+            assert_ne!(staff.permissions_in(Some(vec![area].into())), Permissions::NONE, "{area:?}");
+        }
+        let areas = StaffAreas::from(vec![StaffArea::Content, StaffArea::Support, StaffArea::Content]);
+        assert_eq!(serde_json::to_string(&areas).unwrap(), r#"["support","content"]"#);
+        assert_eq!(serde_json::from_str::<StaffAreas>(r#"["content","support"]"#).unwrap(), areas);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM tenants WHERE tenants.status <> $ AND (not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ AND not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
+    ("from ledger_entries where subject is not null and booked_at >= $", "the financial report"),
+    ("from recurring_changes where changed_at", "the financial report"),
     ("from licenses where licenses.id is not null", "the list of licenses, for staff"),
     ("from subscriptions where subscriptions.plan_id = plans.id", "how many tenants are on a plan"),
     (

@@ -28,6 +28,7 @@ mod email_change;
 mod erasure;
 mod factor_stage;
 mod factors;
+mod finance;
 mod fixture;
 mod frozen_sites;
 mod guards;

@@ -7,13 +7,14 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, Clock, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, NewJob, Outbox, PageRequest,
-    PurchaseId, Random, StoreError, TenantId, Timestamp,
+    CheckoutId, Clock, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, Month, NewJob, Outbox,
+    PageRequest, PurchaseId, Random, StoreError, TenantId, Timestamp,
 };
 
 use crate::{
     checkout::{CheckoutStage, PurchaseCheckout},
     dispute::PurchaseDispute,
+    finance::{BookedSum, ChangeCount, PricedVersion},
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
     ledger::{EntryKey, LedgerEntry, LedgerTransaction, SourceKind},
@@ -24,14 +25,15 @@ use crate::{
     plan::Plan,
     plan_call::{PlanCall, PlanCallStage},
     ports::{
-        AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository,
-        InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
+        AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, FinanceRepository,
+        GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
         MockGenerationRepository, MockMeterRepository, MockPlanRepository, MockSubscriptionRepository,
         PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository, RefundRepository,
         SiteSaleRepository, SubscriptionRepository,
     },
     product::Product,
     purchase::{Purchase, PurchaseItem, pending},
+    recurring::RecurringChange,
     refund::PurchaseRefund,
     site_sale::SiteSale,
 };
@@ -147,6 +149,9 @@ impl BillingRepositories for Repositories {
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {
         Box::new(self.shop.clone())
     }
+    fn finance<'c>(&'c mut self) -> Box<dyn FinanceRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
 }
 
 /// A purchase of one base product, not paid yet.
@@ -177,6 +182,8 @@ pub struct Rows {
     pub booked: Vec<(TenantId, LedgerTransaction)>,
     /// Entries besides those of what is booked: spoilt ones.
     pub entries: Vec<LedgerEntry>,
+    pub changes: Vec<RecurringChange>,
+    pub prices: Vec<PricedVersion>,
     pub jobs: Vec<NewJob>,
 }
 
@@ -363,7 +370,7 @@ impl LedgerRepository for Shop {
         let booked = rows.booked.iter().flat_map(|(tenant, booked)| {
             (0_i32..).zip(booked.entries()).map(move |(position, entry)| LedgerEntry {
                 key: EntryKey { tenant_id: *tenant, source: booked.source().clone(), position },
-                entry: *entry,
+                entry: entry.clone(),
                 currency: booked.currency().to_owned(),
             })
         });
@@ -380,13 +387,13 @@ impl LedgerRepository for Shop {
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError> {
         let rows = self.rows();
-        // The second entry of each transaction is the other side of the balance.
+        // The first entry of each transaction is the balance.
         let sum = |kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
             let booked = rows.booked.iter().map(|(_, booked)| booked);
             let booked = booked.filter(|booked| {
                 kinds.contains(&booked.source().kind) && ids.contains(&booked.source().id.as_str())
             });
-            booked.map(|booked| booked.entries()[1].amount).sum()
+            booked.map(|booked| -booked.entries()[0].amount).sum()
         };
         let booked = |purchase: &Purchase| {
             let checkouts = rows.checkouts.iter().filter(|checkout| checkout.purchase_id == purchase.id);
@@ -414,6 +421,41 @@ impl LedgerRepository for Shop {
             .into_iter()
             .filter(|purchase| after.is_none_or(|after| (purchase.tenant_id, purchase.id) > after));
         Ok(left.take(limit as usize).collect())
+    }
+}
+
+#[async_trait]
+impl FinanceRepository for Shop {
+    async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError> {
+        self.rows().changes.push(change.clone());
+        Ok(())
+    }
+
+    async fn booked(&mut self, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
+        let rows = self.rows();
+        let entries = rows.booked.iter().flat_map(|(_, booked)| {
+            let month = Month::of(booked.booked_at());
+            booked.entries().iter().filter_map(move |entry| {
+                let (account, amount) = (entry.account, entry.amount);
+                let currency = booked.currency().to_owned();
+                Some(BookedSum { month, currency, account, subject: entry.subject.clone()?, amount })
+            })
+        });
+        Ok(entries.filter(|sum| (from..=to).contains(&sum.month)).collect())
+    }
+
+    async fn changes(&mut self, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
+        let rows = self.rows();
+        let changes = rows.changes.iter().filter(|change| Month::of(change.changed_at) <= to);
+        let count = |change: &RecurringChange| {
+            let month = Some(Month::of(change.changed_at)).filter(|month| *month >= from);
+            ChangeCount { month, from: change.from.clone(), to: change.to.clone(), count: 1 }
+        };
+        Ok(changes.map(count).collect())
+    }
+
+    async fn prices(&mut self) -> Result<Vec<PricedVersion>, StoreError> {
+        Ok(self.rows().prices.clone())
     }
 }
 

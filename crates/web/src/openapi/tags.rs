@@ -1,7 +1,7 @@
 //! The tags of the API document: groups of operations, in the order in which a reader meets them.
 
 /// Name and description of every tag.
-pub const TAGS: [(&str, &str); 37] = [
+pub const TAGS: [(&str, &str); 38] = [
     ("Authentication", "Registering, signing in and out, passwords and the address of an account."),
     (
         "SSO (OpenID Connect)",
@@ -21,6 +21,7 @@ pub const TAGS: [(&str, &str); 37] = [
     ("Licenses", "What a tenant may use of the products that it has bought, and on which machines."),
     ("License checks", "For the products themselves, which have a key and no account."),
     ("Customers", "Tenants as the people of the operator look after them: plans, limits, suspensions."),
+    ("Reports", "What the operator earns, and how the platform grows, for staff."),
     ("Support", "What customers ask, and how staff answer: in the portal and by mail."),
     ("Templates", "The catalogue from which sites and pages are made."),
     ("Wizard", "Making a site in eight steps, saved one by one."),

@@ -14,6 +14,7 @@ mod events;
 mod external_identities;
 mod faults;
 mod feed;
+mod finance;
 mod fixtures;
 mod generations;
 mod guards;

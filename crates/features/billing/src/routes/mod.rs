@@ -2,6 +2,7 @@
 
 pub mod checkout;
 pub mod customer_purchases;
+pub mod finance;
 pub mod grants;
 pub mod invoices;
 pub mod limits;
@@ -13,6 +14,7 @@ pub mod plans;
 pub mod purchases;
 pub mod site_sales;
 pub mod subscription;
+mod tables;
 pub mod usage;
 
 use portico_web::routing::Routes;
@@ -33,5 +35,6 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(purchases::configure)
         .configure(site_sales::configure)
         .configure(customer_purchases::configure)
+        .configure(finance::configure)
         .configure(payment_webhooks::configure);
 }

@@ -49,6 +49,7 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/admin/customers/{customerId}/purchases/{purchaseId}/refunds", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/limits", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/limits", STAFF),
+    ("GET", "/api/v1/admin/reports/finance", STAFF),
 ];
 
 /// A body that is accepted.
