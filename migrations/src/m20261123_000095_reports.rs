@@ -1,4 +1,4 @@
-//! What money is about, changes of what is paid for plans, and days of growth.
+//! What money is about, and changes of what is paid for plans.
 
 use sea_orm_migration::prelude::*;
 

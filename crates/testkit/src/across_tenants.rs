@@ -45,6 +45,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
     ("from ledger_entries where subject is not null and booked_at >= $", "the financial report"),
     ("from recurring_changes where changed_at", "the financial report"),
+    (
+        "insert into tenant_activity (tenant_id, month, resource_type) select distinct",
+        "what tenants did on a day",
+    ),
+    ("insert into growth_figures", "the figures of a month"),
     ("from licenses where licenses.id is not null", "the list of licenses, for staff"),
     ("from subscriptions where subscriptions.plan_id = plans.id", "how many tenants are on a plan"),
     (

@@ -30,7 +30,7 @@ async fn the_sums_are_those_of_the_ledger() {
         let (id, _) = paid(server, &ada).await;
         let path = format!("/api/v1/admin/customers/{}/purchases/{id}/refunds", ada.tenant);
         staff.post(&path, json!({"amount": 5900})).await.expect(201);
-        // Other tests buy at the same time, so it is compared with a ledger that did not change meanwhile.
+        // Fees are booked in the background, so it is compared with a ledger that did not change meanwhile.
         let (report, balances) = loop {
             let before = ledger::sound(server).await.balances;
             let report = staff.get(REPORT).await.expect(200);
@@ -38,12 +38,19 @@ async fn the_sums_are_those_of_the_ledger() {
                 break (report, before);
             }
         };
-        let balance = |account, currency: &str| balances.get(&(account, currency.to_owned())).copied().unwrap_or_default();
+        let balance = |account, currency: &str| {
+            balances.get(&(account, currency.to_owned())).copied().unwrap_or_default()
+        };
         for (_, currency) in balances.keys() {
-            let sold = balance(Account::PurchaseRevenue, currency) + balance(Account::SubscriptionRevenue, currency);
+            let sold =
+                balance(Account::PurchaseRevenue, currency) + balance(Account::SubscriptionRevenue, currency);
             assert_eq!(sum(&report, currency, "gross"), -sold, "{currency}");
             assert_eq!(sum(&report, currency, "refunds"), balance(Account::Refunds, currency), "{currency}");
-            assert_eq!(sum(&report, currency, "disputes"), balance(Account::Disputes, currency), "{currency}");
+            assert_eq!(
+                sum(&report, currency, "disputes"),
+                balance(Account::Disputes, currency),
+                "{currency}"
+            );
             assert_eq!(sum(&report, currency, "fees"), balance(Account::Fees, currency), "{currency}");
         }
         let this = Month::of(server.app.core.env.now()).to_string();
@@ -54,13 +61,19 @@ async fn the_sums_are_those_of_the_ledger() {
             let of_lines: i64 = lines.iter().map(|line| line[member].as_i64().unwrap()).sum();
             assert_eq!(of_lines, usd[member].as_i64().unwrap(), "{member}");
         }
-        let product = lines.iter().find(|line| line["kind"] == "product" && line["id"] == "base_product").unwrap();
-        assert!(product["gross"].as_i64() >= Some(35900) && product["refunds"].as_i64() >= Some(5900), "{product}");
+        let product =
+            lines.iter().find(|line| line["kind"] == "product" && line["id"] == "base_product").unwrap();
+        assert!(
+            product["gross"].as_i64() >= Some(35900) && product["refunds"].as_i64() >= Some(5900),
+            "{product}"
+        );
 
         let csv = staff.with("accept", "text/csv").get(&format!("{REPORT}?from={this}&currency=usd")).await;
         assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8; header=present");
         let lines: Vec<&str> = csv.text.lines().collect();
-        assert!(lines[0].starts_with("month,currency,kind,id,gross,refunds,disputes,fees,net,mrr,subscribers,"));
+        assert!(
+            lines[0].starts_with("month,currency,kind,id,gross,refunds,disputes,fees,net,mrr,subscribers,")
+        );
         assert!(lines[1].starts_with(&format!("{this},usd,total,,")), "{}", lines[1]);
         assert!(lines.iter().any(|line| line.starts_with(&format!("{this},usd,product,base_product,"))));
     })

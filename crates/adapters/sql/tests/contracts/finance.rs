@@ -46,7 +46,10 @@ async fn sums_of_months_are_those_of_the_ledger() {
         for (tenant, transaction) in [
             (ours, moved(SourceKind::Payment, "pi_1", 100, "usd", first.starts_at()).about(&shares)),
             (ours, moved(SourceKind::Fee, "pi_1", 9, "usd", first.ends_at() - moment).about(&shares)),
-            (theirs, moved(SourceKind::Payment, "pi_1", 50, "usd", first.starts_at()).about(&[(product("a"), 1)])),
+            (
+                theirs,
+                moved(SourceKind::Payment, "pi_1", 50, "usd", first.starts_at()).about(&[(product("a"), 1)]),
+            ),
             (theirs, moved(SourceKind::Invoice, "in_1", 30, "gtq", last.ends_at() - moment).about(&plan)),
             // Before and after.
             (ours, moved(SourceKind::Payment, "pi_0", 1, "usd", first.starts_at() - moment)),
@@ -102,7 +105,8 @@ async fn what_is_booked_keeps_its_entries_whatever_is_booked_again() {
         let seen: Vec<_> = entries.into_iter().map(|stored| stored.entry).collect();
         assert_eq!(seen, whole.entries());
         let mut work = store.begin().await.unwrap();
-        let other = moved(SourceKind::Refund, "re_2", 10, "usd", env.now()).about(&[(product("a"), 1), (product("b"), 1)]);
+        let other = moved(SourceKind::Refund, "re_2", 10, "usd", env.now())
+            .about(&[(product("a"), 1), (product("b"), 1)]);
         assert!(work.ledger().book_missing(tenant, &other).await.unwrap());
         work.commit().await.unwrap();
         let entries = store.reader().ledger().entries(None, 10).await.unwrap();
@@ -121,7 +125,11 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
         let (first, last) = (month("2026-01"), month("2026-02"));
         let price = |text: &str| PriceReference::parse(text);
         let (starter, pro) = (price("starter-1-month"), price("pro-2-year"));
-        let change = |tenant_id: TenantId, revision, from: &Option<PriceReference>, to: &Option<PriceReference>, changed_at| {
+        let change = |tenant_id: TenantId,
+                      revision,
+                      from: &Option<PriceReference>,
+                      to: &Option<PriceReference>,
+                      changed_at| {
             RecurringChange { tenant_id, revision, from: from.clone(), to: to.clone(), changed_at }
         };
         let before = first.starts_at() - Duration::microseconds(1);
@@ -208,6 +216,10 @@ async fn of_a_hundred_thousand_purchases_only_the_index_is_read() {
     .unwrap();
     assert_eq!(calls, 5);
     // Each page of the index once, and a way down to each month.
-    assert!(read / calls <= pages + 200, "{} pages are read of {pages} of the index; the table has {of_table}", read / calls);
+    assert!(
+        read / calls <= pages + 200,
+        "{} pages are read of {pages} of the index; the table has {of_table}",
+        read / calls
+    );
     assert!(pages * 2 < of_table);
 }

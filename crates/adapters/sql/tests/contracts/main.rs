@@ -17,6 +17,7 @@ mod feed;
 mod finance;
 mod fixtures;
 mod generations;
+mod growth;
 mod guards;
 mod idempotency;
 mod identity;

@@ -47,12 +47,12 @@ pub(super) fn of(
     }
     let of_plans = opening.iter().filter(|(_, paid)| **paid != (0, 0)).map(|((currency, _), _)| currency);
     let moved = moves.keys().map(|(_, currency)| currency);
-    let currencies: BTreeSet<&String> =
-        booked.iter().map(|sum| &sum.currency).chain(of_plans).chain(moved).collect();
+    let currencies: BTreeSet<String> =
+        booked.iter().map(|sum| &sum.currency).chain(of_plans).chain(moved).cloned().collect();
     let mut before = opening;
     let mut items = Vec::new();
     for (month, standing) in at_end {
-        for &currency in &currencies {
+        for currency in &currencies {
             let moved = moves.get(&(month, currency.clone())).copied().unwrap_or_default();
             let recurring = recurring(moved, total(&before, currency), total(&standing, currency));
             let sums = booked.iter().filter(|sum| sum.month == month && sum.currency == *currency);
