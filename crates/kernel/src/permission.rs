@@ -522,6 +522,30 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_of_staff_names_each_permission_with_its_areas() {
+        let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/staff.md");
+        let guide = std::fs::read_to_string(guide).unwrap();
+        let rows = guide.lines().filter(|line| line.starts_with("| `platform:"));
+        let told: Vec<(&str, &str)> = rows
+            .map(|row| {
+                let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+                (cells[0].trim_matches('`'), cells[2])
+            })
+            .collect();
+        let ours = Permission::ALL.into_iter().filter(|permission| permission.declaration().tenant.is_none());
+        let declared: Vec<(&str, String)> = ours
+            .map(|permission| match permission.declaration().platform {
+                Holder::SuperAdmin => (permission.as_str(), "super admins only".to_owned()),
+                Holder::StaffIn(areas) => {
+                    let areas: Vec<&str> = areas.iter().map(|area| area.as_str()).collect();
+                    (permission.as_str(), areas.join(", "))
+                }
+            })
+            .collect();
+        assert_eq!(told, declared.iter().map(|(name, areas)| (*name, areas.as_str())).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn names_are_read_back() {
         for permission in Permission::ALL {
             assert_eq!(Permission::parse(permission.as_str()), Some(permission));

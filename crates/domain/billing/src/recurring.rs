@@ -26,7 +26,7 @@ impl RecurringChange {
     /// What an answer of the provider has changed; `None` where the same is paid for as before.
     pub(crate) fn between(before: &BillingAccount, after: &BillingAccount, now: Timestamp) -> Option<Self> {
         let (from, to) = (paid_for(before), paid_for(after));
-        (from != to).then(|| Self {
+        (from != to).then_some(Self {
             tenant_id: after.tenant_id,
             revision: after.revision,
             from,

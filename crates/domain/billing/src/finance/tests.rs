@@ -107,7 +107,7 @@ async fn the_lines_of_a_month_sum_to_the_month_and_net_is_what_the_balance_grew_
         [(SoldKind::Product, Some("base_product")), (SoldKind::Plan, Some("pro")), (SoldKind::Site, None)];
     assert_eq!(kinds, expected);
     let one = report(&mut repositories, Some(&month), None, Some("gtq")).await.unwrap();
-    assert_eq!(one.items, [gtq.clone()]);
+    assert_eq!(one.items, std::slice::from_ref(gtq));
 }
 
 #[tokio::test]
