@@ -1,4 +1,4 @@
-//! What tenants did in each month, figures of growth, and the areas of staff.
+//! What tenants did in each month, figures of growth, the areas of staff, and what they find customers by.
 
 use sea_orm_migration::prelude::*;
 
@@ -34,6 +34,12 @@ impl MigrationTrait for Migration {
                 primary key (month, figure)
             );
 
+            -- Staff find customers by them.
+            create index invoices_number_idx on invoices (number) where number is not null;
+            create index invoices_id_idx on invoices (id);
+            create index purchases_id_idx on purchases (id);
+            create index licenses_id_idx on licenses (id);
+
             alter table users add column staff_areas {json};
             ",
         )
@@ -45,6 +51,10 @@ impl MigrationTrait for Migration {
             manager,
             "
             alter table users drop column staff_areas;
+            drop index licenses_id_idx;
+            drop index purchases_id_idx;
+            drop index invoices_id_idx;
+            drop index invoices_number_idx;
             drop table growth_figures;
             drop table activity_days;
             drop table tenant_activity;

@@ -14,7 +14,7 @@ use time::{Date, Duration};
 use crate::{
     audit::{AuditEntry, AuditFilter},
     branding::Branding,
-    customer::Customer,
+    customer::{Customer, CustomerPerson},
     customer_note::CustomerNote,
     dealer::Dealer,
     growth::Figure,
@@ -62,7 +62,9 @@ pub trait TenantRepository: Send {
 #[async_trait]
 pub trait CustomerRepository: Send {
     /// The tenants, not deleted. Unless `all`, MUST leave out every tenant with an owner who has a role of the platform. `q` of the
-    /// filter also matches a part of the address of an owner.
+    /// filter matches a part of the name, the subdomain, a domain, and of the name and the address of a member (but not of staff who are no
+    /// owners); also the whole id of the tenant, of a member, a purchase, an invoice, a license or a ticket, and the whole number of an
+    /// invoice.
     async fn list(
         &mut self,
         all: bool,
@@ -72,6 +74,9 @@ pub trait CustomerRepository: Send {
 
     /// One of them.
     async fn find(&mut self, id: TenantId, all: bool) -> Result<Option<Customer>, StoreError>;
+
+    /// The members of a tenant whose accounts are not deleted, those who signed in last first; at most `limit`.
+    async fn people(&mut self, tenant: TenantId, limit: u64) -> Result<Vec<CustomerPerson>, StoreError>;
 
     /// Whether it is one of them.
     async fn exists(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError>;

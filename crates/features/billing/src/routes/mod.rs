@@ -1,6 +1,7 @@
 //! Routes, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
 
 pub mod checkout;
+pub mod customer_overview;
 pub mod customer_purchases;
 pub mod finance;
 pub mod grants;
@@ -34,6 +35,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(checkout::configure)
         .configure(purchases::configure)
         .configure(site_sales::configure)
+        .configure(customer_overview::configure)
         .configure(customer_purchases::configure)
         .configure(finance::configure)
         .configure(payment_webhooks::configure);

@@ -44,6 +44,7 @@ pub const RULES: &[Row] = &[
     ("PUT", "/api/v1/admin/plans/{planId}", STAFF),
     ("DELETE", "/api/v1/admin/plans/{planId}", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/plan", STAFF),
+    ("GET", "/api/v1/admin/customers/{customerId}/overview", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/purchases", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/purchases/{purchaseId}", STAFF),
     ("POST", "/api/v1/admin/customers/{customerId}/purchases/{purchaseId}/refunds", STAFF),
