@@ -263,7 +263,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         api: api.clone(),
         mail: mail.clone(),
         provider,
-        subscriptions: Arc::new(NoPayments),
+        subscriptions: Arc::new(payments::NoPayments),
         checkout_rule: payments::checkout_rule(&settings, &parsed),
         vault: vault.clone(),
         recurrente: site_payments.provider,

@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, Value};
 
 use crate::{
     columns::{Stored, words},
-    db::{Db, Param},
+    db::{Db, Param, placeholders},
 };
 
 words!(Account, SourceKind);
@@ -47,12 +47,10 @@ impl<C: ConnectionTrait + Send> Ledger<'_, C> {
         entries: impl Iterator<Item = (i32, &'e Entry)> + Send,
         rest: &str,
     ) -> Result<u64, StoreError> {
-        let (mut places, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
+        let (mut rows, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
         let source = transaction.source();
         for (position, entry) in entries {
-            let first = values.len() + 1;
-            let row: Vec<String> = (first..first + COLUMNS).map(|place| format!("${place}")).collect();
-            places.push(format!("({})", row.join(", ")));
+            rows.push(format!("({})", placeholders(values.len() + 1, COLUMNS)));
             values.extend([
                 tenant.value(),
                 source.kind.value(),
@@ -68,7 +66,7 @@ impl<C: ConnectionTrait + Send> Ledger<'_, C> {
         let sql = format!(
             "insert into ledger_entries (tenant_id, source_kind, source_id, position, account, amount, currency, booked_at, subject) \
              values {} {rest}",
-            places.join(", ")
+            rows.join(", ")
         );
         self.db.execute(&sql, values).await
     }
