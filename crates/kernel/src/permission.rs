@@ -321,6 +321,7 @@ pub enum PlatformRole {
     Customer,
     /// Works for the operator: looks after customers (their plans, limits and suspensions), answers what they ask support, manages
     /// background jobs, templates and sites for sale, and helps customers by acting as them. Stays inside their own tenants otherwise.
+    /// May be narrowed to [areas](StaffAreas).
     Staff,
     /// Works for the operator: may cross tenants and do everything.
     SuperAdmin,
