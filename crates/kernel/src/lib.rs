@@ -32,6 +32,7 @@ pub mod schedule;
 pub mod scope;
 pub mod sealing;
 pub mod signing;
+pub mod staff_area;
 #[cfg(feature = "mock")]
 pub mod testing;
 pub mod time;
@@ -49,8 +50,9 @@ pub use job::{DeadLetters, Job, JobQueue, JobState, JobType, NewJob, WorkQueue};
 pub use list::{CursorPage, CursorRequest, List, PageRequest};
 pub use money::Money;
 pub use month::Month;
-pub use permission::{Permission, Permissions, PlatformRole, StaffArea, StaffAreas, TenantRole};
+pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
 pub use scope::{Actor, Denied, Device, KeyMaker, RequestInfo, Scope};
+pub use staff_area::{StaffArea, StaffAreas};
 pub use time::Timestamp;
 pub use trace::TraceParent;
 pub use validate::Violations;

@@ -1,16 +1,17 @@
 //! Ports of billing.
 
+mod finance;
+
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, GenerationId, InvoiceId, List, Meter, Month, Outbox, PageRequest, PurchaseId, StoreError,
-    TenantId, Timestamp,
+    CheckoutId, GenerationId, InvoiceId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError, TenantId,
+    Timestamp,
 };
 use time::Date;
 
 use crate::{
     checkout::PurchaseCheckout,
     dispute::PurchaseDispute,
-    finance::{BookedSum, ChangeCount, PricedVersion},
     generation::Reservation,
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
@@ -25,12 +26,13 @@ use crate::{
     plan_edit::{ManagedPlan, PlanVersion},
     product::Product,
     purchase::Purchase,
-    recurring::RecurringChange,
     refund::PurchaseRefund,
     site_sale::SiteSale,
     subscription::Subscription,
     thresholds::Notice,
 };
+
+pub use finance::*;
 
 /// The catalogue of plans.
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -501,25 +503,6 @@ pub trait LedgerRepository: Send {
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError>;
-}
-
-/// What the financial report is made of. It is about all tenants.
-#[cfg_attr(feature = "mock", mockall::automock)]
-#[async_trait]
-pub trait FinanceRepository: Send {
-    /// Stores a change of what a tenant pays for its plan. MUST answer `Conflict` when the tenant has one of this revision.
-    async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError>;
-
-    /// The sums of what the ledger has for each month from the first to the last, by currency, account and subject, without what is in
-    /// balances; in any order. MUST count each entry in the month to which the time of its booking belongs, and no other entry.
-    async fn booked(&mut self, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError>;
-
-    /// How often what is paid for plans changed from one price to another, in each month from the first to the last, and in all the time
-    /// before; in any order.
-    async fn changes(&mut self, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError>;
-
-    /// The prices of all versions of all plans, retired ones included.
-    async fn prices(&mut self) -> Result<Vec<PricedVersion>, StoreError>;
 }
 
 /// The repositories of billing, over one unit of work.

@@ -59,7 +59,7 @@ impl fmt::Display for Subject {
 }
 
 /// Divides an amount in proportion to shares. The parts sum to the amount: the minor units that are left after rounding towards zero go to
-/// the first parts, one each. Parts of nothing are left out, and the same amount with the other sign has the same parts with the other sign.
+/// the first parts, one each. Parts of nothing are left out. The same amount with the other sign has the same parts with the other sign.
 pub(crate) fn divide(amount: i64, shares: &[(Subject, i64)]) -> Vec<(Subject, i64)> {
     let shares: Vec<&(Subject, i64)> = shares.iter().filter(|(_, share)| *share > 0).collect();
     let total: i128 = shares.iter().map(|(_, share)| i128::from(*share)).sum();
