@@ -61,6 +61,10 @@ bench *ARGUMENTS:
 growth *ARGUMENTS:
     cargo build --profile dist -p portico && scripts/with-postgres cargo run --profile dist -p portico-bench -- growth --write docs {{ARGUMENTS}}
 
+# Time the sums of the financial report over a ledger of 100,000 purchases
+time-reports:
+    scripts/with-postgres cargo test --profile dist -p portico-sql --test contracts -- --nocapture hundred_thousand_purchases
+
 # What webhooks do under kills, under load and beside endpoints that never answer
 webhooks *ARGUMENTS:
     cargo build --profile dist -p portico && scripts/with-postgres cargo run --profile dist -p portico-bench -- webhooks {{ARGUMENTS}}

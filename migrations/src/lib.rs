@@ -63,6 +63,8 @@ mod m20261123_000090_releases;
 mod m20261123_000092_product_prices;
 mod m20261123_000093_license_transfers;
 mod m20261123_000094_refused_mails;
+mod m20261123_000095_reports;
+mod m20261123_000096_growth;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -123,6 +125,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000092_product_prices::Migration),
             Box::new(m20261123_000093_license_transfers::Migration),
             Box::new(m20261123_000094_refused_mails::Migration),
+            Box::new(m20261123_000095_reports::Migration),
+            Box::new(m20261123_000096_growth::Migration),
         ]
     }
 }

@@ -22,6 +22,7 @@ pub mod look;
 pub mod mail;
 pub mod message;
 pub mod money;
+pub mod month;
 pub mod name;
 pub mod name_text;
 
@@ -31,6 +32,7 @@ pub mod schedule;
 pub mod scope;
 pub mod sealing;
 pub mod signing;
+pub mod staff_area;
 #[cfg(feature = "mock")]
 pub mod testing;
 pub mod time;
@@ -47,8 +49,10 @@ pub use id::*;
 pub use job::{DeadLetters, Job, JobQueue, JobState, JobType, NewJob, WorkQueue};
 pub use list::{CursorPage, CursorRequest, List, PageRequest};
 pub use money::Money;
+pub use month::Month;
 pub use permission::{Permission, Permissions, PlatformRole, TenantRole};
 pub use scope::{Actor, Denied, Device, KeyMaker, RequestInfo, Scope};
+pub use staff_area::{StaffArea, StaffAreas};
 pub use time::Timestamp;
 pub use trace::TraceParent;
 pub use validate::Violations;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{StaffArea, StaffAreas};
+
 /// All properties of one permission. They are declared once, in the table below: a permission that leaves any of them out does
 /// not compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,8 +12,8 @@ struct Declaration {
     name: &'static str,
     /// The least role in a tenant that has it; so do those above it.
     tenant: Option<TenantRole>,
-    /// The least role of the platform that has it, whichever tenant it acts in; so do those above it.
-    platform: PlatformRole,
+    /// Who on the platform has it.
+    platform: Holder,
     /// Whether it only grants reading in a tenant.
     reading: bool,
     /// Whether an API key may have it. What decides over people, keys and the existence of the tenant, and everything
@@ -21,6 +23,30 @@ struct Declaration {
     /// hour. Keys may be revoked, because that is what a call for help may be about; whatever issues a key requires the person
     /// themselves.
     impersonators: bool,
+}
+
+/// Who on the platform has a permission, whichever tenant they act in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    /// Staff, and super admins. Where [areas](StaffAreas) were set for a member of staff: those with one of these areas.
+    StaffIn(&'static [StaffArea]),
+    /// Super admins only.
+    SuperAdmin,
+}
+
+impl Holder {
+    /// The least role that has it.
+    const fn least(self) -> PlatformRole {
+        match self {
+            Self::StaffIn(_) => PlatformRole::Staff,
+            Self::SuperAdmin => PlatformRole::SuperAdmin,
+        }
+    }
+
+    /// Whether a member of staff who is narrowed to these areas has it.
+    fn works_in(self, areas: StaffAreas) -> bool {
+        matches!(self, Self::StaffIn(needed) if needed.iter().any(|area| areas.contains(*area)))
+    }
 }
 
 /// Makes the permissions, the list of all of them and their declarations from one table.
@@ -38,7 +64,8 @@ macro_rules! permissions {
             pub const ALL: [Self; [$(stringify!($name)),+].len()] = [$(Self::$name),+];
 
             const fn declaration(self) -> Declaration {
-                use PlatformRole::{Staff, SuperAdmin};
+                use Holder::{StaffIn, SuperAdmin};
+                use StaffArea::{Billing, Content, Operations, Support};
                 use TenantRole::{Admin, Editor, Owner, Viewer};
                 match self {
                     $(Self::$name => Declaration { $($declaration)+ },)+
@@ -123,35 +150,39 @@ permissions! {
     /// Platform: see all tenants and every audit trail.
     PlatformAudit { name: "platform:audit", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: list and replay failed background jobs.
-    PlatformJobs { name: "platform:jobs", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformJobs { name: "platform:jobs", tenant: None, platform: StaffIn(&[Operations]), reading: false, keys: false, impersonators: false }
     /// Platform: see, make, change, suspend and erase users.
     PlatformUsers { name: "platform:users", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: act as a customer, with both recorded.
-    PlatformImpersonate { name: "platform:impersonate", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformImpersonate { name: "platform:impersonate", tenant: None, platform: StaffIn(&[Support]), reading: false, keys: false, impersonators: false }
     /// Platform: suspend tenants, bring them back, and name their dealers.
     PlatformTenants { name: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit plans, and put tenants on them.
-    PlatformPlans { name: "platform:plans", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformPlans { name: "platform:plans", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
     /// Platform: see customers: tenants with their owners, plans and usage.
-    PlatformCustomers { name: "platform:customers", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformCustomers { name: "platform:customers", tenant: None, platform: StaffIn(&[Support, Billing, Operations]), reading: false, keys: false, impersonators: false }
     /// Platform: suspend customers and bring them back.
-    PlatformSuspensions { name: "platform:suspensions", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformSuspensions { name: "platform:suspensions", tenant: None, platform: StaffIn(&[Support, Operations]), reading: false, keys: false, impersonators: false }
     /// Platform: agree on other limits with a customer than those of the plan.
-    PlatformLimits { name: "platform:limits", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformLimits { name: "platform:limits", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
     /// Platform: see what customers have bought, and give money back.
-    PlatformRefunds { name: "platform:refunds", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformRefunds { name: "platform:refunds", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
+    /// Platform: see what was sold, given back and earned.
+    PlatformFinance { name: "platform:finance", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
+    /// Platform: see how many register, stay, and use what.
+    PlatformGrowth { name: "platform:growth", tenant: None, platform: StaffIn(&[Billing, Operations]), reading: false, keys: false, impersonators: false }
     /// Platform: see, issue, suspend and revoke licenses.
-    PlatformLicenses { name: "platform:licenses", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformLicenses { name: "platform:licenses", tenant: None, platform: StaffIn(&[Support, Billing]), reading: false, keys: false, impersonators: false }
     /// Platform: make, publish and withdraw releases, and see who downloaded them.
-    PlatformReleases { name: "platform:releases", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformReleases { name: "platform:releases", tenant: None, platform: StaffIn(&[Content]), reading: false, keys: false, impersonators: false }
     /// Platform: make and edit products, their prices, and what licenses of them allow.
-    PlatformProducts { name: "platform:products", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformProducts { name: "platform:products", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
     /// Platform: read and answer what customers ask support, and keep answers ready.
-    PlatformSupport { name: "platform:support", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformSupport { name: "platform:support", tenant: None, platform: StaffIn(&[Support]), reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.
-    PlatformTemplates { name: "platform:templates", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformTemplates { name: "platform:templates", tenant: None, platform: StaffIn(&[Content]), reading: false, keys: false, impersonators: false }
     /// Platform: prepare sites and offer them for sale.
-    PlatformSites { name: "platform:sites", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    PlatformSites { name: "platform:sites", tenant: None, platform: StaffIn(&[Content]), reading: false, keys: false, impersonators: false }
 }
 
 const _: () = assert!(Permission::ALL.len() <= u128::BITS as usize, "a set of permissions has 128 places");
@@ -217,20 +248,21 @@ impl Permissions {
         self.0 & !other.0 == 0
     }
 
+    fn those(self, keep: impl Fn(Permission) -> bool) -> Self {
+        let kept = self.iter().filter(|permission| keep(*permission));
+        kept.fold(Self::NONE, |set, permission| set.union(Self::from_list(&[permission])))
+    }
+
     /// Those of the set that only grant reading.
     #[must_use]
     pub fn reading(self) -> Self {
-        self.iter()
-            .filter(|permission| permission.is_reading())
-            .fold(Self::NONE, |set, permission| set.union(Self::from_list(&[permission])))
+        self.those(Permission::is_reading)
     }
 
     /// Those of the set that an impersonator may use, see [`Permission::is_delegable`].
     #[must_use]
     pub fn delegable(self) -> Self {
-        self.iter()
-            .filter(|permission| permission.is_delegable())
-            .fold(Self::NONE, |set, permission| set.union(Self::from_list(&[permission])))
+        self.those(Permission::is_delegable)
     }
 
     /// The permissions in the set, in the order of [`Permission::ALL`].
@@ -301,6 +333,7 @@ pub enum PlatformRole {
     Customer,
     /// Works for the operator: looks after customers (their plans, limits and suspensions), answers what they ask support, manages
     /// background jobs, templates and sites for sale, and helps customers by acting as them. Stays inside their own tenants otherwise.
+    /// May be narrowed to [areas](StaffAreas).
     Staff,
     /// Works for the operator: may cross tenants and do everything.
     SuperAdmin,
@@ -316,6 +349,17 @@ impl PlatformRole {
             Self::Customer => CUSTOMER,
             Self::Staff => STAFF,
             Self::SuperAdmin => SUPER_ADMIN,
+        }
+    }
+
+    /// The same where areas were set: they narrow what staff may do, and nothing else.
+    #[must_use]
+    pub fn permissions_in(self, areas: Option<StaffAreas>) -> Permissions {
+        match (self, areas) {
+            (Self::Staff, Some(areas)) => {
+                self.permissions().those(|permission| permission.declaration().platform.works_in(areas))
+            }
+            _ => self.permissions(),
         }
     }
 
@@ -354,7 +398,7 @@ const fn of_platform(role: PlatformRole) -> Permissions {
     let (mut set, mut i) = (Permissions::NONE, 0);
     while i < Permission::ALL.len() {
         let permission = Permission::ALL[i];
-        if permission.declaration().platform as u8 <= role as u8 {
+        if permission.declaration().platform.least() as u8 <= role as u8 {
             set = set.union(Permissions::from_list(&[permission]));
         }
         i += 1;
@@ -371,13 +415,14 @@ mod tests {
         for permission in Permission::ALL {
             let Declaration { name, tenant, platform, reading, keys, impersonators } =
                 permission.declaration();
+            assert_ne!(platform, Holder::StaffIn(&[]), "{name}: in which areas?");
             assert_eq!(reading, name.ends_with(":read"), "{name}");
             assert_eq!(tenant.is_none(), name.starts_with("platform:"), "{name}");
             assert!(
                 !keys || (tenant.is_some() && impersonators),
                 "{name}: a key acts in a tenant, for a person"
             );
-            assert!(tenant.is_none() || platform == PlatformRole::SuperAdmin, "{name}: staff stays outside");
+            assert!(tenant.is_none() || platform == Holder::SuperAdmin, "{name}: staff stays outside");
         }
     }
 
@@ -395,6 +440,50 @@ mod tests {
     fn no_tenant_role_reaches_the_platform() {
         let owner = TenantRole::Owner.permissions();
         assert!(owner.iter().all(|permission| !permission.as_str().starts_with("platform:")));
+    }
+
+    #[test]
+    fn areas_narrow_what_staff_may_do_and_nothing_else() {
+        let (staff, admin) = (PlatformRole::Staff, PlatformRole::SuperAdmin);
+        assert_eq!(staff.permissions_in(None), staff.permissions());
+        assert_eq!(staff.permissions_in(Some(StaffAreas::default())), Permissions::NONE);
+        assert_eq!(staff.permissions_in(Some(StaffArea::ALL.to_vec().into())), staff.permissions());
+        let billing = staff.permissions_in(Some(vec![StaffArea::Billing].into()));
+        assert!(
+            billing.contains(Permission::PlatformRefunds) && billing.contains(Permission::PlatformCustomers)
+        );
+        assert!(
+            !billing.contains(Permission::PlatformSupport)
+                && !billing.contains(Permission::PlatformImpersonate)
+        );
+        assert_eq!(admin.permissions_in(Some(StaffAreas::default())), admin.permissions());
+        for area in StaffArea::ALL {
+            assert_ne!(staff.permissions_in(Some(vec![area].into())), Permissions::NONE, "{area:?}");
+        }
+    }
+
+    #[test]
+    fn the_guide_of_staff_names_each_permission_with_its_areas() {
+        let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/staff.md");
+        let guide = std::fs::read_to_string(guide).unwrap();
+        let rows = guide.lines().filter(|line| line.starts_with("| `platform:"));
+        let told: Vec<(&str, &str)> = rows
+            .map(|row| {
+                let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+                (cells[0].trim_matches('`'), cells[2])
+            })
+            .collect();
+        let ours = Permission::ALL.into_iter().filter(|permission| permission.declaration().tenant.is_none());
+        let declared: Vec<(&str, String)> = ours
+            .map(|permission| match permission.declaration().platform {
+                Holder::SuperAdmin => (permission.as_str(), "super admins only".to_owned()),
+                Holder::StaffIn(areas) => {
+                    let areas: Vec<&str> = areas.iter().map(|area| area.as_str()).collect();
+                    (permission.as_str(), areas.join(", "))
+                }
+            })
+            .collect();
+        assert_eq!(told, declared.iter().map(|(name, areas)| (*name, areas.as_str())).collect::<Vec<_>>());
     }
 
     #[test]

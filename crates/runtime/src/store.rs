@@ -152,7 +152,7 @@ async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
                 Some(id) => work.users().find(id).await?,
                 None => None,
             };
-            if user.is_none_or(|user| !user.role.permissions().contains(Permission::PlatformSites)) {
+            if user.is_none_or(|user| !user.platform_permissions().contains(Permission::PlatformSites)) {
                 return Err(broken(error));
             }
         }

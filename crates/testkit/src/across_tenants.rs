@@ -45,6 +45,13 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM tenants WHERE tenants.status <> $ AND (not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ AND not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
+    ("from ledger_entries where subject is not null and booked_at >= $", "the financial report"),
+    ("from recurring_changes where changed_at", "the financial report"),
+    (
+        "insert into tenant_activity (tenant_id, month, resource_type) select distinct",
+        "what tenants did on a day",
+    ),
+    ("insert into growth_figures", "the figures of a month"),
     ("from licenses where licenses.id is not null", "the list of licenses, for staff"),
     ("from downloads where release_id =", "who has downloaded a release, for staff"),
     (

@@ -84,9 +84,10 @@ fn malformed(error: csv::Error) -> Problem {
 }
 
 /// A cell that no spreadsheet takes for a formula: one that starts like it is prefixed with an apostrophe (OWASP, CSV
-/// injection).
+/// injection). A whole number below zero stays one.
 fn harmless(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+    let is_number = cell.parse::<i64>().is_ok_and(|_| !cell.starts_with('+'));
+    if !is_number && cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         Cow::Owned(format!("'{cell}"))
     } else {
         Cow::Borrowed(cell)
@@ -111,6 +112,7 @@ mod tests {
         // Quotes around a cell do not hide its first character.
         assert_eq!(text(&["=1,2", "a"]), "\"'=1,2\",a\r\n");
         assert_eq!(text(&["a=1", "1-2", "'", ""]), "a=1,1-2,',\r\n");
+        assert_eq!(text(&["-12", "-1-2", "+3"]), "-12,'-1-2,'+3\r\n");
     }
 
     #[test]

@@ -266,6 +266,7 @@ mod tests {
             notes: None,
             avatar_url: None,
             role: Default::default(),
+            staff_areas: None,
             status: Default::default(),
             last_login_at: None,
             created_at: now,

@@ -5,7 +5,7 @@ use std::any::type_name;
 
 use portico_identity::user::EmailAddress;
 use portico_kernel::{
-    Id, Timestamp,
+    Id, Month, Timestamp,
     name::{Slug, Subdomain},
 };
 use sea_orm::{
@@ -153,6 +153,19 @@ impl Stored for Date {
 
     fn load(raw: String) -> Result<Self, String> {
         Self::parse(&raw, format_description!("[year]-[month]-[day]")).map_err(|_| raw)
+    }
+}
+
+/// A month is a text that begins a day of it.
+impl Stored for Month {
+    type Raw = String;
+
+    fn store(&self) -> String {
+        self.to_string()
+    }
+
+    fn load(raw: String) -> Result<Self, String> {
+        Self::parse(&raw).ok_or(raw)
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Dialect {
     /// Whether a queued job waits for longer than from `$2`, although it was to run at once, or again after a failure: pauses
     /// double from a second to an hour, and are up to a quarter longer.
     pub job_waits_too_long: &'static str,
+    /// Whether something (`done.at`) was done less than `$5` seconds after something was made (`made.created_at`).
+    pub done_within_seconds: &'static str,
 }
 
 const POSTGRES: Dialect = Dialect {
@@ -61,6 +63,7 @@ const POSTGRES: Dialect = Dialect {
     newest_event_first: "events.transaction_id desc, events.sequence desc",
     job_waits_too_long: "case when attempts = 0 then created_at > $2 and run_at < created_at + interval '1 second' \
                          else run_at > $2 + least(power(2, least(attempts, 13) - 1), 3600) * interval '1.25 seconds' end",
+    done_within_seconds: "done.at < made.created_at + $5 * interval '1 second'",
 };
 
 const SQLITE: Dialect = Dialect {
@@ -79,6 +82,7 @@ const SQLITE: Dialect = Dialect {
     job_waits_too_long: "case when attempts = 0 \
                          then created_at > $2 and julianday(run_at) < julianday(created_at) + 1.0 / 86400 \
                          else julianday(run_at) > julianday($2) + min(1 << (min(attempts, 13) - 1), 3600) * 1.25 / 86400 end",
+    done_within_seconds: "julianday(done.at) < julianday(made.created_at) + $5 / 86400.0",
 };
 
 /// What the database behind `connection` speaks.

@@ -6,7 +6,10 @@ use portico_kernel::PlatformRole;
 use portico_testkit::server::{Answer, Client, Database, TestServer, at_once, eventually};
 use serde_json::{Value, json};
 
-use crate::fixture::{Person, text};
+use crate::{
+    fixture::{Person, text},
+    purchases::paid,
+};
 
 async fn person(server: &TestServer, name: &str, role: PlatformRole) -> Client {
     Person::new(server, server.email(name), |user| user.role = role).await.client
@@ -82,6 +85,55 @@ async fn staff_finds_customers_and_none_of_the_operators_people() {
         }
         let nobody = format!("/api/v1/admin/customers/{}", server.app.core.env.random_uuid());
         assert_eq!(staff.get(&nobody).await.status.as_u16(), 404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_view_has_everything_that_the_areas_of_the_caller_allow() {
+    TestServer::on_each_database(async |server| {
+        let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await;
+        let boss = person(server, "boss", PlatformRole::SuperAdmin).await;
+        let ada = server.customer(server.email("ada")).await;
+        let (purchase, _) = paid(server, &ada).await;
+        let ticket =
+            json!({"subject": "The update", "description": "It does not start.", "category": "technical"});
+        ada.post("/api/v1/support/tickets", ticket).await.expect(201);
+        staff.client.post(&customer(&ada, "/notes"), json!({"text": "Pays on time"})).await.expect(201);
+        let path = customer(&ada, "/overview");
+        let seen = staff.client.get(&path).await.expect(200);
+        assert_eq!(
+            (&seen["id"], &seen["people"][0]["email"]),
+            (&json!(ada.tenant), &json!(server.email("ada")))
+        );
+        assert_eq!(
+            (&seen["subscription"]["plan"], &meter(&seen["usage"], "sites")["used"]),
+            (&json!("free"), &json!(0))
+        );
+        assert_eq!(
+            (&seen["purchases"][0]["id"], seen["purchases"].as_array().unwrap().len()),
+            (&json!(purchase), 1)
+        );
+        assert_eq!(seen["licenses"].as_array().unwrap().len(), 1);
+        assert_eq!(seen["tickets"][0]["subject"], "The update");
+        assert_eq!(seen["notes"][0]["text"], "Pays on time");
+        let found = staff.client.get(&format!("/api/v1/admin/customers?q={purchase}")).await.expect(200);
+        assert_eq!((&found["total"], &found["items"][0]["id"]), (&json!(1), &json!(ada.tenant)));
+
+        let areas = format!("/api/v1/users/{}", staff.claims.user);
+        boss.put(&areas, json!({"staffAreas": ["operations"]})).await.expect(200);
+        let narrowed =
+            async || staff.client.get(&path).await.expect(200)["purchases"].is_null().then_some(());
+        eventually(Duration::from_secs(1), narrowed).await.expect("the areas hold");
+        let seen = staff.client.get(&path).await.expect(200);
+        assert!(seen["licenses"].is_null() && seen["tickets"].is_null(), "{seen}");
+        assert_eq!(seen["notes"][0]["text"], "Pays on time");
+
+        // Of the operator's own people, and of nobody.
+        assert_eq!(staff.client.get(&customer(&boss, "/overview")).await.status.as_u16(), 404);
+        let nobody = format!("/api/v1/admin/customers/{}/overview", server.app.core.env.random_uuid());
+        assert_eq!(staff.client.get(&nobody).await.status.as_u16(), 404);
+        assert_eq!(ada.get(&path).await.status.as_u16(), 403);
     })
     .await;
 }

@@ -4,7 +4,11 @@ use std::fmt;
 
 use portico_kernel::{Money, TenantId, Timestamp};
 
-use crate::{invoice::Invoice, payment::Provider};
+use crate::{
+    invoice::Invoice,
+    payment::Provider,
+    subject::{Subject, divide},
+};
 
 /// An account of the ledger. Signs are those of bookkeeping: an asset grows by positive entries (debit), revenue by negative ones
 /// (credit).
@@ -146,13 +150,15 @@ impl SourceKind {
     }
 }
 
-/// One side of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One side of a transaction, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The account.
     pub account: Account,
     /// Minor units; positive is debit, negative is credit.
     pub amount: i64,
+    /// What it is about; `None` in a balance, which is about all of it.
+    pub subject: Option<Subject>,
 }
 
 /// The key of an entry, in the order of which they are read.
@@ -241,9 +247,26 @@ impl LedgerTransaction {
         }
         let (account, comes_in) = kind.other_side();
         let amount = if comes_in { money.amount } else { -money.amount };
-        let entries =
-            vec![Entry { account: Account::Balance(provider), amount }, Entry { account, amount: -amount }];
+        let entries = vec![
+            Entry { account: Account::Balance(provider), amount, subject: None },
+            Entry { account, amount: -amount, subject: Some(Subject::Unknown) },
+        ];
         Self::new(Source { kind, id: id.to_owned() }, money.currency.as_str(), entries, booked_at)
+    }
+
+    /// The same with what the money is about: what is not in a balance is divided in proportion to these amounts.
+    #[must_use]
+    pub fn about(mut self, shares: &[(Subject, i64)]) -> Self {
+        let divided = |entry: Entry| match entry.subject {
+            None => vec![entry],
+            Some(_) => {
+                let part =
+                    |(subject, amount)| Entry { account: entry.account, amount, subject: Some(subject) };
+                divide(entry.amount, shares).into_iter().map(part).collect()
+            }
+        };
+        self.entries = self.entries.into_iter().flat_map(divided).collect();
+        self
     }
 
     /// What has moved of an invoice for a plan since it was `before`: what was paid, what was given back, and what of that came back.
@@ -303,8 +326,8 @@ mod tests {
     use crate::testing::env;
 
     fn of(amounts: &[i64]) -> Result<LedgerTransaction, Unbalanced> {
-        let entries =
-            amounts.iter().map(|amount| Entry { account: Account::Fees, amount: *amount }).collect();
+        let entry = |amount: &i64| Entry { account: Account::Fees, amount: *amount, subject: None };
+        let entries = amounts.iter().map(entry).collect();
         let source = Source { kind: SourceKind::Payment, id: "pi_1".to_owned() };
         LedgerTransaction::new(source, "usd", entries, env().now())
     }
@@ -389,6 +412,21 @@ mod tests {
         for kind in SourceKind::ALL {
             assert_eq!(SourceKind::parse(kind.as_str()), Some(kind));
         }
+    }
+
+    #[test]
+    fn all_but_the_balance_is_about_what_was_sold() {
+        let money = Money { amount: 1000, currency: "usd".to_owned() };
+        let moved =
+            LedgerTransaction::moved(Provider::Stripe, SourceKind::Fee, "pi_1", &money, env().now()).unwrap();
+        assert_eq!(moved.entries()[1].subject, Some(Subject::Unknown));
+        let shares = [(Subject::Product("a".to_owned()), 2), (Subject::Site, 1)];
+        let entries = moved.about(&shares).entries().to_vec();
+        let seen: Vec<_> =
+            entries.iter().map(|entry| (entry.account, entry.amount, entry.subject.clone())).collect();
+        let [a, site] = shares.map(|(subject, _)| Some(subject));
+        let balance = Account::Balance(Provider::Stripe);
+        assert_eq!(seen, [(balance, -1000, None), (Account::Fees, 667, a), (Account::Fees, 333, site)]);
     }
 
     proptest! {

@@ -318,7 +318,7 @@ mod tests {
         let source = Source { kind: SourceKind::Payment, id: id.to_owned() };
         LedgerEntry {
             key: EntryKey { tenant_id: tenant, source, position },
-            entry: Entry { account: Account::ALL[usize::from(position != 0)], amount },
+            entry: Entry { account: Account::ALL[usize::from(position != 0)], amount, subject: None },
             currency: currency.to_owned(),
         }
     }

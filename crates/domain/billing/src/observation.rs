@@ -18,6 +18,8 @@ use crate::{
     plan::FREE,
     plan_call::{PlanCall, PlanCallStage},
     ports::BillingRepositories,
+    recurring::RecurringChange,
+    subject::Subject,
     subscription::{Subscription, SubscriptionStatus},
     subscription_provider::{InvoiceStatus, ProviderInvoice, ProviderSubscription},
     tenant_subscription::TenantSubscription,
@@ -118,12 +120,21 @@ impl<'a> Observations<'a> {
         }
         after.check_at = after.next_check(now);
         let plan = self.repositories.subscriptions().lock(tenant).await?;
-        self.store_invoices(&after, answer.invoices).await?;
+        // What was billed for is what is paid for now, or was until now.
+        let plan_of = |account: &BillingAccount| match account.priced() {
+            Some(price) => Subject::Plan(price.plan),
+            None => Subject::Unknown,
+        };
+        let subject = if after.priced().is_some() { plan_of(&after) } else { plan_of(&before) };
+        self.store_invoices(&after, answer.invoices, &subject).await?;
         self.end_call(&after).await?;
         if after.running().is_none() {
             after.cancel_reason = None;
         }
         self.repositories.accounts().update(&after).await?;
+        if let Some(change) = RecurringChange::between(&before, &after, now) {
+            self.repositories.finance().record(&change).await?;
+        }
         let Some(plan) = plan else {
             // The tenant is deleted: nothing is in force, and nobody is to be told.
             return Ok(match after.running() {
@@ -216,6 +227,7 @@ impl<'a> Observations<'a> {
         &mut self,
         account: &BillingAccount,
         observed: &[ProviderInvoice],
+        subject: &Subject,
     ) -> Result<(), BillingError> {
         let (tenant, provider) = (account.tenant_id, account.provider);
         let ids: Vec<String> = observed.iter().map(|invoice| invoice.id.clone()).collect();
@@ -229,7 +241,7 @@ impl<'a> Observations<'a> {
                 continue;
             }
             self.repositories.invoices().upsert(&after).await?;
-            self.book(before, &after, account.revision).await?;
+            self.book(before, &after, account.revision, subject).await?;
         }
         Ok(())
     }
@@ -239,11 +251,13 @@ impl<'a> Observations<'a> {
         before: Option<&Invoice>,
         after: &Invoice,
         revision: i64,
+        subject: &Subject,
     ) -> Result<(), BillingError> {
         let moved = LedgerTransaction::of_invoice(before, after, revision, self.env.now())
             .map_err(|error| StoreError::Internal(Box::new(error)))?;
-        for booked in &moved {
-            self.repositories.ledger().book(after.tenant_id, booked).await?;
+        for booked in moved {
+            let booked = booked.about(&[(subject.clone(), 1)]);
+            self.repositories.ledger().book(after.tenant_id, &booked).await?;
         }
         let refunded = before.map_or(0, |invoice| invoice.amount_refunded);
         let was_paid = before.is_some_and(|invoice| invoice.status == InvoiceStatus::Paid);

@@ -153,6 +153,11 @@ impl BillingAccount {
         self.subscription.as_ref().map_or(SubscriptionStatus::Canceled, |subscription| subscription.status)
     }
 
+    /// The price of the subscription, also of one that has ended; `None` for one that was not made here.
+    pub(crate) fn priced(&self) -> Option<PriceReference> {
+        self.subscription.as_ref().and_then(|seen| seen.price.as_deref()).and_then(PriceReference::parse)
+    }
+
     /// When the plan falls if the missing payment does not come.
     pub fn grace_ends_at(&self) -> Option<Timestamp> {
         self.past_due_since.map(|since| since + GRACE)

@@ -1,5 +1,7 @@
 //! Ports of billing.
 
+mod finance;
+
 use async_trait::async_trait;
 use portico_kernel::{
     CheckoutId, GenerationId, InvoiceId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError, TenantId,
@@ -30,6 +32,8 @@ use crate::{
     subscription::Subscription,
     thresholds::Notice,
 };
+
+pub use finance::*;
 
 /// The catalogue of plans.
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -497,7 +501,7 @@ pub trait DisputeRepository: Send {
     ) -> Result<Vec<PurchaseDispute>, StoreError>;
 }
 
-/// The ledger.
+/// The ledger. Entries are stored with their subjects.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait LedgerRepository: Send {
@@ -571,4 +575,6 @@ pub trait BillingRepositories: Outbox {
     fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c>;
     /// The ledger.
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c>;
+    /// What the financial report is made of.
+    fn finance<'c>(&'c mut self) -> Box<dyn FinanceRepository + 'c>;
 }

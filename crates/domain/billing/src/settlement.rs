@@ -16,6 +16,7 @@ use crate::{
     payment::Checkout,
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseStatus},
+    subject::Subject,
 };
 
 mod payments;
@@ -140,7 +141,8 @@ impl<'a> Settlements<'a> {
         if let (true, Some(payment)) = (completed, &checkout.payment_id) {
             let (price, now) = (after.price(), self.env.now());
             let paid = LedgerTransaction::moved(checkout.provider, SourceKind::Payment, payment, &price, now)
-                .map_err(|error| StoreError::Internal(Box::new(error)))?;
+                .map_err(|error| StoreError::Internal(Box::new(error)))?
+                .about(&Subject::shares(after));
             self.repositories.ledger().book(after.tenant_id, &paid).await?;
             let invoice = Invoice::of_purchase(after, checkout.provider, payment, now);
             self.repositories.invoices().upsert(&invoice).await?;

@@ -7,13 +7,14 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, NewJob, Outbox, PageRequest,
+    CheckoutId, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, Month, NewJob, Outbox, PageRequest,
     PurchaseId, StoreError, TenantId, Timestamp,
 };
 
 use crate::{
     checkout::{CheckoutStage, PurchaseCheckout},
     dispute::PurchaseDispute,
+    finance::{BookedSum, ChangeCount, PricedVersion},
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
     ledger::{LedgerEntry, LedgerTransaction},
@@ -23,8 +24,8 @@ use crate::{
     plan::Plan,
     plan_call::{PlanCall, PlanCallStage},
     ports::{
-        AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository,
-        InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
+        AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, FinanceRepository,
+        GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
         MockGenerationRepository, MockMeterRepository, MockPlanRepository, MockSubscriptionRepository,
         PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository, RefundRepository,
         SiteSaleRepository, SubscriptionRepository,
@@ -32,6 +33,7 @@ use crate::{
     product::Product,
     product_edit::ProductPrice,
     purchase::{Purchase, PurchaseItem, pending},
+    recurring::RecurringChange,
     refund::PurchaseRefund,
     site_sale::{SiteSale, SiteSaleStatus},
 };
@@ -130,6 +132,9 @@ impl BillingRepositories for Repositories {
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {
         Box::new(self.shop.clone())
     }
+    fn finance<'c>(&'c mut self) -> Box<dyn FinanceRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
 }
 
 /// A purchase of one base product, not paid yet.
@@ -197,6 +202,8 @@ pub struct Rows {
     pub booked: Vec<(TenantId, LedgerTransaction)>,
     /// Entries besides those of what is booked: spoilt ones.
     pub entries: Vec<LedgerEntry>,
+    pub changes: Vec<RecurringChange>,
+    pub prices: Vec<PricedVersion>,
     pub jobs: Vec<NewJob>,
 }
 
@@ -417,6 +424,41 @@ impl InboundEventRepository for Shop {
         let mut rows = self.rows();
         rows.inbound.iter_mut().find(|event| event.id == id).unwrap().status = status;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl FinanceRepository for Shop {
+    async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError> {
+        self.rows().changes.push(change.clone());
+        Ok(())
+    }
+
+    async fn booked(&mut self, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
+        let rows = self.rows();
+        let entries = rows.booked.iter().flat_map(|(_, booked)| {
+            let month = Month::of(booked.booked_at());
+            booked.entries().iter().filter_map(move |entry| {
+                let (account, amount) = (entry.account, entry.amount);
+                let currency = booked.currency().to_owned();
+                Some(BookedSum { month, currency, account, subject: entry.subject.clone()?, amount })
+            })
+        });
+        Ok(entries.filter(|sum| (from..=to).contains(&sum.month)).collect())
+    }
+
+    async fn changes(&mut self, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
+        let rows = self.rows();
+        let changes = rows.changes.iter().filter(|change| Month::of(change.changed_at) <= to);
+        let count = |change: &RecurringChange| {
+            let month = Some(Month::of(change.changed_at)).filter(|month| *month >= from);
+            ChangeCount { month, from: change.from.clone(), to: change.to.clone(), count: 1 }
+        };
+        Ok(changes.map(count).collect())
+    }
+
+    async fn prices(&mut self) -> Result<Vec<PricedVersion>, StoreError> {
+        Ok(self.rows().prices.clone())
     }
 }
 

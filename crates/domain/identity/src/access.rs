@@ -28,9 +28,9 @@ impl CallerState {
         named: Option<TenantId>,
         there: bool,
     ) -> Result<(Option<TenantId>, Permissions), IdentityError> {
-        let on_platform = self.role.permissions();
+        let on_platform = self.role.permissions_in(self.staff_areas);
         match (self.membership, named) {
-            (Some((tenant, role)), _) => Ok((Some(tenant), of_member(self.role, role, self.access))),
+            (Some((tenant, role)), _) => Ok((Some(tenant), of_member(on_platform, role, self.access))),
             (None, None) => Ok((None, on_platform)),
             (None, Some(tenant)) if there && self.needs_crossing() => Ok((Some(tenant), on_platform)),
             (None, Some(_)) if self.access == TenantAccess::Suspended => Err(IdentityError::TenantSuspended),
@@ -39,9 +39,9 @@ impl CallerState {
     }
 }
 
-/// What a member may do in a tenant, by their role there and on the platform.
-pub fn of_member(platform: PlatformRole, role: TenantRole, access: TenantAccess) -> Permissions {
-    platform.permissions().union(left_of(role, access))
+/// What a member may do in a tenant, by what they may do outside of it and their role there.
+pub fn of_member(on_platform: Permissions, role: TenantRole, access: TenantAccess) -> Permissions {
+    on_platform.union(left_of(role, access))
 }
 
 /// What the state of a tenant leaves of a member's role. One that is about to be deleted can be read, and an owner can cancel the
@@ -59,7 +59,7 @@ fn left_of(role: TenantRole, access: TenantAccess) -> Permissions {
 
 #[cfg(test)]
 mod tests {
-    use portico_kernel::{Timestamp, UserId};
+    use portico_kernel::{StaffArea, Timestamp, UserId};
     use uuid::Uuid;
 
     use super::*;
@@ -73,6 +73,7 @@ mod tests {
             user: UserId::from_uuid(Uuid::from_u128(9)),
             email_verified: true,
             role,
+            staff_areas: None,
             impersonator: None,
             expires_at: Timestamp::from_unix_seconds(0).unwrap(),
             membership: membership.map(|role| (tenant(1), role)),
@@ -109,6 +110,22 @@ mod tests {
             assert_eq!(stranger.enter(None, false).unwrap(), (None, role.permissions()));
             let suspended = caller(role, None, TenantAccess::Suspended);
             assert!(matches!(suspended.enter(Some(tenant(1)), false), Err(IdentityError::TenantSuspended)));
+        }
+    }
+
+    #[test]
+    fn staff_have_what_their_areas_leave_them() {
+        let areas = Some(vec![StaffArea::Content].into());
+        for membership in [None, Some(TenantRole::Viewer)] {
+            let staff = CallerState {
+                staff_areas: areas,
+                ..caller(PlatformRole::Staff, membership, TenantAccess::Full)
+            };
+            let left = permissions(&staff, None, false);
+            assert!(
+                left.contains(Permission::PlatformTemplates) && !left.contains(Permission::PlatformRefunds)
+            );
+            assert_eq!(left.contains(Permission::PagesRead), membership.is_some());
         }
     }
 

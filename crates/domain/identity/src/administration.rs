@@ -1,8 +1,8 @@
 //! Administration of accounts: by the operator, and by users themselves where they name their own account by its id.
 
 use portico_kernel::{
-    Actor, Denied, Event, List, PageRequest, Permission, PlatformRole, SessionId, TenantId, UserId,
-    Violations, patch::double_option,
+    Actor, Denied, Event, FieldError, List, PageRequest, Permission, PlatformRole, SessionId, StaffAreas,
+    TenantId, UserId, Violations, patch::double_option,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -201,6 +201,10 @@ pub struct UserUpdate {
     pub notes: Option<Option<String>>,
     /// Platform-wide role; by super admins only, and not their own.
     pub role: Option<PlatformRole>,
+    /// Areas to which a member of staff is narrowed, `null` for all of them; by super admins only, and not their own. Another role ends it.
+    #[serde(deserialize_with = "double_option")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<portico_kernel::StaffArea>>))]
+    pub staff_areas: Option<Option<StaffAreas>>,
     /// Whether the account can be used; by super admins only, and not their own.
     pub status: Option<SettableStatus>,
 }
@@ -310,7 +314,7 @@ impl Accounts<'_> {
         Ok(self.repositories.events().append(event).await?)
     }
 
-    /// Changes an account; role and status by administrators of accounts only. `expected` is the version that the caller has
+    /// Changes an account; role, areas and status by administrators of accounts only. `expected` is the version that the caller has
     /// seen. Errors: [`IdentityError::PreconditionFailed`], [`IdentityError::Invalid`], [`IdentityError::OwnAccount`],
     /// [`IdentityError::LastSuperAdmin`], [`IdentityError::AccountNotActive`] for a deleted one.
     pub async fn update(
@@ -320,7 +324,7 @@ impl Accounts<'_> {
         expected: Option<i64>,
     ) -> Result<User, IdentityError> {
         let own = self.is_own(id)?;
-        if change.role.is_some() || change.status.is_some() {
+        if change.role.is_some() || change.status.is_some() || change.staff_areas.is_some() {
             self.scope.require_platform(Permission::PlatformUsers)?;
         }
         let before = self.locked(id).await?;
@@ -343,6 +347,12 @@ impl Accounts<'_> {
         let mut changed = before.clone();
         profile.apply(&mut changed);
         changed.role = change.role.unwrap_or(before.role);
+        let is_staff = changed.role == PlatformRole::Staff;
+        if !is_staff && change.staff_areas.flatten().is_some() {
+            let error = FieldError::new("staffAreas", "not_staff", "Only members of staff work in areas.");
+            return Err(IdentityError::Invalid(vec![error]));
+        }
+        changed.staff_areas = change.staff_areas.unwrap_or(before.staff_areas).filter(|_| is_staff);
         let status = change.status.map_or(before.status, UserStatus::from);
         if own && (changed.role != before.role || status != before.status) {
             return Err(IdentityError::OwnAccount);
@@ -371,7 +381,9 @@ impl Accounts<'_> {
                 self.revoke_begun(id, None, EndReason::AccountSuspended).await?;
             }
         }
-        if user.role < before.role {
+        let impersonates =
+            |user: &User| user.platform_permissions().contains(Permission::PlatformImpersonate);
+        if user.role < before.role || (impersonates(&before) && !impersonates(&user)) {
             // The sessions in which they impersonate others end, too.
             self.end_impersonations(id).await?;
         }

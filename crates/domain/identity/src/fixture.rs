@@ -179,6 +179,7 @@ impl Store {
             notes: None,
             avatar_url: None,
             role: Default::default(),
+            staff_areas: None,
             status: UserStatus::Active,
             last_login_at: None,
             created_at: now,
@@ -198,7 +199,12 @@ impl Store {
     /// The scope of a user with all permissions of their role on the platform.
     pub fn looking_after(&mut self, user: &User) -> Scope {
         let scope = self.signed_in(user);
-        Scope::user(scope.actor().clone(), Some(self.tenant), user.role.permissions(), RequestInfo::default())
+        Scope::user(
+            scope.actor().clone(),
+            Some(self.tenant),
+            user.platform_permissions(),
+            RequestInfo::default(),
+        )
     }
 
     /// Addresses that were forgotten, and whether they were proven.

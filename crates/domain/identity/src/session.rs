@@ -1,6 +1,8 @@
 //! Sessions: a signed-in device, and its family of refresh tokens.
 
-use portico_kernel::{Env, Event, PlatformRole, Scope, SessionId, TenantId, TenantRole, Timestamp, UserId};
+use portico_kernel::{
+    Env, Event, PlatformRole, Scope, SessionId, StaffAreas, TenantId, TenantRole, Timestamp, UserId,
+};
 use serde::Serialize;
 use time::Duration;
 
@@ -66,6 +68,8 @@ pub struct CallerState {
     pub email_verified: bool,
     /// Platform-wide role.
     pub role: PlatformRole,
+    /// Areas to which a member of staff is narrowed; `None` for one who works in all of them, and for everybody else.
+    pub staff_areas: Option<StaffAreas>,
     /// The member of staff who acts through the session, if any.
     pub impersonator: Option<UserId>,
     /// When the session ends by itself.

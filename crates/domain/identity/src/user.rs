@@ -3,7 +3,9 @@
 use std::fmt;
 
 use email_address::{EmailAddress as Syntax, Options};
-use portico_kernel::{FieldError, PlatformRole, RuleMessage, Timestamp, UserId, Violations};
+use portico_kernel::{
+    FieldError, Permissions, PlatformRole, RuleMessage, StaffAreas, Timestamp, UserId, Violations,
+};
 use serde::{Deserialize, Serialize};
 
 /// Languages that we write in.
@@ -119,6 +121,10 @@ pub struct User {
     pub avatar_url: Option<String>,
     /// Platform-wide role.
     pub role: PlatformRole,
+    /// Areas to which a member of staff is narrowed; absent for one who works in all of them, and for everybody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = Vec<portico_kernel::StaffArea>))]
+    pub staff_areas: Option<StaffAreas>,
     /// Whether the account can be used.
     pub status: UserStatus,
     /// Last sign-in.
@@ -148,12 +154,18 @@ impl User {
             notes: None,
             avatar_url: None,
             role: PlatformRole::default(),
+            staff_areas: None,
             status: UserStatus::default(),
             last_login_at: None,
             created_at: now,
             updated_at: now,
             version: 1,
         }
+    }
+
+    /// What the user may do outside of any tenant: by their role, and as staff in their areas.
+    pub fn platform_permissions(&self) -> Permissions {
+        self.role.permissions_in(self.staff_areas)
     }
 }
 

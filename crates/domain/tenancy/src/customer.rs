@@ -1,7 +1,8 @@
 //! Customers: tenants as the people of the operator see them.
 
 use portico_kernel::{
-    Env, List, PageRequest, Permission, Scope, TenantId, Timestamp, UserId, Violations, name::Subdomain,
+    Env, List, PageRequest, Permission, Scope, TenantId, TenantRole, Timestamp, UserId, Violations,
+    name::Subdomain,
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,26 @@ pub struct Customer {
     pub updated_at: Timestamp,
 }
 
+/// A member of a customer, as the people of the operator see them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CustomerPerson {
+    /// The user.
+    pub user_id: UserId,
+    /// Address of the account.
+    #[cfg_attr(feature = "openapi", schema(format = "email", example = "ada@example.com"))]
+    pub email: String,
+    /// Name.
+    pub full_name: String,
+    /// Role in the tenant.
+    pub role: TenantRole,
+    /// Last sign-in, to whichever tenant.
+    pub last_login_at: Option<Timestamp>,
+    /// When they joined the tenant.
+    pub joined_at: Timestamp,
+}
+
 /// Ends the suspension of a customer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -90,7 +111,7 @@ impl<'a> Customers<'a> {
         Self { repositories, scope, env }
     }
 
-    /// The customers, without deleted ones. `q` also matches the address of an owner.
+    /// The customers, without deleted ones. What `q` matches is written at the port.
     ///
     /// # Errors
     /// `Denied` without `platform:customers`; `Invalid`.
@@ -117,6 +138,15 @@ impl<'a> Customers<'a> {
         let all = self.scope.crosses_tenants();
         let found = self.repositories.customers().find(id, all).await?;
         found.ok_or(TenancyError::NotFound("customer"))
+    }
+
+    /// The members of a customer, those who signed in last first; at most `limit`.
+    ///
+    /// # Errors
+    /// `Denied` without `platform:customers`; `NotFound`.
+    pub async fn people(&mut self, id: TenantId, limit: u64) -> Result<Vec<CustomerPerson>, TenancyError> {
+        self.check(id, Permission::PlatformCustomers).await?;
+        Ok(self.repositories.customers().people(id, limit).await?)
     }
 
     /// Checks that the caller has a permission of staff, and that a tenant is a customer whom they look after. For the other use

@@ -12,6 +12,7 @@ pub mod departure;
 pub mod dispatch;
 pub mod error;
 pub mod events;
+pub mod growth;
 pub mod invitation;
 pub mod lifecycle;
 pub mod mail;

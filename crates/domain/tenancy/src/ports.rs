@@ -6,16 +6,18 @@ mod webhooks;
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CursorPage, CursorRequest, CustomerNoteId, InvitationId, List, Outbox, PageRequest, StoreError, TenantId,
-    TenantRole, Timestamp, UserId,
+    CursorPage, CursorRequest, CustomerNoteId, InvitationId, List, Month, Outbox, PageRequest, StoreError,
+    TenantId, TenantRole, Timestamp, UserId,
 };
+use time::{Date, Duration};
 
 use crate::{
     audit::{AuditEntry, AuditFilter},
     branding::Branding,
-    customer::Customer,
+    customer::{Customer, CustomerPerson},
     customer_note::CustomerNote,
     dealer::Dealer,
+    growth::Figure,
     invitation::{Invitation, InvitationStatus, ReceivedInvitation},
     member::{Member, MemberFilter, TenantSummary},
     membership::Membership,
@@ -60,7 +62,9 @@ pub trait TenantRepository: Send {
 #[async_trait]
 pub trait CustomerRepository: Send {
     /// The tenants, not deleted. Unless `all`, MUST leave out every tenant with an owner who has a role of the platform. `q` of the
-    /// filter also matches a part of the address of an owner.
+    /// filter matches a part of the name, the subdomain, a domain, and of the name and the address of a member (but not of staff who are no
+    /// owners); also the whole id of the tenant, of a member, a purchase, an invoice, a license or a ticket, and the whole number of an
+    /// invoice.
     async fn list(
         &mut self,
         all: bool,
@@ -70,6 +74,9 @@ pub trait CustomerRepository: Send {
 
     /// One of them.
     async fn find(&mut self, id: TenantId, all: bool) -> Result<Option<Customer>, StoreError>;
+
+    /// The members of a tenant whose accounts are not deleted, those who signed in last first; at most `limit`.
+    async fn people(&mut self, tenant: TenantId, limit: u64) -> Result<Vec<CustomerPerson>, StoreError>;
 
     /// Whether it is one of them.
     async fn exists(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError>;
@@ -282,6 +289,26 @@ pub trait CustomerNoteRepository: Send {
     async fn delete(&mut self, tenant: TenantId, id: CustomerNoteId) -> Result<bool, StoreError>;
 }
 
+/// Figures of growth. They are about all tenants.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait GrowthRepository: Send {
+    /// The last day of which was recorded what tenants did.
+    async fn last_day(&mut self) -> Result<Option<Date>, StoreError>;
+
+    /// Records from the event log which tenants did something on a day (UTC), and with which sorts of resources. MUST count what members
+    /// and API keys did and nothing else: neither impersonators nor Portico itself. MUST do it once for a day, also under concurrency;
+    /// answers whether it was done now.
+    async fn record_day(&mut self, day: Date) -> Result<bool, StoreError>;
+
+    /// Counts the figures of a month anew, from what is stored and what was recorded, and replaces those that are there. New tenants are
+    /// activated that publish a site or pay for something within this time.
+    async fn count(&mut self, month: Month, activation: Duration) -> Result<(), StoreError>;
+
+    /// The figures of the months from the first to the last that were counted.
+    async fn figures(&mut self, from: Month, to: Month) -> Result<Vec<(Month, Figure, u64)>, StoreError>;
+}
+
 /// The repositories of tenancy, over one unit of work.
 pub trait TenancyRepositories: Outbox {
     /// Tenants.
@@ -310,4 +337,6 @@ pub trait TenancyRepositories: Outbox {
     fn deliveries<'c>(&'c mut self) -> Box<dyn DeliveryRepository + 'c>;
     /// Plans of deliveries.
     fn delivery_plans<'c>(&'c mut self) -> Box<dyn DeliveryPlans + 'c>;
+    /// Figures of growth.
+    fn growth<'c>(&'c mut self) -> Box<dyn GrowthRepository + 'c>;
 }

@@ -20,11 +20,12 @@ use portico_kernel::{
 use crate::events;
 use crate::ports::{
     AuditTrail, BrandingRepository, CustomerNoteRepository, CustomerRepository, DealerRepository,
-    DeliveryPlans, DeliveryRepository, InvitationRepository, MembershipRepository, MockAuditTrail,
-    MockBrandingRepository, MockCustomerNoteRepository, MockCustomerRepository, MockDealerRepository,
-    MockDeliveryPlans, MockDeliveryRepository, MockInvitationRepository, MockMembershipRepository,
-    MockSealRepository, MockSettingsRepository, MockTenantRepository, MockWebhookRepository, SealRepository,
-    SettingsRepository, TenancyRepositories, TenantRepository, WebhookRepository,
+    DeliveryPlans, DeliveryRepository, GrowthRepository, InvitationRepository, MembershipRepository,
+    MockAuditTrail, MockBrandingRepository, MockCustomerNoteRepository, MockCustomerRepository,
+    MockDealerRepository, MockDeliveryPlans, MockDeliveryRepository, MockGrowthRepository,
+    MockInvitationRepository, MockMembershipRepository, MockSealRepository, MockSettingsRepository,
+    MockTenantRepository, MockWebhookRepository, SealRepository, SettingsRepository, TenancyRepositories,
+    TenantRepository, WebhookRepository,
 };
 
 pub use portico_kernel::testing::env;
@@ -96,6 +97,7 @@ pub struct Repositories {
     pub webhooks: VecDeque<MockWebhookRepository>,
     pub deliveries: VecDeque<MockDeliveryRepository>,
     pub delivery_plans: VecDeque<MockDeliveryPlans>,
+    pub growth: VecDeque<MockGrowthRepository>,
     events: Arc<Mutex<Vec<Event>>>,
     jobs: Arc<Mutex<Vec<NewJob>>>,
 }
@@ -180,6 +182,9 @@ impl TenancyRepositories for Repositories {
     }
     fn delivery_plans<'c>(&'c mut self) -> Box<dyn DeliveryPlans + 'c> {
         Box::new(self.delivery_plans.pop_front().unwrap())
+    }
+    fn growth<'c>(&'c mut self) -> Box<dyn GrowthRepository + 'c> {
+        Box::new(self.growth.pop_front().unwrap())
     }
 }
 

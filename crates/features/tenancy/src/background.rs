@@ -1,4 +1,4 @@
-//! Background work of tenants: invitations, deletion, webhooks.
+//! Background work of tenants: invitations, deletion, webhooks, growth.
 
 use portico_kernel::Job;
 use portico_runtime::worker::{
@@ -8,7 +8,7 @@ use portico_runtime::worker::{
 use portico_tenancy::{lifecycle::DeleteTenant, tenant::Tenants};
 
 use crate::{
-    flows::{deliveries, invitations},
+    flows::{deliveries, growth, invitations},
     state::App,
 };
 
@@ -20,8 +20,11 @@ pub fn register(app: &App, handlers: &mut Handlers) {
 }
 
 /// Periodic jobs of this feature.
-pub fn schedules(app: &App) -> [Schedule; 1] {
-    [Schedule::new("delivery_retention", HOUR, app, |app| Box::pin(deliveries::forget(app)))]
+pub fn schedules(app: &App) -> [Schedule; 2] {
+    [
+        Schedule::new("delivery_retention", HOUR, app, |app| Box::pin(deliveries::forget(app))),
+        Schedule::new("growth", HOUR, app, |app| Box::pin(growth::record(app))),
+    ]
 }
 
 /// Deletes a tenant whose grace period is over, unless the deletion was cancelled.

@@ -22,6 +22,7 @@ pub const TAGS: [(&str, &str); 38] = [
     ("License checks", "For the products themselves, which have a key and no account."),
     ("Downloads", "Releases of products: who may download them, and how staff publish them."),
     ("Customers", "Tenants as the people of the operator look after them: plans, limits, suspensions."),
+    ("Reports", "What the operator earns, and how the platform grows, for staff."),
     ("Support", "What customers ask, and how staff answer: in the portal and by mail."),
     ("Templates", "The catalogue from which sites and pages are made."),
     ("Wizard", "Making a site in eight steps, saved one by one."),

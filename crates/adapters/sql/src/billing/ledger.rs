@@ -6,19 +6,32 @@ use portico_billing::{
     ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
     ports::LedgerRepository,
     purchase::PurchaseStatus,
+    subject::Subject,
 };
 use portico_kernel::{InvoiceId, PurchaseId, StoreError, TenantId, Timestamp};
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::{
-    columns::words,
+    columns::{Stored, words},
     db::{Db, Param, placeholders},
 };
 
 words!(Account, SourceKind);
 
+impl Stored for Subject {
+    type Raw = String;
+
+    fn store(&self) -> String {
+        self.to_string()
+    }
+
+    fn load(raw: String) -> Result<Self, String> {
+        Self::parse(&raw).ok_or(raw)
+    }
+}
+
 /// Columns of an entry.
-const COLUMNS: usize = 8;
+const COLUMNS: usize = 9;
 
 /// The ledger over one connection.
 pub(crate) struct Ledger<'c, C> {
@@ -26,17 +39,17 @@ pub(crate) struct Ledger<'c, C> {
 }
 
 impl<C: ConnectionTrait + Send> Ledger<'_, C> {
-    /// Stores the entries of a transaction in one statement, so as a whole or not at all, and answers how many. The source is a part of the
-    /// key of its entries.
-    async fn append(
+    /// Stores entries of a transaction in one statement, and answers how many. The source is a part of their key.
+    async fn append<'e>(
         &self,
         tenant: TenantId,
         transaction: &LedgerTransaction,
+        entries: impl Iterator<Item = (i32, &'e Entry)> + Send,
         rest: &str,
     ) -> Result<u64, StoreError> {
         let (mut rows, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
         let source = transaction.source();
-        for (position, entry) in (0_i32..).zip(transaction.entries()) {
+        for (position, entry) in entries {
             rows.push(format!("({})", placeholders(values.len() + 1, COLUMNS)));
             values.extend([
                 tenant.value(),
@@ -47,10 +60,11 @@ impl<C: ConnectionTrait + Send> Ledger<'_, C> {
                 entry.amount.value(),
                 transaction.currency().value(),
                 transaction.booked_at().value(),
+                entry.subject.clone().value(),
             ]);
         }
         let sql = format!(
-            "insert into ledger_entries (tenant_id, source_kind, source_id, position, account, amount, currency, booked_at) \
+            "insert into ledger_entries (tenant_id, source_kind, source_id, position, account, amount, currency, booked_at, subject) \
              values {} {rest}",
             rows.join(", ")
         );
@@ -59,11 +73,16 @@ impl<C: ConnectionTrait + Send> Ledger<'_, C> {
 }
 
 /// A row of the entries: the key, and what is stored under it.
-type EntryRow = (TenantId, SourceKind, String, i32, Account, i64, String);
+type EntryRow = (TenantId, SourceKind, String, i32, Account, i64, String, Option<Subject>);
 
-fn entry((tenant_id, kind, id, position, account, amount, currency): EntryRow) -> LedgerEntry {
+fn entry((tenant_id, kind, id, position, account, amount, currency, subject): EntryRow) -> LedgerEntry {
     let key = EntryKey { tenant_id, source: Source { kind, id }, position };
-    LedgerEntry { key, entry: Entry { account, amount }, currency }
+    LedgerEntry { key, entry: Entry { account, amount, subject }, currency }
+}
+
+/// The entries of a transaction with their positions.
+fn numbered(transaction: &LedgerTransaction) -> impl Iterator<Item = (i32, &Entry)> + Send {
+    (0_i32..).zip(transaction.entries())
 }
 
 /// A row of the purchases: the purchase, and three sums of the ledger.
@@ -122,7 +141,7 @@ fn sum_of_invoice(account: Account, kinds: &[SourceKind]) -> String {
 #[async_trait]
 impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
     async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError> {
-        self.append(tenant, transaction, "").await.map(drop)
+        self.append(tenant, transaction, numbered(transaction), "").await.map(drop)
     }
 
     async fn book_missing(
@@ -130,13 +149,18 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         tenant: TenantId,
         transaction: &LedgerTransaction,
     ) -> Result<bool, StoreError> {
-        // Waits for another unit of work that books the same source, and then stores nothing.
+        // Waits for another unit of work that books the same source, and then stores nothing. The first entry decides about all: what is
+        // there may have fewer than this has.
         let unless = "on conflict (tenant_id, source_kind, source_id, position) do nothing";
-        Ok(self.append(tenant, transaction, unless).await? > 0)
+        let is_new = self.append(tenant, transaction, numbered(transaction).take(1), unless).await? > 0;
+        if is_new {
+            self.append(tenant, transaction, numbered(transaction).skip(1), "").await?;
+        }
+        Ok(is_new)
     }
 
     async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError> {
-        let sql = "select tenant_id, source_kind, source_id, position, account, amount, currency from ledger_entries \
+        let sql = "select tenant_id, source_kind, source_id, position, account, amount, currency, subject from ledger_entries \
              where (tenant_id, source_kind, source_id, position) > ($1, $2, $3, $4) \
              order by tenant_id, source_kind, source_id, position limit $5";
         // Before all others: no kind has no name.

@@ -1,10 +1,10 @@
 //! What a tenant has bought and used.
 
 use portico_billing::ports::{
-    AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository,
-    InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository, PlanCallRepository,
-    PlanRepository, ProductRepository, PurchaseRepository, RefundRepository, SiteSaleRepository,
-    SubscriptionRepository,
+    AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, FinanceRepository,
+    GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
+    PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository, RefundRepository,
+    SiteSaleRepository, SubscriptionRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
@@ -12,6 +12,7 @@ use crate::{Repositories, connection::StatementConnection};
 mod accounts;
 mod checkouts;
 mod disputes;
+mod finance;
 mod generations;
 mod inbound_events;
 mod invoices;
@@ -86,5 +87,9 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
 
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {
         Box::new(ledger::Ledger { db: self.db() })
+    }
+
+    fn finance<'c>(&'c mut self) -> Box<dyn FinanceRepository + 'c> {
+        Box::new(finance::Finance { db: self.db() })
     }
 }

@@ -5,7 +5,9 @@ use portico_identity::{
     ports::SessionRepository,
     session::{CallerState, Session, TenantAccess},
 };
-use portico_kernel::{PlatformRole, SessionId, StoreError, TenantId, TenantRole, Timestamp, UserId};
+use portico_kernel::{
+    PlatformRole, SessionId, StaffAreas, StoreError, TenantId, TenantRole, Timestamp, UserId,
+};
 use portico_tenancy::tenant::TenantStatus;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
@@ -71,6 +73,7 @@ struct CallerRow {
     user_id: Col<UserId>,
     email_verified: bool,
     role: Col<PlatformRole>,
+    staff_areas: Col<Option<StaffAreas>>,
     impersonator_id: Col<Option<UserId>>,
     expires_at: Col<Timestamp>,
     tenant_id: Col<Option<TenantId>>,
@@ -92,6 +95,7 @@ impl From<CallerRow> for CallerState {
             user: row.user_id.0,
             email_verified: row.email_verified,
             role: row.role.0,
+            staff_areas: row.staff_areas.0,
             impersonator: row.impersonator_id.0,
             expires_at: row.expires_at.0,
             plan: membership.and(row.plan_id),
@@ -215,7 +219,7 @@ impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
         let agreed_rate = agreed_rate("p", "perUser");
         let sql = format!(
             "select u.id as user_id, u.email_verified, \
-             case when s.impersonator_id is null then u.role else 'customer' end as role, s.impersonator_id, s.expires_at, t.id as tenant_id, m.role as tenant_role, t.status as tenant_status, p.plan_id, {agreed_rate} as agreed_rate \
+             case when s.impersonator_id is null then u.role else 'customer' end as role, u.staff_areas, s.impersonator_id, s.expires_at, t.id as tenant_id, m.role as tenant_role, t.status as tenant_status, p.plan_id, {agreed_rate} as agreed_rate \
              from sessions s \
              join users u on u.id = s.user_id \
              left join memberships m on m.tenant_id = $2 and m.user_id = u.id \

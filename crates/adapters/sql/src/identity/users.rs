@@ -5,13 +5,13 @@ use portico_identity::{
     ports::{Credential, PasswordHash, UserRepository},
     user::{EmailAddress, User, UserStatus},
 };
-use portico_kernel::{PlatformRole, StoreError, TenantId, Timestamp, UserId};
+use portico_kernel::{PlatformRole, StaffAreas, StoreError, TenantId, Timestamp, UserId};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
 use crate::{
-    columns::{Col, words},
+    columns::{Col, documents, words},
     db::Db,
 };
 
@@ -19,7 +19,7 @@ use crate::{
 pub(crate) mod row {
     use portico_identity::user::EmailAddress;
     use portico_identity::user::UserStatus;
-    use portico_kernel::{PlatformRole, Timestamp, UserId};
+    use portico_kernel::{PlatformRole, StaffAreas, Timestamp, UserId};
     use sea_orm::entity::prelude::*;
 
     use crate::columns::Col;
@@ -41,6 +41,7 @@ pub(crate) mod row {
         pub notes: Option<String>,
         pub avatar_url: Option<String>,
         pub role: Col<PlatformRole>,
+        pub staff_areas: Col<Option<StaffAreas>>,
         pub status: Col<UserStatus>,
         pub last_login_at: Col<Option<Timestamp>>,
         pub created_at: Col<Timestamp>,
@@ -55,6 +56,7 @@ pub(crate) mod row {
 }
 
 words!(PlatformRole, UserStatus);
+documents!(StaffAreas);
 
 impl From<row::Model> for Credential {
     fn from(row: row::Model) -> Self {
@@ -71,6 +73,7 @@ impl From<row::Model> for Credential {
             notes: row.notes,
             avatar_url: row.avatar_url,
             role: row.role.0,
+            staff_areas: row.staff_areas.0,
             status: row.status.0,
             last_login_at: row.last_login_at.0,
             created_at: row.created_at.0,
@@ -101,6 +104,7 @@ fn changeable(user: &User) -> row::ActiveModel {
         notes: Set(user.notes.clone()),
         avatar_url: Set(user.avatar_url.clone()),
         role: Set(Col(user.role)),
+        staff_areas: Set(Col(user.staff_areas)),
         status: Set(Col(user.status)),
         updated_at: Set(Col(user.updated_at)),
         ..<row::ActiveModel as sea_orm::ActiveModelTrait>::default()

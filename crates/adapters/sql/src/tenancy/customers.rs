@@ -1,16 +1,20 @@
 //! Tenants with what belongs to them.
 
 use async_trait::async_trait;
-use portico_kernel::{List, PageRequest, StoreError, TenantId, Timestamp, UserId, name::Subdomain};
+use portico_kernel::{
+    List, PageRequest, StoreError, TenantId, TenantRole, Timestamp, UserId, name::Subdomain,
+};
 use portico_tenancy::{
-    customer::{Customer, CustomerOwner},
+    customer::{Customer, CustomerOwner, CustomerPerson},
     ports::CustomerRepository,
     tenant::{TenantFilter, TenantStatus},
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select,
+    Value,
     sea_query::{Alias, Expr, ExprTrait, Query},
 };
+use uuid::Uuid;
 
 use super::tenants::{PLAN, row, sorted};
 use crate::{columns::Col, db::Db, dialect::contains};
@@ -118,10 +122,14 @@ fn in_full(customers: Select<row::Entity>) -> Select<row::Entity> {
         .expr_as(Expr::cust(LAST_ACTIVITY), "last_activity_at")
 }
 
-/// Whether name, subdomain, or the address of an owner contain a text.
+/// The tables whose rows are found by their ids.
+const FOUND_BY_ID: [&str; 4] = ["purchases", "invoices", "licenses", "support_tickets"];
+
+/// What a customer is found by, see the port.
 fn matching(part: &str) -> Condition {
     let column = |table: &'static str, name: &'static str| Expr::col((Alias::new(table), Alias::new(name)));
-    let owners = Query::select()
+    let part = part.trim();
+    let members = Query::select()
         .expr(Expr::val(1))
         .from(Alias::new("memberships"))
         .inner_join(
@@ -129,11 +137,39 @@ fn matching(part: &str) -> Condition {
             column("users", "id").equals((Alias::new("memberships"), Alias::new("user_id"))),
         )
         .and_where(column("memberships", "tenant_id").equals((Alias::new("tenants"), Alias::new("id"))))
-        .and_where(column("memberships", "role").eq("owner"))
-        .cond_where(contains([column("users", "email")], part))
+        // Staff who only help in a tenant are not what it is known by.
+        .cond_where(
+            Condition::any()
+                .add(column("users", "role").eq("customer"))
+                .add(column("memberships", "role").eq("owner")),
+        )
+        .cond_where(contains([column("users", "email"), column("users", "full_name")], part))
         .to_owned();
     let columns = [row::Column::Name, row::Column::Subdomain].map(|column| Expr::col(column.as_column_ref()));
-    Condition::any().add(contains(columns, part)).add(Expr::exists(owners))
+    // Each finds its few tenants once, and not for every tenant.
+    let tenants_of = |table: &'static str, found: Condition| {
+        let tenants = Query::select()
+            .column(Alias::new("tenant_id"))
+            .from(Alias::new(table))
+            .cond_where(found)
+            .to_owned();
+        column("tenants", "id").in_subquery(tenants)
+    };
+    let whole = |table: &'static str, name: &'static str, value: Value| {
+        tenants_of(table, Condition::all().add(column(table, name).eq(value)))
+    };
+    let mut any = Condition::any()
+        .add(contains(columns, part))
+        .add(Expr::exists(members))
+        .add(tenants_of("domains", contains([column("domains", "name")], part)))
+        .add(whole("invoices", "number", part.into()));
+    if let Ok(id) = Uuid::parse_str(part) {
+        any = any.add(column("tenants", "id").eq(id)).add(whole("memberships", "user_id", id.into()));
+        for table in FOUND_BY_ID {
+            any = any.add(whole(table, "id", id.into()));
+        }
+    }
+    any
 }
 
 /// Tenants over one connection.
@@ -166,6 +202,24 @@ impl<C: ConnectionTrait + Send> CustomerRepository for Customers<'_, C> {
     async fn find(&mut self, id: TenantId, all: bool) -> Result<Option<Customer>, StoreError> {
         let found = in_full(customers(all)).filter(row::Column::Id.eq(Col(id)));
         self.db.one(found.into_model::<CustomerRow>()).await
+    }
+
+    async fn people(&mut self, tenant: TenantId, limit: u64) -> Result<Vec<CustomerPerson>, StoreError> {
+        let sql = "select users.id, users.email, users.full_name, memberships.role, users.last_login_at, memberships.joined_at \
+             from memberships join users on users.id = memberships.user_id \
+             where memberships.tenant_id = $1 and users.status <> 'deleted' \
+             order by users.last_login_at is null, users.last_login_at desc, users.id limit $2";
+        type Row = (UserId, String, String, TenantRole, Option<Timestamp>, Timestamp);
+        let rows: Vec<Row> = self.db.rows(sql, (tenant, limit)).await?;
+        let person = |(user_id, email, full_name, role, last_login_at, joined_at): Row| CustomerPerson {
+            user_id,
+            email,
+            full_name,
+            role,
+            last_login_at,
+            joined_at,
+        };
+        Ok(rows.into_iter().map(person).collect())
     }
 
     async fn exists(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError> {

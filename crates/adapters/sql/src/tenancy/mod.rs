@@ -2,8 +2,8 @@
 
 use portico_tenancy::ports::{
     AuditTrail, BrandingRepository, CustomerNoteRepository, CustomerRepository, DealerRepository,
-    DeliveryPlans, DeliveryRepository, InvitationRepository, MembershipRepository, SealRepository,
-    SettingsRepository, TenancyRepositories, TenantRepository, WebhookRepository,
+    DeliveryPlans, DeliveryRepository, GrowthRepository, InvitationRepository, MembershipRepository,
+    SealRepository, SettingsRepository, TenancyRepositories, TenantRepository, WebhookRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
@@ -16,6 +16,7 @@ mod dealers;
 mod deliveries;
 mod delivery_plans;
 mod delivery_queue;
+mod growth;
 mod invitations;
 mod memberships;
 pub(crate) mod seals;
@@ -75,5 +76,9 @@ impl<C: StatementConnection + Send> TenancyRepositories for Repositories<C> {
 
     fn delivery_plans<'c>(&'c mut self) -> Box<dyn DeliveryPlans + 'c> {
         Box::new(delivery_plans::Plans { db: self.db() })
+    }
+
+    fn growth<'c>(&'c mut self) -> Box<dyn GrowthRepository + 'c> {
+        Box::new(growth::Growth { db: self.db() })
     }
 }

@@ -19,7 +19,10 @@ use portico_tenancy::{
 use portico_testkit::{env, on_each_database};
 use time::Duration;
 
-use crate::fixtures::{join, session, stored_tenant, stored_user, subscribe};
+use crate::{
+    fixtures::{join, session, stored_tenant, stored_user, subscribe},
+    purchases::stored,
+};
 
 async fn names(store: &SqlStore, all: bool, filter: TenantFilter) -> Vec<String> {
     let page = PageRequest::default();
@@ -119,6 +122,44 @@ async fn customers_are_found_by_name_and_owner_and_operators_are_none() {
             assert_eq!(reader.customers().existed(id, false).await.unwrap(), id == acme);
         }
         assert!(!reader.customers().existed(env.new_id(), true).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_are_found_by_what_belongs_to_them() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (acme, bread) =
+            (stored_tenant(store, &env, "acme").await.id, stored_tenant(store, &env, "bread").await.id);
+        let mut bob = stored_user(store, &env, "bob@example.com").await;
+        bob.full_name = "Bob Baker".to_owned();
+        let mut work = store.begin().await.unwrap();
+        work.users().update(&bob).await.unwrap();
+        work.users().touch_login(bob.id, env.now()).await.unwrap();
+        work.commit().await.unwrap();
+        let eve = stored_user(store, &env, "eve@example.com").await;
+        join(store, &env, eve.id, bread, TenantRole::Owner).await;
+        join(store, &env, bob.id, bread, TenantRole::Viewer).await;
+        let (purchase, _) = stored(store, &env, acme).await;
+        for (part, found) in [
+            ("bob@".to_owned(), vec!["bread ltd"]),
+            (" baker ".to_owned(), vec!["bread ltd"]),
+            (acme.to_string(), vec!["acme ltd"]),
+            (bob.id.to_string(), vec!["bread ltd"]),
+            (purchase.id.to_string(), vec!["acme ltd"]),
+            (env.random_uuid().to_string(), Vec::new()),
+        ] {
+            assert_eq!(names(store, false, q(&part)).await, found, "{part}");
+        }
+        let people = store.reader().customers().people(bread, 10).await.unwrap();
+        let seen: Vec<_> =
+            people.iter().map(|person| (person.user_id, person.role, person.last_login_at)).collect();
+        let expected = [(bob.id, TenantRole::Viewer, Some(env.now())), (eve.id, TenantRole::Owner, None)];
+        assert_eq!(seen, expected, "who signed in last is first");
+        assert_eq!(people[0].full_name, "Bob Baker");
+        assert_eq!(store.reader().customers().people(bread, 1).await.unwrap().len(), 1);
+        assert!(store.reader().customers().people(acme, 10).await.unwrap().is_empty());
     })
     .await;
 }

@@ -39,6 +39,7 @@ pub fn user(env: &Env, email: &str) -> User {
         notes: Some("ñ 😀".to_owned()),
         avatar_url: None,
         role: PlatformRole::Customer,
+        staff_areas: None,
         status: UserStatus::Active,
         last_login_at: None,
         created_at: env.now(),

@@ -137,6 +137,9 @@ impl BillingRepositories for Rows {
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {
         self.kept.ledger()
     }
+    fn finance<'c>(&'c mut self) -> Box<dyn FinanceRepository + 'c> {
+        self.kept.finance()
+    }
 }
 
 /// What a request of the tenant has led to.

@@ -1,3 +1,5 @@
+use std::collections::{BTreeSet, VecDeque};
+
 use portico_kernel::{Fault, Meter, Money, TenantId};
 
 use super::{
@@ -5,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    paid::GRACE,
+    paid::{GRACE, PriceReference},
     plan::BillingInterval,
     plan_call::PlanCallKind,
     plan_change::{PlanPreviews, PlanWish, Remedy, is_prorated},
@@ -134,6 +136,19 @@ async fn a_whole_life() {
         assert_ne!(event.before, event.after, "{:?}", event.kind);
     }
     assert_eq!(balance(&desk, "provider:stripe:balance") + balance(&desk, "revenue:subscriptions"), 0);
+
+    // What was paid for, without the trial and without the late payment; and money of each plan is about that plan.
+    let rows = desk.rows.kept.shop.rows();
+    let text = |price: &Option<PriceReference>| price.as_ref().map_or("-".to_owned(), ToString::to_string);
+    let changes: Vec<_> = rows.changes.iter().map(|change| (text(&change.from), text(&change.to))).collect();
+    let (starter, professional) = ("starter-1-month", "professional-1-month");
+    let expected =
+        [("-", starter), (starter, professional), (professional, starter), (starter, "-"), ("-", starter)];
+    assert_eq!(changes, expected.map(|(from, to)| (from.to_owned(), to.to_owned())));
+    let entries = rows.booked.iter().flat_map(|(_, booked)| booked.entries());
+    let subjects: BTreeSet<String> =
+        entries.filter_map(|entry| Some(entry.subject.as_ref()?.to_string())).collect();
+    assert_eq!(subjects.into_iter().collect::<Vec<_>>(), ["plan:professional", "plan:starter"]);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::{
     payment::{Dispute, DisputeStatus, Payment, Refund},
     purchase::Purchase,
     refund::{PurchaseRefund, RefundStatus},
+    subject::Subject,
 };
 
 /// How often a payment is asked about of which a refund is on its way or a dispute is open.
@@ -53,6 +54,15 @@ struct Seen<'a> {
     fee: Option<&'a Money>,
     refunds: &'a [Refund],
     disputes: &'a [Dispute],
+}
+
+/// A payment whose movements of money are booked.
+struct Booked<'a> {
+    checkout: &'a PurchaseCheckout,
+    /// The provider's id of it.
+    payment: &'a str,
+    /// What the money is about.
+    shares: Vec<(Subject, i64)>,
 }
 
 /// What has happened since the last answer.
@@ -149,12 +159,13 @@ impl Settlements<'_> {
             });
         };
         let mut news = News::default();
-        self.book_fee(&checkout, SourceKind::Fee, &payment, seen.fee).await?;
+        let booked = Booked { checkout: &checkout, payment: &payment, shares: Subject::shares(&before) };
+        self.book_fee(&booked, SourceKind::Fee, &payment, seen.fee).await?;
         for observed in seen.refunds {
-            self.merge_refund(&checkout, &payment, observed, &mut refunds, &mut news).await?;
+            self.merge_refund(&booked, observed, &mut refunds, &mut news).await?;
         }
         for observed in seen.disputes {
-            self.merge_dispute(&checkout, observed, &mut disputes, &mut news).await?;
+            self.merge_dispute(&booked, observed, &mut disputes, &mut news).await?;
         }
         let refunded = refunds.iter().map(PurchaseRefund::refunded).sum();
         let after = before.reversed(refunded, disputes.iter().any(PurchaseDispute::is_held));
@@ -188,8 +199,7 @@ impl Settlements<'_> {
 
     async fn merge_refund(
         &mut self,
-        checkout: &PurchaseCheckout,
-        payment: &str,
+        booked: &Booked<'_>,
         observed: &Refund,
         refunds: &mut Vec<PurchaseRefund>,
         news: &mut News,
@@ -197,15 +207,15 @@ impl Settlements<'_> {
         let before = refunds.iter().find(|stored| stored.is(observed)).cloned();
         let after = match &before {
             Some(stored) => stored.after(observed, self.env.now()),
-            None => PurchaseRefund::found(self.env, checkout, payment, observed),
+            None => PurchaseRefund::found(self.env, booked.checkout, booked.payment, observed),
         };
         if before.as_ref() == Some(&after) {
             return Ok(());
         }
         self.repositories.refunds().store(&after).await?;
-        self.book(checkout, SourceKind::Refund, &observed.id, &after.money()).await?;
+        self.book(booked, SourceKind::Refund, &observed.id, &after.money()).await?;
         if after.status == RefundStatus::Failed {
-            self.book(checkout, SourceKind::RefundFailed, &observed.id, &after.money()).await?;
+            self.book(booked, SourceKind::RefundFailed, &observed.id, &after.money()).await?;
         }
         let was_refunded = before.is_some_and(|before| before.refunded() > 0);
         let is_refunded = after.refunded() > 0;
@@ -218,25 +228,25 @@ impl Settlements<'_> {
 
     async fn merge_dispute(
         &mut self,
-        checkout: &PurchaseCheckout,
+        booked: &Booked<'_>,
         observed: &Dispute,
         disputes: &mut Vec<PurchaseDispute>,
         news: &mut News,
     ) -> Result<(), BillingError> {
         // It may be known later than the dispute itself.
-        self.book_fee(checkout, SourceKind::DisputeFee, &observed.id, observed.fee.as_ref()).await?;
+        self.book_fee(booked, SourceKind::DisputeFee, &observed.id, observed.fee.as_ref()).await?;
         let before = disputes.iter().find(|stored| stored.provider_id == observed.id).cloned();
         let after = match &before {
             Some(stored) => stored.after(observed, self.env.now()),
-            None => PurchaseDispute::found(self.env, checkout, observed),
+            None => PurchaseDispute::found(self.env, booked.checkout, observed),
         };
         if before.as_ref() == Some(&after) {
             return Ok(());
         }
         self.repositories.disputes().store(&after).await?;
-        self.book(checkout, SourceKind::Dispute, &observed.id, &after.money()).await?;
+        self.book(booked, SourceKind::Dispute, &observed.id, &after.money()).await?;
         if after.status == DisputeStatus::Won {
-            self.book(checkout, SourceKind::DisputeWon, &observed.id, &after.money()).await?;
+            self.book(booked, SourceKind::DisputeWon, &observed.id, &after.money()).await?;
         }
         let was_open = before.as_ref().is_none_or(|before| before.status.is_open());
         news.closed |= was_open && !after.status.is_open();
@@ -250,27 +260,28 @@ impl Settlements<'_> {
 
     async fn book_fee(
         &mut self,
-        checkout: &PurchaseCheckout,
+        booked: &Booked<'_>,
         kind: SourceKind,
         id: &str,
         fee: Option<&Money>,
     ) -> Result<(), BillingError> {
         match fee.filter(|fee| fee.amount > 0) {
-            Some(fee) => self.book(checkout, kind, id, fee).await,
+            Some(fee) => self.book(booked, kind, id, fee).await,
             None => Ok(()),
         }
     }
 
     async fn book(
         &mut self,
-        checkout: &PurchaseCheckout,
+        booked: &Booked<'_>,
         kind: SourceKind,
         id: &str,
         money: &Money,
     ) -> Result<(), BillingError> {
-        let moved = LedgerTransaction::moved(checkout.provider, kind, id, money, self.env.now())
-            .map_err(|error| StoreError::Internal(Box::new(error)))?;
-        self.repositories.ledger().book_missing(checkout.tenant_id, &moved).await?;
+        let moved = LedgerTransaction::moved(booked.checkout.provider, kind, id, money, self.env.now())
+            .map_err(|error| StoreError::Internal(Box::new(error)))?
+            .about(&booked.shares);
+        self.repositories.ledger().book_missing(booked.checkout.tenant_id, &moved).await?;
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     payment::{Checkout, CheckoutState, PaymentError},
     ports::BillingRepositories,
     settlement::{Difference, Mismatch, differences},
+    subject::Subject,
 };
 
 /// Use cases around sales of sites. They ask for no permission: everybody may buy, and what follows does so from what the provider says.
@@ -288,7 +289,8 @@ impl<'a> SiteSales<'a> {
             &sale.price(),
             self.env.now(),
         )
-        .map_err(|error| StoreError::Internal(Box::new(error)))?;
+        .map_err(|error| StoreError::Internal(Box::new(error)))?
+        .about(&[(Subject::Site, 1)]);
         Ok(self.repositories.ledger().book(sale.tenant_id, &paid).await?)
     }
 

@@ -42,7 +42,7 @@ impl LedgerRepository for Shop {
         let booked = rows.booked.iter().flat_map(|(tenant, booked)| {
             (0_i32..).zip(booked.entries()).map(move |(position, entry)| LedgerEntry {
                 key: EntryKey { tenant_id: *tenant, source: booked.source().clone(), position },
-                entry: *entry,
+                entry: entry.clone(),
                 currency: booked.currency().to_owned(),
             })
         });
@@ -59,13 +59,13 @@ impl LedgerRepository for Shop {
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError> {
         let rows = self.rows();
-        // The second entry of each transaction is the other side of the balance.
+        // The first entry of each transaction is the balance.
         let sum = |kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
             let booked = rows.booked.iter().map(|(_, booked)| booked);
             let booked = booked.filter(|booked| {
                 kinds.contains(&booked.source().kind) && ids.contains(&booked.source().id.as_str())
             });
-            booked.map(|booked| booked.entries()[1].amount).sum()
+            booked.map(|booked| -booked.entries()[0].amount).sum()
         };
         let booked = |purchase: &Purchase| {
             let checkouts = rows.checkouts.iter().filter(|checkout| checkout.purchase_id == purchase.id);
@@ -107,7 +107,7 @@ impl LedgerRepository for Shop {
                 let source = booked.source();
                 *tenant == invoice.tenant_id && kinds.contains(&source.kind) && source.id.starts_with(&own)
             });
-            booked.map(|(_, booked)| booked.entries()[1].amount).sum()
+            booked.map(|(_, booked)| -booked.entries()[0].amount).sum()
         };
         let booked = |invoice: &Invoice| BookedInvoice {
             tenant_id: invoice.tenant_id,
@@ -140,7 +140,7 @@ impl LedgerRepository for Shop {
                     && source.kind == SourceKind::Payment
                     && Some(source.id.as_str()) == payment
             });
-            booked.map(|(_, booked)| -booked.entries()[1].amount).sum()
+            booked.map(|(_, booked)| booked.entries()[0].amount).sum()
         };
         let booked = |sale: &SiteSale| BookedSale {
             tenant_id: sale.tenant_id,

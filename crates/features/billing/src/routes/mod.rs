@@ -1,7 +1,9 @@
 //! Routes, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
 
 pub mod checkout;
+pub mod customer_overview;
 pub mod customer_purchases;
+pub mod finance;
 pub mod grants;
 pub mod invoices;
 pub mod limits;
@@ -15,6 +17,7 @@ pub mod products;
 pub mod purchases;
 pub mod site_sales;
 pub mod subscription;
+mod tables;
 pub mod usage;
 
 use portico_web::routing::Routes;
@@ -36,6 +39,8 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(checkout::configure)
         .configure(purchases::configure)
         .configure(site_sales::configure)
+        .configure(customer_overview::configure)
         .configure(customer_purchases::configure)
+        .configure(finance::configure)
         .configure(payment_webhooks::configure);
 }

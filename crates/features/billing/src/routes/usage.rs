@@ -1,19 +1,13 @@
 //! What a tenant uses, by billing period and by day.
 
-use actix_web::{
-    HttpRequest, HttpResponse, get,
-    http::header::{self, Accept, Header},
-    web::Data,
-};
+use actix_web::{HttpRequest, HttpResponse, get, http::header, web::Data};
 use portico_billing::{
     quota::Usage,
     usage::{DailyUsage, DayOfMeter, UsageReport, UsageReports},
 };
-use portico_kernel::FieldError;
 use portico_runtime::core::Core;
 use portico_web::{
     caller::Caller,
-    csv,
     problem::Problem,
     query::Query,
     routing::{READ, Routes},
@@ -21,6 +15,8 @@ use portico_web::{
 use serde::Deserialize;
 use time::Date;
 use utoipa::IntoParams;
+
+use super::tables::{table, wants_csv};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -147,31 +143,4 @@ async fn daily(
         ]
     };
     table("daily-usage.csv", std::iter::once(columns).chain(usage.items.iter().map(cells)))
-}
-
-/// Whether CSV is wanted: by the parameter, or as what the client likes best.
-fn wants_csv(format: Option<&str>, request: &HttpRequest) -> Result<bool, Problem> {
-    match format {
-        Some("csv") => Ok(true),
-        Some("json") => Ok(false),
-        Some(_) => {
-            let error = FieldError::new("format", "invalid_value", "Use json or csv.");
-            Err(Problem::invalid(vec![error]))
-        }
-        None => Ok(Accept::parse(request).is_ok_and(|accept| {
-            accept.ranked().first().is_some_and(|first| first.essence_str() == "text/csv")
-        })),
-    }
-}
-
-fn table<const N: usize>(
-    name: &str,
-    rows: impl Iterator<Item = [String; N]>,
-) -> Result<HttpResponse, Problem> {
-    let lines = csv::lines(rows).map_err(Problem::internal)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, csv::CONTENT_TYPE))
-        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
-        .insert_header((header::VARY, "Accept"))
-        .body(lines))
 }

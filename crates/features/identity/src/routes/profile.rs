@@ -6,7 +6,7 @@ use portico_billing::{
     tenant_subscription::{Package, TenantSubscriptions},
 };
 use portico_identity::{Accounts, access, profile::ProfileUpdate, session::TenantAccess, user::User};
-use portico_kernel::{Env, Permission, Permissions, PlatformRole, Scope, TenantId};
+use portico_kernel::{Env, Permission, Permissions, Scope, TenantId};
 use portico_runtime::store::Repositories;
 use portico_tenancy::{
     dealer::{Dealer, Dealers},
@@ -84,8 +84,10 @@ impl Profile {
             _ => None,
         };
         let tenants = Members::new(repositories, scope, env).mine().await?;
-        let tenants =
-            tenants.into_iter().map(|tenant| ProfileTenant::new(tenant, user.role, scope)).collect();
+        let tenants = tenants
+            .into_iter()
+            .map(|tenant| ProfileTenant::new(tenant, user.platform_permissions(), scope))
+            .collect();
         let name = user.full_name.clone();
         let permissions = words(scope.permissions());
         Ok(Self { user, name, dealer, package, active_tenant_id, permissions, tenants })
@@ -93,13 +95,13 @@ impl Profile {
 }
 
 impl ProfileTenant {
-    fn new(tenant: TenantSummary, platform: PlatformRole, scope: &Scope) -> Self {
+    fn new(tenant: TenantSummary, on_platform: Permissions, scope: &Scope) -> Self {
         let access = match tenant.status {
             TenantStatus::Active => TenantAccess::Full,
             TenantStatus::Deleting => TenantAccess::ReadOnly,
             TenantStatus::Suspended | TenantStatus::Deleted => TenantAccess::Suspended,
         };
-        let permissions = access::of_member(platform, tenant.role, access);
+        let permissions = access::of_member(on_platform, tenant.role, access);
         // Less in a session of staff who impersonate the user.
         let there = Scope::user(scope.actor().clone(), Some(tenant.id), permissions, scope.request.clone());
         Self { tenant, permissions: words(there.permissions()) }

@@ -145,7 +145,7 @@ async fn read(
 
 /// Update an account
 ///
-/// The caller's own as in `PUT /profile`; for super admins any, including the role and the status of others. A suspension
+/// The caller's own as in `PUT /profile`; for super admins any, including the role, the areas and the status of others. A suspension
 /// ends every session at once. Absent fields stay unchanged; `null` clears an optional one.
 #[utoipa::path(
     tag = "Users",

@@ -7,7 +7,7 @@ use portico_web::problem::Problem;
 
 /// Whether an account is one of somebody who answers customers.
 pub fn is_clerk(user: &User) -> bool {
-    user.status == UserStatus::Active && user.role.permissions().contains(Permission::PlatformSupport)
+    user.status == UserStatus::Active && user.platform_permissions().contains(Permission::PlatformSupport)
 }
 
 /// Checks that a ticket can be given to somebody.

@@ -2,4 +2,5 @@
 
 pub mod audit_export;
 pub mod deliveries;
+pub mod growth;
 pub mod invitations;

@@ -39,7 +39,8 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct ListCustomers {
-    /// A part of the name, the subdomain, or the address of an owner.
+    /// A part of the name, the subdomain, a domain, or of the name or the address of a member; or the whole id of anything that belongs to
+    /// the customer, or the whole number of an invoice.
     #[param(example = "luz", max_length = 100)]
     q: Option<String>,
     /// Only those with this status.

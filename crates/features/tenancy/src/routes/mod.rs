@@ -4,6 +4,7 @@ pub mod audit;
 pub mod customer_notes;
 pub mod customers;
 pub mod deliveries;
+pub mod growth;
 pub mod invitations;
 pub mod live;
 pub mod members;
@@ -25,5 +26,6 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(webhooks::configure)
         .configure(deliveries::configure)
         .configure(audit::configure)
+        .configure(growth::configure)
         .configure(live::configure);
 }

@@ -51,11 +51,13 @@ pub const RULES: &[Row] = &[
     ("PUT", "/api/v1/admin/plans/{planId}", STAFF),
     ("DELETE", "/api/v1/admin/plans/{planId}", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/plan", STAFF),
+    ("GET", "/api/v1/admin/customers/{customerId}/overview", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/purchases", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/purchases/{purchaseId}", STAFF),
     ("POST", "/api/v1/admin/customers/{customerId}/purchases/{purchaseId}/refunds", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/limits", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/limits", STAFF),
+    ("GET", "/api/v1/admin/reports/finance", STAFF),
 ];
 
 /// A body that is accepted.

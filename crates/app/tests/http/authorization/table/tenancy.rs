@@ -19,6 +19,7 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/tenants/{tenantId}/suspend", Rule::OperatorOfTenant),
     ("POST", "/api/v1/tenants/{tenantId}/reinstate", Rule::OperatorOfTenant),
     ("GET", "/api/v1/admin/customers", STAFF),
+    ("GET", "/api/v1/admin/reports/growth", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/notes", STAFF),
     ("POST", "/api/v1/admin/customers/{customerId}/notes", STAFF),

@@ -1,0 +1,225 @@
+//! `portico_billing::ports::FinanceRepository`, and what it sums over a large ledger.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use portico_billing::{
+    finance::{BookedSum, ChangeCount},
+    ledger::{Account, LedgerTransaction, SourceKind},
+    ledger_check::check_ledger,
+    paid::PriceReference,
+    payment::Provider,
+    ports::BillingRepositories,
+    recurring::RecurringChange,
+    subject::Subject,
+};
+use portico_kernel::{Money, Month, StoreError, TenantId, Timestamp};
+use portico_testkit::{TestDatabase, env, on_each_database};
+use sqlx::{Connection, PgConnection};
+use time::Duration;
+
+use crate::fixtures::stored_tenant;
+
+fn month(text: &str) -> Month {
+    Month::parse(text).unwrap()
+}
+
+fn moved(kind: SourceKind, id: &str, amount: i64, currency: &str, at: Timestamp) -> LedgerTransaction {
+    let money = Money { amount, currency: currency.to_owned() };
+    LedgerTransaction::moved(Provider::Stripe, kind, id, &money, at).unwrap()
+}
+
+fn product(id: &str) -> Subject {
+    Subject::Product(id.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_of_months_are_those_of_the_ledger() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let (first, last) = (month("2026-01"), month("2026-03"));
+        let moment = Duration::microseconds(1);
+        let shares = [(product("a"), 2), (product("b"), 1)];
+        let plan = [(Subject::Plan("pro".to_owned()), 1)];
+        let mut work = store.begin().await.unwrap();
+        for (tenant, transaction) in [
+            (ours, moved(SourceKind::Payment, "pi_1", 100, "usd", first.starts_at()).about(&shares)),
+            (ours, moved(SourceKind::Fee, "pi_1", 9, "usd", first.ends_at() - moment).about(&shares)),
+            (
+                theirs,
+                moved(SourceKind::Payment, "pi_1", 50, "usd", first.starts_at()).about(&[(product("a"), 1)]),
+            ),
+            (theirs, moved(SourceKind::Invoice, "in_1", 30, "gtq", last.ends_at() - moment).about(&plan)),
+            // Before and after.
+            (ours, moved(SourceKind::Payment, "pi_0", 1, "usd", first.starts_at() - moment)),
+            (ours, moved(SourceKind::Payment, "pi_2", 1, "usd", last.ends_at())),
+        ] {
+            work.ledger().book(tenant, &transaction).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        let mut reader = store.reader();
+        let mut sums = reader.finance().booked(first, last).await.unwrap();
+        sums.sort_by_key(|sum| (sum.month, sum.account, sum.subject.clone()));
+        let sum = |month, currency: &str, account, subject, amount| BookedSum {
+            month,
+            currency: currency.to_owned(),
+            account,
+            subject,
+            amount,
+        };
+        let expected = [
+            sum(first, "usd", Account::PurchaseRevenue, product("a"), -117),
+            sum(first, "usd", Account::PurchaseRevenue, product("b"), -33),
+            sum(first, "usd", Account::Fees, product("a"), 6),
+            sum(first, "usd", Account::Fees, product("b"), 3),
+            sum(last, "gtq", Account::SubscriptionRevenue, Subject::Plan("pro".to_owned()), -30),
+        ];
+        assert_eq!(sums, expected);
+        // Over all months they are the balances of the ledger.
+        let all = reader.finance().booked(month("2025-12"), month("2026-04")).await.unwrap();
+        let mut totals: BTreeMap<(Account, String), i128> = BTreeMap::new();
+        for sum in all {
+            *totals.entry((sum.account, sum.currency)).or_default() += i128::from(sum.amount);
+        }
+        let mut balances = check_ledger(&mut reader).await.unwrap().balances;
+        balances.retain(|(account, _), _| !matches!(account, Account::Balance(_)));
+        assert_eq!(totals, balances);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_booked_keeps_its_entries_whatever_is_booked_again() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        let whole = moved(SourceKind::Refund, "re_1", 10, "usd", env.now());
+        let parts = whole.clone().about(&[(product("a"), 1), (product("b"), 1), (product("c"), 1)]);
+        for (transaction, is_new) in [(&whole, true), (&parts, false)] {
+            let mut work = store.begin().await.unwrap();
+            assert_eq!(work.ledger().book_missing(tenant, transaction).await.unwrap(), is_new);
+            work.commit().await.unwrap();
+        }
+        let entries = store.reader().ledger().entries(None, 10).await.unwrap();
+        let seen: Vec<_> = entries.into_iter().map(|stored| stored.entry).collect();
+        assert_eq!(seen, whole.entries());
+        let mut work = store.begin().await.unwrap();
+        let other = moved(SourceKind::Refund, "re_2", 10, "usd", env.now())
+            .about(&[(product("a"), 1), (product("b"), 1)]);
+        assert!(work.ledger().book_missing(tenant, &other).await.unwrap());
+        work.commit().await.unwrap();
+        let entries = store.reader().ledger().entries(None, 10).await.unwrap();
+        let seen: Vec<_> = entries.into_iter().skip(2).map(|stored| stored.entry).collect();
+        assert_eq!(seen, other.entries(), "all entries are stored, with their subjects");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_what_is_paid_are_counted_by_month() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let (first, last) = (month("2026-01"), month("2026-02"));
+        let price = |text: &str| PriceReference::parse(text);
+        let (starter, pro) = (price("starter-1-month"), price("pro-2-year"));
+        let change = |tenant_id: TenantId,
+                      revision,
+                      from: &Option<PriceReference>,
+                      to: &Option<PriceReference>,
+                      changed_at| {
+            RecurringChange { tenant_id, revision, from: from.clone(), to: to.clone(), changed_at }
+        };
+        let before = first.starts_at() - Duration::microseconds(1);
+        let mut work = store.begin().await.unwrap();
+        for stored in [
+            change(ours, 1, &None, &starter, before),
+            change(theirs, 1, &None, &starter, before),
+            change(ours, 2, &starter, &pro, first.starts_at()),
+            change(theirs, 2, &starter, &None, last.ends_at() - Duration::microseconds(1)),
+            change(theirs, 3, &None, &pro, last.ends_at()),
+        ] {
+            work.finance().record(&stored).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        let mut found = store.reader().finance().changes(first, last).await.unwrap();
+        found.sort_by_key(|change| change.month);
+        let count = |month, from: &Option<PriceReference>, to: &Option<PriceReference>, count| ChangeCount {
+            month,
+            from: from.clone(),
+            to: to.clone(),
+            count,
+        };
+        let expected = [
+            count(None, &None, &starter, 2),
+            count(Some(first), &starter, &pro, 1),
+            count(Some(last), &starter, &None, 1),
+        ];
+        assert_eq!(found, expected);
+        let mut work = store.begin().await.unwrap();
+        let twice = work.finance().record(&change(ours, 2, &pro, &None, env.now())).await;
+        assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+        drop(work);
+        let versions = store.reader().finance().prices().await.unwrap();
+        assert!(versions.iter().all(|version| version.version > 0));
+    })
+    .await;
+}
+
+/// What `just time-reports` times.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_thousand_purchases_only_the_index_is_read() {
+    let database = TestDatabase::postgres().await;
+    let (env, store) = (env(), database.store());
+    let tenant = stored_tenant(store, &env, "one").await.id;
+    // Two entries for each payment and two for its fee, over a year, of twenty products.
+    for (kind, balance, account, amount) in
+        [("payment", 35900, "revenue:purchases", -35900), ("fee", -1071, "fees", 1071)]
+    {
+        let statement = format!(
+            "insert into ledger_entries (tenant_id, source_kind, source_id, position, account, amount, currency, booked_at, subject) \
+             select $1, '{kind}', 'pi_' || n, side.position, side.account, side.amount, case when n % 3 = 0 then 'gtq' else 'usd' end, \
+             timestamp '2025-01-01' + n * interval '315 seconds', case side.position when 1 then 'product:p' || n % 20 end \
+             from generate_series(0, 99999) n cross join \
+             (values (0, 'provider:stripe:balance', {balance}), (1, '{account}', {amount})) side (position, account, amount)"
+        );
+        assert_eq!(database.tamper(&statement, &[tenant.uuid()]).await, 200_000);
+    }
+    database.tamper("vacuum analyze ledger_entries", &[]).await;
+    let (from, to) = (month("2025-01"), month("2025-12"));
+    let mut sums = Vec::new();
+    for _ in 0..5 {
+        let began = Instant::now();
+        sums = store.reader().finance().booked(from, to).await.unwrap();
+        eprintln!("the sums of a year with 100,000 purchases: {:?}", began.elapsed());
+    }
+    let total = |account| sums.iter().filter(|sum| sum.account == account).map(|sum| sum.amount).sum::<i64>();
+    assert_eq!((total(Account::PurchaseRevenue), total(Account::Fees)), (-3_590_000_000, 107_100_000));
+    assert_eq!(sums.len(), 12 * 20 * 2 * 2, "months, products, currencies, accounts");
+
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let (pages, of_table): (i64, i64) = sqlx::query_as(
+        "select pg_relation_size('ledger_entries_report_idx') / 8192, pg_relation_size('ledger_entries') / 8192 /* by a test */",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    let (calls, read): (i64, i64) = sqlx::query_as(
+        "select calls, shared_blks_hit + shared_blks_read from pg_stat_statements where query like $1 \
+         and dbid = (select oid from pg_database where datname = current_database()) /* by a test */",
+    )
+    .bind("%from ledger_entries where subject is not null%")
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(calls, 5);
+    // Each page of the index once, and a way down to each month.
+    assert!(
+        read / calls <= pages + 200,
+        "{} pages are read of {pages} of the index; the table has {of_table}",
+        read / calls
+    );
+    assert!(pages * 2 < of_table);
+}

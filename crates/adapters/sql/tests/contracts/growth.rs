@@ -1,0 +1,167 @@
+//! `portico_tenancy::ports::GrowthRepository`.
+
+use portico_billing::{ports::BillingRepositories, purchase::Purchase};
+use portico_identity::ports::IdentityRepositories;
+use portico_kernel::{
+    Actor, Event, Month, Outbox, Permissions, PlatformRole, RequestInfo, Scope, TenantId, Timestamp, UserId,
+};
+use portico_sql::SqlStore;
+use portico_tenancy::{
+    growth::{ACTIVATION, Figure},
+    ports::TenancyRepositories,
+    tenant::Tenant,
+};
+use portico_testkit::{TestEnv, env, on_each_database};
+use time::{Date, Duration};
+
+use crate::{
+    fixtures::{at_once, declared, tenant, user},
+    purchases::stored,
+};
+
+/// Stores an event of a person in a tenant, now.
+async fn acted(
+    store: &SqlStore,
+    env: &TestEnv,
+    tenant: TenantId,
+    kind: &'static str,
+    impersonator: Option<UserId>,
+) {
+    let actor = Actor::User {
+        id: env.new_id(),
+        session: env.new_id(),
+        email_verified: true,
+        role: PlatformRole::Customer,
+        impersonator,
+    };
+    let scope = Scope::user(actor, Some(tenant), Permissions::NONE, RequestInfo::default());
+    let event = Event::new(env, &scope, declared(kind), env.random_uuid());
+    let mut work = store.begin().await.unwrap();
+    work.events().append(event).await.unwrap();
+    work.commit().await.unwrap();
+}
+
+async fn record(store: &SqlStore, day: Date) -> bool {
+    let mut work = store.begin().await.unwrap();
+    let done = work.growth().record_day(day).await.unwrap();
+    work.commit().await.unwrap();
+    done
+}
+
+async fn count(store: &SqlStore, month: Month) -> Vec<(Figure, u64)> {
+    let mut work = store.begin().await.unwrap();
+    work.growth().count(month, ACTIVATION).await.unwrap();
+    work.commit().await.unwrap();
+    let figures = store.reader().growth().figures(month, month).await.unwrap();
+    let mut figures: Vec<_> = figures.into_iter().map(|(_, figure, amount)| (figure, amount)).collect();
+    figures.sort();
+    figures
+}
+
+fn day_of(time: Timestamp) -> Date {
+    time.into_inner().date()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_those_of_what_people_did_in_a_month() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let january = Month::of(env.now());
+        let february = january.next();
+        let mut tenants = Vec::new();
+        for name in ["one", "two", "three"] {
+            let made: Tenant = tenant(&env, name);
+            let mut work = store.begin().await.unwrap();
+            work.tenants().insert(&made).await.unwrap();
+            work.users().insert(&user(&env, &format!("{name}@example.com")), None).await.unwrap();
+            work.commit().await.unwrap();
+            tenants.push(made.id);
+        }
+        let [one, two, three] = tenants[..] else { panic!("{tenants:?}") };
+        // Somebody of staff in the name of a customer, and Portico itself, do not count.
+        acted(store, &env, three, "page.updated", Some(env.new_id())).await;
+        let by_itself = Event::new(
+            &env,
+            &Scope::system(Some(three), RequestInfo::default()),
+            declared("site.updated"),
+            env.random_uuid(),
+        );
+        let mut work = store.begin().await.unwrap();
+        work.events().append(by_itself).await.unwrap();
+        work.commit().await.unwrap();
+        for kind in ["page.created", "page.updated", "site.created"] {
+            acted(store, &env, one, kind, None).await;
+        }
+        // The last moment of the day, and the first of the next one.
+        env.clock.set(january.starts_at() + Duration::DAY - Duration::microseconds(1));
+        acted(store, &env, two, "webhook.created", None).await;
+        env.clock.set(january.starts_at() + Duration::DAY);
+        acted(store, &env, two, "asset.created", None).await;
+        env.clock.set(february.starts_at());
+        acted(store, &env, one, "page.updated", None).await;
+
+        assert_eq!(store.reader().growth().last_day().await.unwrap(), None);
+        let first = day_of(january.starts_at());
+        let done = at_once(store, 8, move |store, _| async move { record(&store, first).await }).await;
+        assert_eq!(done.into_iter().filter(|done| *done).count(), 1, "once");
+        let used = |resource: &str| Figure::Used(resource.to_owned());
+        let expected = [
+            (Figure::Registrations, 3),
+            (Figure::NewTenants, 3),
+            (Figure::Activated, 0),
+            (Figure::Active, 2),
+            (Figure::Lapsed, 0),
+            (used("page"), 1),
+            (used("site"), 1),
+            (used("webhook"), 1),
+            (Figure::Cohort(january), 2),
+        ];
+        assert_eq!(count(store, january).await, expected, "the next day is not recorded yet");
+        assert!(record(store, day_of(february.starts_at())).await);
+        assert_eq!(store.reader().growth().last_day().await.unwrap(), Some(day_of(february.starts_at())));
+        let expected = [
+            (Figure::Registrations, 0),
+            (Figure::NewTenants, 0),
+            (Figure::Activated, 0),
+            (Figure::Active, 1),
+            (Figure::Lapsed, 1),
+            (used("page"), 1),
+            (Figure::Cohort(january), 1),
+        ];
+        assert_eq!(count(store, february).await, expected);
+        assert_eq!(count(store, february).await, expected, "counting again replaces");
+        let both = store.reader().growth().figures(january, february).await.unwrap();
+        assert_eq!(both.len(), 16);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_activated_that_pays_in_time() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let month = Month::of(env.now());
+        for (name, after) in
+            [("soon", Some(Duration::days(13))), ("late", Some(Duration::days(14))), ("never", None)]
+        {
+            let made = tenant(&env, name);
+            let mut work = store.begin().await.unwrap();
+            work.tenants().insert(&made).await.unwrap();
+            work.commit().await.unwrap();
+            let (purchase, _) = crate::purchases::stored(store, &env, made.id).await;
+            let paid = portico_billing::purchase::Purchase {
+                completed_at: after.map(|after| env.now() + after),
+                ..purchase
+            };
+            let mut work = store.begin().await.unwrap();
+            work.purchases().update(&paid).await.unwrap();
+            work.commit().await.unwrap();
+        }
+        let figures = count(store, month).await;
+        assert!(
+            figures.contains(&(Figure::NewTenants, 3)) && figures.contains(&(Figure::Activated, 1)),
+            "{figures:?}"
+        );
+    })
+    .await;
+}

@@ -1,0 +1,98 @@
+//! Each change of what tenants pay for their plans again and again. The sum of all of them is the recurring revenue.
+
+use portico_kernel::{TenantId, Timestamp};
+
+use crate::{
+    paid::{BillingAccount, PriceReference},
+    subscription::SubscriptionStatus,
+};
+
+/// A change of what a tenant pays for its plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecurringChange {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// [`BillingAccount::revision`] after the answer of the provider that showed it: each shows one change at most.
+    pub revision: i64,
+    /// What was paid for; `None` for nothing.
+    pub from: Option<PriceReference>,
+    /// What is paid for since; `None` for nothing.
+    pub to: Option<PriceReference>,
+    /// When it was seen.
+    pub changed_at: Timestamp,
+}
+
+impl RecurringChange {
+    /// What an answer of the provider has changed; `None` where the same is paid for as before.
+    pub(crate) fn between(before: &BillingAccount, after: &BillingAccount, now: Timestamp) -> Option<Self> {
+        let (from, to) = (paid_for(before), paid_for(after));
+        (from != to).then_some(Self {
+            tenant_id: after.tenant_id,
+            revision: after.revision,
+            from,
+            to,
+            changed_at: now,
+        })
+    }
+}
+
+/// What is paid for. A trial is not, and neither is a price that was not made here. A payment that is late still counts: the provider
+/// tries again, and when it gives up, the subscription ends.
+fn paid_for(account: &BillingAccount) -> Option<PriceReference> {
+    let counts = matches!(account.status(), SubscriptionStatus::Active | SubscriptionStatus::PastDue);
+    counts.then(|| account.priced()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        checkout::CheckoutRule, order::ReturnRule, payment::Provider,
+        subscription_provider::ProviderSubscription, testing::env,
+    };
+
+    fn account(seen: Option<(SubscriptionStatus, &str)>) -> BillingAccount {
+        let (env, now) = (env(), env().now());
+        let rule = CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere };
+        let subscription = seen.map(|(status, price)| ProviderSubscription {
+            id: "sub_1".to_owned(),
+            status,
+            price: Some(price.to_owned()),
+            period_start: now,
+            period_end: now,
+            trial_ends_at: None,
+            ends_at: None,
+            scheduled: None,
+            payment_method_id: None,
+            live: false,
+        });
+        BillingAccount { subscription, revision: 7, ..BillingAccount::new(env.new_id(), &rule, now) }
+    }
+
+    #[test]
+    fn only_what_changes_the_price_is_a_change() {
+        use SubscriptionStatus::{Active, Canceled, Incomplete, PastDue, Trialing, Unpaid};
+        let change = |from, to| {
+            let change = RecurringChange::between(&account(from), &account(to), env().now())?;
+            assert_eq!(change.revision, 7);
+            let text = |price: Option<PriceReference>| price.map(|price| price.to_string());
+            Some((text(change.from), text(change.to)))
+        };
+        let starter = Some("starter-1-month".to_owned());
+        let active = Some((Active, "starter-1-month"));
+        assert_eq!(change(None, active), Some((None, starter.clone())));
+        assert_eq!(change(Some((Trialing, "starter-1-month")), active), Some((None, starter.clone())));
+        assert_eq!(change(active, Some((PastDue, "starter-1-month"))), None);
+        for ended in [Canceled, Unpaid, Incomplete] {
+            assert_eq!(
+                change(active, Some((ended, "starter-1-month"))),
+                Some((starter.clone(), None)),
+                "{ended:?}"
+            );
+        }
+        let yearly = Some("starter-1-year".to_owned());
+        assert_eq!(change(active, Some((Active, "starter-1-year"))), Some((starter, yearly)));
+        assert_eq!(change(None, Some((Active, "price of another program"))), None);
+        assert_eq!(change(None, None), None);
+    }
+}
