@@ -59,6 +59,7 @@ mod m20261123_000065_subscriptions;
 mod m20261123_000070_licenses;
 mod m20261123_000080_support;
 mod m20261123_000085_site_sales;
+mod m20261123_000097_receipts;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -115,6 +116,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000070_licenses::Migration),
             Box::new(m20261123_000080_support::Migration),
             Box::new(m20261123_000085_site_sales::Migration),
+            Box::new(m20261123_000097_receipts::Migration),
         ]
     }
 }

@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 mod ai;
+mod billing;
 mod check;
 mod domains;
 mod files;
@@ -32,6 +33,7 @@ mod stripe;
 mod support;
 
 pub use ai::Ai;
+pub use billing::Billing;
 pub use domains::Dns;
 pub use files::Storage;
 pub use licensing::Licensing;
@@ -101,6 +103,8 @@ pub struct Settings {
     pub ai: Ai,
     /// Payments.
     pub payments: Payments,
+    /// Receipts.
+    pub billing: Billing,
     /// Stripe.
     pub stripe: Stripe,
     /// Licenses.
@@ -227,6 +231,7 @@ impl Default for Settings {
             oidc: BTreeMap::new(),
             ai: Ai::default(),
             payments: Payments::default(),
+            billing: Billing::default(),
             stripe: Stripe::default(),
             licensing: Licensing::default(),
             recurrente: Recurrente::default(),

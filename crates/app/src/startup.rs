@@ -13,6 +13,7 @@ use portico_billing::{payment::PaymentProvider, plan::Plans, product::Products};
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
 use portico_dns::HickoryResolver;
 use portico_email::{SmtpTransport, TemplateMailer};
+use portico_documents::PdfReceipts;
 use portico_feature_billing::state::App as Billing;
 use portico_feature_identity::{flows::registration, state::App as Identity, throttle::Throttling};
 use portico_feature_licensing::state::App as Licensing;
@@ -265,6 +266,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         provider,
         subscriptions: Arc::new(NoPayments),
         checkout_rule: payments::checkout_rule(&settings, &parsed),
+        seller: Arc::new(settings.billing.seller()),
+        receipts: Arc::new(PdfReceipts),
         vault: vault.clone(),
         recurrente: site_payments.provider,
         sale_settings: recurrente::sale_settings(

@@ -417,8 +417,13 @@ pub trait InvoiceRepository: Send {
         ids: &[String],
     ) -> Result<Vec<Invoice>, StoreError>;
 
-    /// Stores an invoice, or replaces the one of this id. MUST answer `Conflict` when another one of the tenant has the provider's id.
+    /// Stores an invoice, or replaces the one of this id. MUST answer `Conflict` when another one of the tenant has the provider's id. MUST
+    /// leave who sold it as it is.
     async fn upsert(&mut self, invoice: &Invoice) -> Result<(), StoreError>;
+
+    /// The next number of a series: 1, 2, 3 and so on. MUST NOT answer the same to two units of work that commit, and MUST leave no gap
+    /// where one does not: whoever asks waits for another unit of work that has asked.
+    async fn next_number<'s>(&mut self, series: &'s str) -> Result<u64, StoreError>;
 }
 
 /// Events of payment providers.

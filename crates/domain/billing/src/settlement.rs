@@ -16,6 +16,8 @@ use crate::{
     payment::Checkout,
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseStatus},
+    receipt,
+    seller::Seller,
 };
 
 mod payments;
@@ -92,6 +94,8 @@ impl<'a> Settlements<'a> {
     /// Stores what the provider says about a checkout, and completes or ends its purchase. The same answer again changes nothing, and neither
     /// does an older one.
     ///
+    /// A purchase that is completed gets its invoice, with the number of its receipt, from `seller` as they are now.
+    ///
     /// Where the reference, the amount, the currency or the mode of the payment is not what was asked for, nothing is granted: the
     /// purchase stays as it is, and staff get an event.
     ///
@@ -102,6 +106,7 @@ impl<'a> Settlements<'a> {
         tenant: TenantId,
         id: CheckoutId,
         observed: &Checkout,
+        seller: &Seller,
     ) -> Result<Settled, BillingError> {
         let (before, checkout) = lock(self.repositories, tenant, id).await?;
         if checkout.stage == CheckoutStage::Mismatched {
@@ -123,7 +128,7 @@ impl<'a> Settlements<'a> {
         }
         let after = before.after(&observed.state, now);
         if after.status != before.status {
-            self.change(&before, &after, &next).await?;
+            self.change(&before, &after, &next, seller).await?;
         }
         Ok(Settled { purchase: after, checkout: next, mismatch: None })
     }
@@ -134,6 +139,7 @@ impl<'a> Settlements<'a> {
         before: &Purchase,
         after: &Purchase,
         checkout: &PurchaseCheckout,
+        seller: &Seller,
     ) -> Result<(), BillingError> {
         self.repositories.purchases().update(after).await?;
         let completed = after.status == PurchaseStatus::Completed;
@@ -142,7 +148,10 @@ impl<'a> Settlements<'a> {
             let paid = LedgerTransaction::moved(checkout.provider, SourceKind::Payment, payment, &price, now)
                 .map_err(|error| StoreError::Internal(Box::new(error)))?;
             self.repositories.ledger().book(after.tenant_id, &paid).await?;
+            let series = receipt::series(checkout.live);
+            let place = self.repositories.invoices().next_number(series).await?;
             let invoice = Invoice::of_purchase(after, checkout.provider, payment, now);
+            let invoice = invoice.sold_by(seller, receipt::number(series, place));
             self.repositories.invoices().upsert(&invoice).await?;
         }
         let declared = if completed { &events::PURCHASE_COMPLETED } else { &events::PURCHASE_FAILED };

@@ -1,7 +1,7 @@
 //! What the unit tests of this crate share.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, atomic::AtomicU8, atomic::Ordering},
 };
 
@@ -173,6 +173,8 @@ pub struct Rows {
     pub accounts: Vec<BillingAccount>,
     pub calls: Vec<PlanCall>,
     pub invoices: Vec<Invoice>,
+    /// The last number of each series.
+    pub numbers: BTreeMap<String, u64>,
     pub inbound: Vec<StoredEvent>,
     pub booked: Vec<(TenantId, LedgerTransaction)>,
     /// Entries besides those of what is booked: spoilt ones.
@@ -614,5 +616,12 @@ impl InvoiceRepository for Shop {
         rows.invoices.retain(|stored| stored.id != invoice.id);
         rows.invoices.push(invoice.clone());
         Ok(())
+    }
+
+    async fn next_number<'s>(&mut self, series: &'s str) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let last = rows.numbers.entry(series.to_owned()).or_default();
+        *last += 1;
+        Ok(*last)
     }
 }

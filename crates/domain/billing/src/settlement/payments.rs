@@ -3,7 +3,9 @@
 //! What the provider says is merged with what is stored: a refund or a dispute that was seen stays, and only goes on. So answers can come
 //! late, doubled and in any order, and some never: the last one of the provider decides.
 
-use portico_kernel::{CheckoutId, Event, EventDeclaration, Money, StoreError, TenantId, Timestamp};
+use portico_kernel::{
+    CheckoutId, Event, EventDeclaration, InvoiceId, Money, StoreError, TenantId, Timestamp,
+};
 use time::Duration;
 
 use super::{Difference, Mismatch, Settlements};
@@ -12,6 +14,7 @@ use crate::{
     checkout::{CHECK_AGAIN, CheckoutStage, PurchaseCheckout, lock},
     dispute::PurchaseDispute,
     events,
+    invoice::Invoice,
     ledger::{LedgerTransaction, SourceKind},
     payment::{Dispute, DisputeStatus, Payment, Refund},
     purchase::Purchase,
@@ -157,6 +160,7 @@ impl Settlements<'_> {
         let after = before.reversed(refunded, disputes.iter().any(PurchaseDispute::is_held));
         if after != before {
             self.repositories.purchases().update(&after).await?;
+            self.note_on_invoice(&after).await?;
         }
         for declared in news.events() {
             let event = Event::new(self.env, self.scope, declared, id.uuid());
@@ -169,6 +173,17 @@ impl Settlements<'_> {
         let status_changed = after.status != before.status;
         let opened = news.opened;
         Ok(PaymentSettled { purchase: after, status_changed, checkout, refunds, opened, mismatch: None })
+    }
+
+    /// Has the invoice of a purchase say how much of it was given back. One that was paid before there were invoices has none.
+    async fn note_on_invoice(&mut self, purchase: &Purchase) -> Result<(), BillingError> {
+        let id = InvoiceId::from_uuid(purchase.id.uuid());
+        let found = self.repositories.invoices().find(purchase.tenant_id, id).await?;
+        if let Some(invoice) = found.filter(|found| found.amount_refunded != purchase.refunded_amount) {
+            let invoice = Invoice { amount_refunded: purchase.refunded_amount, ..invoice };
+            self.repositories.invoices().upsert(&invoice).await?;
+        }
+        Ok(())
     }
 
     async fn merge_refund(

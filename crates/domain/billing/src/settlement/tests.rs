@@ -15,6 +15,10 @@ fn rule() -> CheckoutRule {
     CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere }
 }
 
+fn seller() -> Seller {
+    Seller { name: "Example, S. A.".to_owned(), tax_rate: 1200, ..Seller::default() }
+}
+
 fn buyer(env: &Env, email_verified: bool) -> Scope {
     let actor = Actor::User {
         id: env.new_id(),
@@ -72,7 +76,7 @@ async fn settle(
 ) -> Settled {
     let scope = Scope::system(Some(checkout.tenant_id), RequestInfo::default());
     let mut settlements = Settlements::new(repositories, &scope, env);
-    settlements.settle(checkout.tenant_id, checkout.id, observed).await.unwrap()
+    settlements.settle(checkout.tenant_id, checkout.id, observed, &seller()).await.unwrap()
 }
 
 fn names(repositories: &Repositories) -> Vec<String> {
@@ -192,6 +196,28 @@ async fn a_hundred_times_paid_is_one_completion_and_one_booking() {
     assert_eq!(rows.checkouts[0].stage, CheckoutStage::Paid);
     assert!(rows.checkouts[0].check_at.is_some_and(|at| at > env.now()), "its payment is asked about");
     assert_eq!(rows.checkouts[0].payment_id.as_deref(), Some("pi_1"));
+    // One number, of the series of what is paid without real money.
+    let [invoice] = rows.invoices.as_slice() else { panic!("{:?}", rows.invoices) };
+    assert_eq!(rows.numbers, [("TEST".to_owned(), 1)].into());
+    assert_eq!(invoice.number.as_deref(), Some("TEST-000001"));
+    assert_eq!((invoice.tax, &invoice.seller), (7693, &Some(seller())), "12 of 112");
+}
+
+#[tokio::test]
+async fn receipts_are_numbered_in_the_order_in_which_they_are_paid() {
+    let env = env();
+    let (mut repositories, scope, first) = begun(&env).await;
+    let (_, second) = Checkouts::new(&mut repositories, &scope, &env).begin(&order(), &rule()).await.unwrap();
+    for (checkout, id) in [(&second, "cs_2"), (&first, "cs_1")] {
+        let state = CheckoutState::Paid { payment_id: format!("pi_{id}") };
+        let observed = Checkout { id: id.to_owned(), ..answer(checkout, state) };
+        settle(&mut repositories, &env, checkout, &observed).await;
+    }
+    let rows = repositories.shop.rows();
+    let numbers: Vec<_> =
+        rows.invoices.iter().map(|invoice| (invoice.id.uuid(), invoice.number.as_deref())).collect();
+    let of = |checkout: &PurchaseCheckout| checkout.purchase_id.uuid();
+    assert_eq!(numbers, [(of(&second), Some("TEST-000001")), (of(&first), Some("TEST-000002"))]);
 }
 
 #[tokio::test]

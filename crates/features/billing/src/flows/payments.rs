@@ -54,7 +54,8 @@ pub async fn settle_in(
     id: CheckoutId,
     observed: &Checkout,
 ) -> Result<Settled, BillingError> {
-    let settled = Settlements::new(&mut *work, scope, &app.core.env).settle(tenant, id, observed).await?;
+    let mut settlements = Settlements::new(&mut *work, scope, &app.core.env);
+    let settled = settlements.settle(tenant, id, observed, &app.seller).await?;
     licenses::follow(app, work, scope, &settled.purchase).await?;
     Ok(settled)
 }

@@ -1,0 +1,191 @@
+//! What the port demands: the same bytes for the same receipt, texts as texts, bounds.
+
+use std::time::{Duration, Instant};
+
+use portico_billing::{
+    payment::Provider,
+    receipt::{Buyer, Paper, Receipt, ReceiptLanguage, ReceiptRenderer},
+    seller::Seller,
+    subscription_provider::InvoiceLine,
+};
+use portico_documents::PdfReceipts;
+use portico_kernel::{PurchaseId, Timestamp};
+
+fn receipt() -> Receipt {
+    let line = |description: &str, quantity, amount| InvoiceLine {
+        description: description.to_owned(),
+        quantity,
+        amount,
+    };
+    Receipt {
+        number: "R-000012".to_owned(),
+        seller: Seller {
+            name: "Ejemplo, S. A.".to_owned(),
+            address: vec!["6a avenida 1-20, zona 1".to_owned(), "Ciudad de Guatemala".to_owned()],
+            tax_id: Some("1234567-8".to_owned()),
+            tax_name: Some("IVA".to_owned()),
+            tax_rate: 1250,
+        },
+        buyer: Buyer { name: "Ada Núñez".to_owned(), email: "ada@example.com".to_owned() },
+        lines: vec![line("Base Software License", 2, 71800), line("SUMMER", 1, -1800)],
+        total: 70000,
+        tax: 7778,
+        refunded: 0,
+        currency: "usd".to_owned(),
+        paid_at: Timestamp::from_unix_seconds(1_790_000_000).unwrap(),
+        method: Provider::Stripe,
+        purchase_id: PurchaseId::from_uuid("0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d".parse().unwrap()),
+    }
+}
+
+fn pdf(receipt: &Receipt, language: ReceiptLanguage) -> Vec<u8> {
+    PdfReceipts.pdf(receipt, Paper::A4, language)
+}
+
+/// The texts that are shown, in their order. Pages are not compressed.
+fn texts(pdf: &[u8]) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut rest = pdf;
+    while let Some(begin) = rest.iter().position(|byte| *byte == b'(') {
+        let mut text = Vec::new();
+        let mut bytes = rest[begin + 1..].iter();
+        let mut depth = 1;
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'\\' => text.extend(bytes.next()),
+                b'(' | b')' => {
+                    depth += if *byte == b'(' { 1 } else { -1 };
+                    if depth == 0 {
+                        break;
+                    }
+                    text.push(*byte);
+                }
+                _ => text.push(*byte),
+            }
+        }
+        rest = bytes.as_slice();
+        if rest.starts_with(b" Tj") {
+            texts.push(text.into_iter().map(char::from).collect());
+        }
+    }
+    texts
+}
+
+/// Where each object begins, as the table at the end says; checks that it says so of each.
+fn objects(pdf: &[u8]) -> usize {
+    let text: String = pdf.iter().copied().map(char::from).collect();
+    assert!(text.starts_with("%PDF-1.") && text.trim_end().ends_with("%%EOF"));
+    let (_, end) = text.rsplit_once("startxref\n").unwrap();
+    let table: usize = end.lines().next().unwrap().parse().unwrap();
+    let mut lines = text[table..].lines().skip(1);
+    let count: usize = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    for (number, line) in lines.skip(1).take(count - 1).enumerate() {
+        let begin: usize = line[..10].parse().unwrap();
+        assert!(text[begin..].starts_with(&format!("{} 0 obj", number + 1)), "object {}", number + 1);
+    }
+    count - 1
+}
+
+#[test]
+fn a_receipt_says_what_was_paid() {
+    let shown = texts(&pdf(&receipt(), ReceiptLanguage::English));
+    assert_eq!(
+        shown,
+        [
+            "Receipt",
+            "Ejemplo, S. A.",
+            "6a avenida 1-20, zona 1",
+            "Ciudad de Guatemala",
+            "Tax ID: 1234567-8",
+            "Number",
+            "R-000012",
+            "Paid",
+            "2026-09-21 14:13 UTC",
+            "Paid with",
+            "Stripe",
+            "Purchase",
+            "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d",
+            "Sold to",
+            "Ada N\u{fa}\u{f1}ez",
+            "ada@example.com",
+            "Description",
+            "Quantity",
+            "Amount",
+            "Base Software License",
+            "2",
+            "718.00 USD",
+            "Discount SUMMER",
+            "-18.00 USD",
+            "Total paid",
+            "700.00 USD",
+            "Tax included: IVA 12.5 %",
+            "77.78 USD",
+            "Page 1/1",
+        ]
+    );
+    let refunded = Receipt { refunded: 10000, ..receipt() };
+    let shown = texts(&pdf(&refunded, ReceiptLanguage::Spanish));
+    for text in ["Recibo", "N\u{fa}mero", "Vendido a", "Descripci\u{f3}n", "Descuento SUMMER", "Total pagado"]
+    {
+        assert!(shown.iter().any(|found| found == text), "{text}: {shown:?}");
+    }
+    let end = shown.len() - 3;
+    assert_eq!(shown[end..], ["Reembolsado", "-100.00 USD", "P\u{e1}gina 1/1"]);
+    let free =
+        Receipt { seller: Seller { name: "Ada".to_owned(), ..Seller::default() }, tax: 0, ..receipt() };
+    let shown = texts(&pdf(&free, ReceiptLanguage::English));
+    assert!(shown.contains(&"Tax included: 0 %".to_owned()) && shown.contains(&"0.00 USD".to_owned()));
+}
+
+#[test]
+fn the_same_receipt_is_the_same_file() {
+    for paper in Paper::ALL {
+        for language in ReceiptLanguage::ALL {
+            let first = PdfReceipts.pdf(&receipt(), paper, language);
+            assert_eq!(PdfReceipts.pdf(&receipt(), paper, language), first);
+            assert_eq!(objects(&first), 7);
+            assert!(first.len() < 8000, "{}", first.len());
+        }
+    }
+    let (a4, letter) = (pdf(&receipt(), ReceiptLanguage::English), Paper::Letter);
+    let letter = PdfReceipts.pdf(&receipt(), letter, ReceiptLanguage::English);
+    let has = |pdf: &[u8], text: &[u8]| pdf.windows(text.len()).any(|part| part == text);
+    assert!(has(&a4, b"[0 0 595.28 841.89]") && has(&letter, b"[0 0 612 792]"));
+}
+
+#[test]
+fn texts_are_texts() {
+    for name in
+        ["a) Tj ET (", "\\", "\\051", "((((", ")))", "%PDF", "<< /JS (app.alert(1)) >>", "endstream endobj"]
+    {
+        let mut evil = receipt();
+        evil.buyer = Buyer { name: name.to_owned(), email: name.to_owned() };
+        evil.lines[0].description = name.to_owned();
+        evil.seller.address = vec![name.to_owned()];
+        let made = pdf(&evil, ReceiptLanguage::English);
+        let shown = texts(&made);
+        assert_eq!(shown.iter().filter(|text| *text == name).count(), 4, "{name}: {shown:?}");
+        assert_eq!((shown.len(), objects(&made)), (28, 7), "{name}");
+    }
+}
+
+#[test]
+fn whatever_is_in_it_a_receipt_is_bounded() {
+    let mut large = receipt();
+    let text = "Ж \u{202e}ñ長 ".repeat(100_000);
+    large.number.clone_from(&text);
+    large.currency.clone_from(&text);
+    large.buyer = Buyer { name: text.clone(), email: "x".repeat(1_000_000) };
+    large.seller.address = vec![text.clone(); 1000];
+    large.seller.tax_name = Some(text.clone());
+    large.lines = vec![InvoiceLine { description: text, quantity: u32::MAX, amount: i64::MAX }; 1000];
+    (large.total, large.tax, large.refunded) = (i64::MAX, i64::MIN, i64::MAX);
+    let begin = Instant::now();
+    let made = pdf(&large, ReceiptLanguage::Spanish);
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(made.len() < 200_000, "{}", made.len());
+    let pages = (objects(&made) - 5) / 2;
+    assert!((2..20).contains(&pages), "{pages} pages");
+    let last = texts(&made).pop().unwrap();
+    assert!(last.ends_with(&format!(" {pages}/{pages}")), "{last}");
+}
