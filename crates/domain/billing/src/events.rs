@@ -67,7 +67,7 @@ declare_events! {
     "A payment for the plan has failed. It is tried again."
     SUBSCRIPTION_PAYMENT_FAILED { name: "subscription.payment_failed", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
     "A payment for the plan is still missing."
-    SUBSCRIPTION_PAYMENT_OVERDUE { name: "subscription.payment_overdue", audience: Holders(BillingRead), invalidates: &[], audit: Recorded }
+    SUBSCRIPTION_PAYMENT_OVERDUE { name: "subscription.payment_overdue", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A missing payment has come."
     SUBSCRIPTION_RECOVERED { name: "subscription.recovered", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
     "A plan that is paid for has come into force, or its trial has begun."

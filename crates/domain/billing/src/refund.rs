@@ -256,12 +256,11 @@ impl<'a> Refunds<'a> {
     ) -> Result<CustomerPurchase, BillingError> {
         self.scope.require_platform(Permission::PlatformRefunds)?;
         let found = self.repositories.purchases().find(tenant, id).await?;
-        Ok(CustomerPurchase {
-            purchase: found.ok_or(BillingError::NoPurchase)?,
-            payment_id: self.payment(tenant, id).await?.map(|(_, payment)| payment),
-            refunds: self.repositories.refunds().of_purchase(tenant, id).await?,
-            disputes: self.repositories.disputes().of_purchase(tenant, id).await?,
-        })
+        let purchase = found.ok_or(BillingError::NoPurchase)?;
+        let payment_id = self.payment(tenant, id).await?.map(|(_, payment)| payment);
+        let refunds = self.repositories.refunds().of_purchase(tenant, id).await?;
+        let disputes = self.repositories.disputes().of_purchase(tenant, id).await?;
+        Ok(CustomerPurchase { purchase, payment_id, refunds, disputes })
     }
 
     /// The checkout by which a purchase was paid and the provider's id of the payment, to ask the provider how much of it is left.

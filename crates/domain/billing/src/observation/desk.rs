@@ -113,6 +113,15 @@ impl BillingRepositories for Rows {
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
         self.kept.checkouts()
     }
+    fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c> {
+        self.kept.site_sales()
+    }
+    fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
+        self.kept.refunds()
+    }
+    fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c> {
+        self.kept.disputes()
+    }
     fn accounts<'c>(&'c mut self) -> Box<dyn AccountRepository + 'c> {
         self.kept.accounts()
     }
