@@ -42,33 +42,37 @@ fn pdf(receipt: &Receipt, language: ReceiptLanguage) -> Vec<u8> {
     PdfReceipts.pdf(receipt, Paper::A4, language)
 }
 
-/// The texts that are shown, in their order. Pages are not compressed.
+/// The texts that are shown, in their order. Pages are not compressed; letters beyond ASCII are written as hexadecimal digits.
 fn texts(pdf: &[u8]) -> Vec<String> {
-    let mut texts = Vec::new();
-    let mut rest = pdf;
-    while let Some(begin) = rest.iter().position(|byte| *byte == b'(') {
-        let mut text = Vec::new();
-        let mut bytes = rest[begin + 1..].iter();
-        let mut depth = 1;
-        while let Some(byte) = bytes.next() {
-            match byte {
-                b'\\' => text.extend(bytes.next()),
-                b'(' | b')' => {
-                    depth += if *byte == b'(' { 1 } else { -1 };
-                    if depth == 0 {
-                        break;
-                    }
-                    text.push(*byte);
-                }
-                _ => text.push(*byte),
+    let text: String = pdf.iter().copied().map(char::from).collect();
+    text.lines().filter_map(|line| shown(line.strip_suffix(" Tj")?)).collect()
+}
+
+/// The text of a string of PDF.
+fn shown(string: &str) -> Option<String> {
+    if let Some(digits) = string.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
+        let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+        return Some((0..digits.len()).step_by(2).map(|at| char::from(byte(at))).collect());
+    }
+    let mut text = String::new();
+    let mut depth = 0;
+    let mut characters = string.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'))?.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => text.extend(characters.next()),
+            _ => {
+                depth += match character {
+                    '(' => 1,
+                    ')' => -1,
+                    _ => 0,
+                };
+                assert!(depth >= 0, "the string ends before its end: {string}");
+                text.push(character);
             }
         }
-        rest = bytes.as_slice();
-        if rest.starts_with(b" Tj") {
-            texts.push(text.into_iter().map(char::from).collect());
-        }
     }
-    texts
+    assert_eq!(depth, 0, "the string does not end: {string}");
+    Some(text)
 }
 
 /// Where each object begins, as the table at the end says; checks that it says so of each.

@@ -61,6 +61,7 @@ mod profile_and_sessions;
 mod provider;
 mod publishing;
 mod purchases;
+mod receipts;
 mod refunds;
 mod samples;
 mod sandbox_payments;
