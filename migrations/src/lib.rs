@@ -60,6 +60,7 @@ mod m20261123_000070_licenses;
 mod m20261123_000080_support;
 mod m20261123_000085_site_sales;
 mod m20261123_000097_receipts;
+mod m20261123_000098_coupons;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -117,6 +118,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000080_support::Migration),
             Box::new(m20261123_000085_site_sales::Migration),
             Box::new(m20261123_000097_receipts::Migration),
+            Box::new(m20261123_000098_coupons::Migration),
         ]
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use portico_billing::plan::{Plan, catalogue};
+use portico_billing::{
+    coupon_edit::{CouponAdministration, CouponInput},
+    plan::{Plan, catalogue},
+};
 use portico_identity::{
     email_change::EmailChange,
     external::ExternalIdentity,
@@ -201,6 +204,18 @@ pub async fn plan(server: &TestServer) -> String {
     id
 }
 
+/// A coupon that no order uses.
+pub async fn coupon(server: &TestServer) -> String {
+    let env = &server.app.core.env;
+    let scope = Scope::system(None, RequestInfo::default());
+    let code = format!("C{}", env.random_uuid().simple());
+    let input = CouponInput { code, percent: Some(10), ..CouponInput::default() };
+    let mut work = server.app.core.begin().await.unwrap();
+    let made = CouponAdministration::new(&mut *work, &scope, env).create(input).await.unwrap();
+    work.commit().await.unwrap();
+    made.id.to_string()
+}
+
 /// An open invitation to an address, into another tenant of `inviter`: its id and the token of its link.
 pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (String, String) {
     let (id, secret, now) =
@@ -346,6 +361,7 @@ impl Fixture {
         fixture.ids.insert("sessionId".into(), fixture.owner.claims.session.to_string());
         fixture.ids.insert("jobId".into(), dead_job(server).await);
         fixture.ids.insert("planId".into(), plan(server).await);
+        fixture.ids.insert("couponId".into(), coupon(server).await);
         let asset = fixture.fresh(server, "assetId").await;
         let link = client.get(&client.t(&format!("/assets/{asset}"))).await.expect(200);
         fixture.ids.insert("variant".into(), text(&link, "url").rsplit('/').next().unwrap().to_owned());
@@ -469,6 +485,7 @@ impl Fixture {
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
             "planId" => return plan(server).await,
+            "couponId" => return coupon(server).await,
             "submissionId" => return submission(server, self).await,
             // Shared by all tenants, so without the marker in its name.
             "templateId" => return wizard::template(server, false).await.id.to_string(),

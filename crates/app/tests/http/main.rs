@@ -19,6 +19,7 @@ mod cache;
 mod contact_forms;
 mod content;
 mod conventions;
+mod coupons;
 mod customers;
 mod deployments;
 mod dispatch;

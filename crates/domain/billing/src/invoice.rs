@@ -144,8 +144,14 @@ impl Invoice {
         let line = |item: &PurchaseItem| InvoiceLine {
             description: item.description.clone(),
             quantity: item.quantity,
-            amount: item.amount.saturating_mul(i64::from(item.quantity)),
+            amount: item.total(),
         };
+        // What the coupon takes off, described by its code.
+        let discount = purchase.coupon.iter().map(|code| InvoiceLine {
+            description: code.clone(),
+            quantity: 1,
+            amount: purchase.discount.saturating_neg(),
+        });
         Self {
             id: InvoiceId::from_uuid(purchase.id.uuid()),
             tenant_id: purchase.tenant_id,
@@ -159,7 +165,7 @@ impl Invoice {
             amount_refunded: purchase.refunded_amount,
             tax: 0,
             currency: purchase.currency.clone(),
-            lines: purchase.items.iter().map(line).collect(),
+            lines: purchase.items.iter().map(line).chain(discount).collect(),
             period_start: None,
             period_end: None,
             due_at: None,

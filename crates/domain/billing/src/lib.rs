@@ -1,6 +1,8 @@
 //! What a tenant has bought and used: plans, subscriptions, meters and quotas, and purchases that are paid once.
 
 pub mod checkout;
+pub mod coupon;
+pub mod coupon_edit;
 pub mod dispute;
 pub mod error;
 pub mod events;

@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, GenerationId, InvoiceId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError, TenantId,
-    Timestamp,
+    CheckoutId, CouponId, GenerationId, InvoiceId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError,
+    TenantId, Timestamp,
 };
 use time::Date;
 
 use crate::{
     checkout::PurchaseCheckout,
+    coupon::Coupon,
     dispute::PurchaseDispute,
     generation::Reservation,
     inbound::{InboundStatus, StoredEvent},
@@ -290,6 +291,50 @@ pub trait PurchaseRepository: Send {
     async fn update(&mut self, purchase: &Purchase) -> Result<(), StoreError>;
 }
 
+/// Coupons, and the purchases that use them.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait CouponRepository: Send {
+    /// Stores a new coupon. MUST answer `Conflict` when another one has or had its code, also under concurrency.
+    async fn insert(&mut self, coupon: &Coupon) -> Result<(), StoreError>;
+
+    /// One page of all coupons, newest first, archived ones included.
+    async fn list(&mut self, page: PageRequest) -> Result<List<Coupon>, StoreError>;
+
+    /// A coupon.
+    async fn find(&mut self, id: CouponId) -> Result<Option<Coupon>, StoreError>;
+
+    /// The same, and keeps others from changing and from using it until the unit of work ends. MUST wait for another unit of work that has locked
+    /// it, and answer what that has stored.
+    async fn lock(&mut self, id: CouponId) -> Result<Option<Coupon>, StoreError>;
+
+    /// The same by the code, which is in capital letters.
+    async fn lock_code<'s>(&mut self, code: &'s str) -> Result<Option<Coupon>, StoreError>;
+
+    /// Stores products, limits, times, when it was archived and when it was changed. MUST leave all else as it is.
+    async fn update(&mut self, coupon: &Coupon) -> Result<(), StoreError>;
+
+    /// How many purchases of a tenant use a coupon.
+    async fn redemptions_of(&mut self, tenant: TenantId, id: CouponId) -> Result<u64, StoreError>;
+
+    /// Has a purchase use a coupon, unless it does, and counts that. MUST answer `MissingReference` for a purchase of another tenant.
+    async fn redeem(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+        id: CouponId,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Gives the use of a coupon by a purchase back, if there is one, and counts that.
+    async fn release(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+        id: CouponId,
+    ) -> Result<(), StoreError>;
+}
+
 /// Payments of purchases on pages of providers.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -520,6 +565,8 @@ pub trait BillingRepositories: Outbox {
     fn products<'c>(&'c mut self) -> Box<dyn ProductRepository + 'c>;
     /// Purchases.
     fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c>;
+    /// Coupons.
+    fn coupons<'c>(&'c mut self) -> Box<dyn CouponRepository + 'c>;
     /// Payments of purchases.
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c>;
     /// Sales of sites.

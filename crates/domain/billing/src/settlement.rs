@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     BillingError,
     checkout::{CheckoutSession, CheckoutStage, FIRST_CHECK, PurchaseCheckout, lock},
-    events,
+    coupon, events,
     invoice::Invoice,
     ledger::{LedgerTransaction, SourceKind},
     payment::Checkout,
@@ -142,6 +142,7 @@ impl<'a> Settlements<'a> {
         seller: &Seller,
     ) -> Result<(), BillingError> {
         self.repositories.purchases().update(after).await?;
+        coupon::follow(self.repositories, after, self.env.now()).await?;
         let completed = after.status == PurchaseStatus::Completed;
         if let (true, Some(payment)) = (completed, &checkout.payment_id) {
             let (price, now) = (after.price(), self.env.now());

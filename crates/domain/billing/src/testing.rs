@@ -7,12 +7,13 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, Clock, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, NewJob, Outbox, PageRequest,
-    PurchaseId, Random, StoreError, TenantId, Timestamp,
+    CheckoutId, Clock, CouponId, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, NewJob, Outbox,
+    PageRequest, PurchaseId, Random, StoreError, TenantId, Timestamp,
 };
 
 use crate::{
     checkout::{CheckoutStage, PurchaseCheckout},
+    coupon::Coupon,
     dispute::PurchaseDispute,
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
@@ -24,8 +25,8 @@ use crate::{
     plan::Plan,
     plan_call::{PlanCall, PlanCallStage},
     ports::{
-        AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, GenerationRepository,
-        InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
+        AccountRepository, BillingRepositories, CheckoutRepository, CouponRepository, DisputeRepository,
+        GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
         MockGenerationRepository, MockMeterRepository, MockPlanRepository, MockSubscriptionRepository,
         PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository, RefundRepository,
         SiteSaleRepository, SubscriptionRepository,
@@ -35,6 +36,8 @@ use crate::{
     refund::PurchaseRefund,
     site_sale::SiteSale,
 };
+
+mod coupons;
 
 struct Fixed;
 
@@ -120,6 +123,9 @@ impl BillingRepositories for Repositories {
     fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c> {
         Box::new(self.shop.clone())
     }
+    fn coupons<'c>(&'c mut self) -> Box<dyn CouponRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
         Box::new(self.shop.clone())
     }
@@ -156,9 +162,10 @@ pub fn purchase(env: &Env, tenant: TenantId) -> Purchase {
         description: "Base Software License".to_owned(),
         amount: 35900,
         quantity: 1,
+        discount: 0,
     };
     let price = Money { amount: 35900, currency: "usd".to_owned() };
-    pending(env, tenant, env.new_id(), vec![item], price)
+    pending(env, tenant, env.new_id(), vec![item], price, None)
 }
 
 /// What the tests of purchases store, in memory: what is done with it takes several steps, which mocks would have to repeat.
@@ -166,6 +173,9 @@ pub fn purchase(env: &Env, tenant: TenantId) -> Purchase {
 pub struct Rows {
     pub products: Vec<Product>,
     pub purchases: Vec<Purchase>,
+    pub coupons: Vec<Coupon>,
+    /// The purchases that use a coupon.
+    pub redemptions: Vec<(TenantId, PurchaseId, CouponId)>,
     pub checkouts: Vec<PurchaseCheckout>,
     pub sales: Vec<SiteSale>,
     pub refunds: Vec<PurchaseRefund>,
