@@ -1,7 +1,5 @@
 //! Text as the bytes of Windows-1252, which is what the built-in fonts are asked for (`WinAnsiEncoding`).
 
-use std::borrow::Cow;
-
 use deunicode::deunicode_char;
 
 /// Most characters of a text that are looked at.
@@ -40,11 +38,8 @@ fn encoded(character: char) -> Option<u8> {
     }
 }
 
-fn transcribed(character: char) -> Cow<'static, str> {
-    if character.is_control() {
-        return Cow::Borrowed("");
-    }
-    Cow::Borrowed(deunicode_char(character).unwrap_or("?"))
+fn transcribed(character: char) -> &'static str {
+    if character.is_control() { "" } else { deunicode_char(character).unwrap_or("?") }
 }
 
 #[cfg(test)]

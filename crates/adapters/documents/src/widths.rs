@@ -53,9 +53,13 @@ fn pieces(word: &[u8], size: f32, width: f32) -> Vec<&[u8]> {
     let mut rest = word;
     let mut pieces = Vec::new();
     while !rest.is_empty() {
-        let fits =
-            (1..=rest.len()).take_while(|end| of(rest.get(..*end).unwrap_or(rest), size) <= width).last();
-        let (piece, left) = rest.split_at(fits.unwrap_or(1));
+        let mut end = 0.0;
+        let fits = rest.iter().take_while(|byte| {
+            end += of(&[**byte], size);
+            end <= width
+        });
+        let fits = fits.count().max(1);
+        let (piece, left) = rest.split_at(fits);
         pieces.push(piece);
         rest = left;
     }
