@@ -264,7 +264,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         api: api.clone(),
         mail: mail.clone(),
         provider,
-        subscriptions: Arc::new(NoPayments),
+        subscriptions: Arc::new(payments::NoPayments),
         checkout_rule: payments::checkout_rule(&settings, &parsed),
         seller: Arc::new(settings.billing.seller()),
         receipts: Arc::new(PdfReceipts),

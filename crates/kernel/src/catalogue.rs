@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use serde::Deserialize;
+
 use crate::{
-    Permission,
+    Event, Permission, Scope, UserId,
     event::{Audience, EventDeclaration},
 };
 
@@ -16,6 +18,8 @@ pub struct Published {
     pub kind: &'static str,
     /// The permission required to receive it.
     pub permission: Permission,
+    /// With this permission, the person whom it names as the author receives it by live updates, too; `None` where authors do not count.
+    pub author_permission: Option<Permission>,
     /// When it happens.
     pub description: &'static str,
 }
@@ -29,12 +33,37 @@ pub const EVERYTHING: &str = "*";
 impl EventDeclaration {
     /// The published form; `None` for an event that is not published.
     pub const fn published(&self) -> Option<Published> {
-        let (permission, name) = match self.audience {
+        let (permission, author_permission, name) = match self.audience {
             Audience::Internal => return None,
-            Audience::Holders(permission) => (permission, self.name),
-            Audience::HoldersUnderName(permission, name) => (permission, name),
+            Audience::Holders(permission) => (permission, None, self.name),
+            Audience::HoldersAndAuthor(permission, own) => (permission, Some(own), self.name),
+            Audience::HoldersUnderName(permission, name) => (permission, None, name),
         };
-        Some(Published { name, kind: self.name, permission, description: self.when })
+        Some(Published { name, kind: self.name, permission, author_permission, description: self.when })
+    }
+}
+
+impl Published {
+    /// The person whom an event of this kind names as the author, where authors count.
+    pub fn author(&self, event: &Event) -> Option<UserId> {
+        self.author_permission?;
+        UserId::deserialize(event.after.as_ref()?.get("authorId")?).ok()
+    }
+
+    /// Whether live updates send an event of this kind, with this author, to a caller.
+    pub fn is_for(&self, scope: &Scope, author: Option<UserId>) -> bool {
+        let user = scope.require_user().ok().map(|(user, _)| user);
+        scope.allows(self.permission) || (user.is_some() && user == author && self.may_be_authored_by(scope))
+    }
+
+    /// Whether there can be events of this kind that live updates send to a caller.
+    pub fn may_be_for(&self, scope: &Scope) -> bool {
+        scope.allows(self.permission) || self.may_be_authored_by(scope)
+    }
+
+    fn may_be_authored_by(&self, scope: &Scope) -> bool {
+        self.author_permission.is_some_and(|permission| scope.allows(permission))
+            && scope.require_user().is_ok()
     }
 }
 

@@ -31,6 +31,8 @@ pub mod schedule;
 pub mod scope;
 pub mod sealing;
 pub mod signing;
+#[cfg(feature = "mock")]
+pub mod testing;
 pub mod time;
 pub mod trace;
 pub mod validate;

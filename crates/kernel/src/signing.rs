@@ -11,6 +11,10 @@ pub trait LinkSigner: Send + Sync {
     /// MUST differ when any of the three differs, and MUST NOT be possible to make without the secret.
     fn sign(&self, purpose: &str, payload: &str, expires: Timestamp) -> String;
 
+    /// The signatures of a link with each secret that is accepted: first the one that [`LinkSigner::sign`] makes, then those made with
+    /// earlier secrets. For what is too short for a signature, and has a part of a digest of it. None but the first may be given away.
+    fn accepted(&self, purpose: &str, payload: &str, expires: Timestamp) -> Vec<String>;
+
     /// Whether the signature is one of ours for exactly this, and has not expired by `now`. MUST compare in constant time.
     fn verify(
         &self,

@@ -10,13 +10,17 @@ use portico_identity::{
     user::EmailAddress,
 };
 use portico_kernel::{
-    Job, JobId, JobType, NewJob, Scope, StoreError, TenantId,
+    Env, Job, JobId, JobType, NewJob, PageRequest, Scope, StoreError, TenantId, TenantRole,
     mail::{Mail, MailClass, MailError, MailId},
+};
+use portico_tenancy::{
+    member::{Member, MemberFilter},
+    ports::TenancyRepositories,
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{core::Core, logging::chain, worker::jobs::JobError};
+use crate::{core::Core, logging::chain, store::UnitOfWork, worker::jobs::JobError};
 
 /// With a backoff that grows to an hour, a mail server may be unavailable for about a day.
 pub const MAX_ATTEMPTS: u32 = 36;
@@ -142,9 +146,55 @@ fn message_id(job: &Job, to: &Recipient) -> MailId {
     MailId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
+/// All owners of a tenant.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn owners(
+    repositories: &mut dyn TenancyRepositories,
+    tenant: TenantId,
+) -> Result<Vec<Member>, StoreError> {
+    let (mut owners, mut page) = (Vec::new(), PageRequest { page: 1, limit: PageRequest::MAX_LIMIT });
+    loop {
+        let filter = MemberFilter { role: Some(TenantRole::Owner), ..MemberFilter::default() };
+        let found = repositories.memberships().list(tenant, filter, page).await?.items;
+        let is_last = found.len() < page.limit as usize;
+        owners.extend(found);
+        if is_last {
+            return Ok(owners);
+        }
+        page.page += 1;
+    }
+}
+
+/// Queues a part of a job for each recipient, all or none, and commits. Each is a job of its own, so that a failing delivery to one does
+/// not repeat the others.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn queue_each<J: JobType>(
+    mut work: Box<dyn UnitOfWork>,
+    env: &Env,
+    job: &Job,
+    parts: Vec<(Uuid, J)>,
+) -> Result<(), JobError> {
+    for (recipient, part) in parts {
+        let part = NewJob::part_of(env, job, child(job.id, recipient), &part);
+        match work.jobs().enqueue(part).await {
+            // An earlier attempt committed the jobs, and stopped before it was marked as done.
+            Err(StoreError::Conflict(_)) => return Ok(()),
+            result => result?,
+        }
+    }
+    match work.commit().await {
+        Err(StoreError::Conflict(_)) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
 /// The id of the job for one recipient: the same at every attempt, so that a repeated mail has the same `Message-ID`. It
 /// begins with the time, as other ids do, by which jobs are sorted.
-pub fn child(job: JobId, receiver: Uuid) -> JobId {
+fn child(job: JobId, receiver: Uuid) -> JobId {
     let digest = Sha256::new().chain_update(job.uuid().as_bytes()).chain_update(receiver.as_bytes());
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);

@@ -113,6 +113,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from support_tickets where author_id = $", "an export of a person's data"),
     // Erasure of accounts.
     ("delete from idempotency_keys where caller_id = $", "erasure of a person"),
+    ("delete from support_mails where (tenant_id, message_id) in (", "erasure of a person"),
     (
         "select events.* from events where id in (select id from (select id from events where actor_id",
         "erasure of a person",

@@ -1,8 +1,8 @@
 //! What stands where on a receipt.
 
 use portico_billing::{
+    money::in_words,
     payment::Provider,
-    purchase_mail::in_words,
     receipt::{Paper, Receipt, ReceiptLanguage},
 };
 

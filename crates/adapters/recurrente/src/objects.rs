@@ -10,7 +10,7 @@ use url::Url;
 /// The member of the metadata that holds our reference.
 pub(crate) const REFERENCE: &str = "reference";
 
-/// When a checkout ends that says nothing about it. Ours say so.
+/// How long after it was made a checkout ends that says nothing about it. Ours say so.
 const WITHOUT_END: Duration = Duration::DAY;
 
 /// The answer to a new checkout.
@@ -29,6 +29,7 @@ pub(crate) struct CheckoutObject {
     #[serde(default)]
     metadata: Option<Map<String, Value>>,
     expires_at: Option<Timestamp>,
+    created_at: Option<Timestamp>,
     /// Minor units, as text in the documents.
     total_in_cents: Value,
     currency: String,
@@ -54,7 +55,7 @@ pub(crate) struct RefundObject {
 impl CheckoutObject {
     /// As the port has it at `now`. `is_live` is what the keys say, where the checkout itself says nothing.
     pub fn read(&self, base_url: &str, is_live: bool, now: Timestamp) -> Result<Checkout, PaymentError> {
-        let expires_at = self.expires_at.unwrap_or(now + WITHOUT_END);
+        let expires_at = self.expires_at.unwrap_or(self.created_at.unwrap_or(now) + WITHOUT_END);
         let state = match self.status.as_str() {
             "paid" => CheckoutState::Paid { payment_id: self.id.clone() },
             "payment_in_progress" => CheckoutState::Processing,
@@ -73,6 +74,11 @@ impl CheckoutObject {
             live: self.live_mode.unwrap_or(is_live),
             expires_at,
         })
+    }
+
+    /// Whether it says when it ends.
+    pub const fn has_end(&self) -> bool {
+        self.expires_at.is_some()
     }
 
     /// What we call it; `None` for one that was not made here.
@@ -171,6 +177,10 @@ mod tests {
             (json!({"expires_at": past}), CheckoutState::Expired),
             (json!({"status": "something new"}), CheckoutState::Open),
             (json!({"expires_at": null}), CheckoutState::Open),
+            (
+                json!({"expires_at": null, "created_at": (now() - WITHOUT_END).to_string()}),
+                CheckoutState::Expired,
+            ),
         ] {
             let found = read(change.clone()).unwrap();
             assert_eq!(found.url.is_some(), state == CheckoutState::Open, "{change}");

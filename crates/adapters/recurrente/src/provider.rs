@@ -32,6 +32,9 @@ const PAGE: usize = 20;
 /// The most pages that are searched.
 const PAGES: usize = 50;
 
+/// How long the search may take; a call that is under way then is waited for.
+const SEARCH: Duration = Duration::seconds(20);
+
 /// Payments through Recurrente. See the crate about what it cannot do.
 pub struct Recurrente {
     client: Client,
@@ -62,22 +65,56 @@ impl Recurrente {
     }
 
     /// The checkout of a reference, if it was made: the answer of the call that did so may have been lost.
-    async fn made_before(&self, reference: &str) -> Result<Option<Checkout>, PaymentError> {
-        let since = self.env.now() - LOOK_BACK;
+    async fn made_before(&self, reference: &str) -> Result<Option<CheckoutObject>, PaymentError> {
+        let (since, until) = (self.env.now() - LOOK_BACK, self.env.now() + SEARCH);
         for page in 1..=PAGES {
+            if self.env.now() >= until {
+                return Err(PaymentError::Unavailable("the list of checkouts takes too long".to_owned()));
+            }
             let path = format!("/checkouts?from_time={since}&page={page}&items={PAGE}");
             let found: Vec<Value> = self.client.get(&path).await?;
             let count = found.len();
             let ours = found.into_iter().find(|checkout| checkout["metadata"][REFERENCE] == reference);
             if let Some(id) = ours.as_ref().and_then(|checkout| checkout["id"].as_str()) {
                 // The list is read as far as it is needed: it is the checkout itself that counts.
-                return Ok(Some(self.checkout(id).await?));
+                return Ok(Some(self.fetch(id).await?));
             }
             if count < PAGE {
                 break;
             }
         }
         Ok(None)
+    }
+
+    /// A checkout that was made, with an end: where it has none in spite of the call that made it, it is given the end that was asked for.
+    async fn with_end(
+        &self,
+        object: &CheckoutObject,
+        expires_at: Timestamp,
+    ) -> Result<Checkout, PaymentError> {
+        let checkout = self.read(object)?;
+        if object.has_end() || checkout.state != CheckoutState::Open {
+            return Ok(checkout);
+        }
+        self.set_end(&checkout.id, expires_at).await
+    }
+
+    /// Changes when a checkout ends. One that was paid meanwhile is answered as it is.
+    async fn set_end(&self, id: &str, expires_at: Timestamp) -> Result<Checkout, PaymentError> {
+        let change = json!({"expires_at": expires_at.to_string()});
+        match self.client.patch::<CheckoutObject>(&format!("/checkouts/{id}"), &change).await {
+            Ok(object) => self.read(&object),
+            // Only what is not paid can be changed: somebody has paid it since.
+            Err(PaymentError::Refused(reason)) => {
+                let after = self.checkout(id).await?;
+                if after.state == CheckoutState::Open {
+                    Err(PaymentError::Refused(reason))
+                } else {
+                    Ok(after)
+                }
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -86,11 +123,11 @@ impl PaymentProvider for Recurrente {
     async fn create_checkout(&self, new: &NewCheckout, key: &str) -> Result<Checkout, PaymentError> {
         let body = order(new)?;
         if let Some(made) = self.made_before(&new.reference).await? {
-            return Ok(made);
+            return self.with_end(&made, new.expires_at).await;
         }
         let made: NewCheckoutObject = self.client.post("/checkouts", &body, key).await?;
         // Its answer says neither what is to be paid nor until when.
-        let mut checkout = self.checkout(&made.id).await?;
+        let mut checkout = self.with_end(&self.fetch(&made.id).await?, new.expires_at).await?;
         if checkout.state == CheckoutState::Open {
             checkout.url = Some(made.checkout_url);
         }
@@ -106,20 +143,7 @@ impl PaymentProvider for Recurrente {
         if before.state != CheckoutState::Open {
             return Ok(before);
         }
-        let past = json!({"expires_at": (self.env.now() - Duration::MINUTE).to_string()});
-        match self.client.patch::<CheckoutObject>(&format!("/checkouts/{id}"), &past).await {
-            Ok(object) => self.read(&object),
-            // Only what is not paid can be changed: somebody has paid it since.
-            Err(PaymentError::Refused(reason)) => {
-                let after = self.checkout(id).await?;
-                if after.state == CheckoutState::Open {
-                    Err(PaymentError::Refused(reason))
-                } else {
-                    Ok(after)
-                }
-            }
-            Err(error) => Err(error),
-        }
+        self.set_end(id, self.env.now() - Duration::MINUTE).await
     }
 
     async fn refund(&self, new: &NewRefund, key: &str) -> Result<Refund, PaymentError> {

@@ -34,6 +34,11 @@ impl LinkSigner for MacLinkSigner {
         URL_SAFE_NO_PAD.encode(over(self.keys.current(), purpose, payload, expires).finalize().into_bytes())
     }
 
+    fn accepted(&self, purpose: &str, payload: &str, expires: Timestamp) -> Vec<String> {
+        let made = self.keys.all(|key| over(key, purpose, payload, expires));
+        made.into_iter().map(|signature| URL_SAFE_NO_PAD.encode(signature)).collect()
+    }
+
     fn verify(
         &self,
         purpose: &str,
@@ -49,6 +54,7 @@ impl LinkSigner for MacLinkSigner {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::SecretString;
     use time::Duration;
 
     use super::*;
@@ -74,5 +80,17 @@ mod tests {
         }
         let other = MacLinkSigner::new(&"b".repeat(40).into());
         assert!(!other.verify("preview", "site/1", expires, &signature, now));
+    }
+
+    #[test]
+    fn signatures_of_earlier_secrets_are_accepted() {
+        let secret = |letter: &str| SecretString::from(letter.repeat(40));
+        let now = system_env().now();
+        let earlier = MacLinkSigner::new(&secret("a").into());
+        let later = MacLinkSigner::new(&Secrets::new(secret("b"), [secret("a")]));
+        let signed = |signer: &MacLinkSigner| signer.sign("reply", "ticket/1", now);
+        assert_eq!(later.accepted("reply", "ticket/1", now), [signed(&later), signed(&earlier)]);
+        assert_eq!(earlier.accepted("reply", "ticket/1", now), [signed(&earlier)]);
+        assert!(!later.accepted("reply", "ticket/2", now).contains(&signed(&earlier)));
     }
 }

@@ -264,6 +264,14 @@ impl<M: FromQueryResult> FromQueryResult for Numbered<M> {
     }
 }
 
+/// `$first, …` for so many values; `null` for none, because a list without an item is none to SQL.
+pub(crate) fn placeholders(first: usize, count: usize) -> String {
+    if count == 0 {
+        return "null".to_owned();
+    }
+    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
 /// One page of a list: its number of items, and those of the page.
 pub(crate) async fn in_pages<T>(
     request: PageRequest,
@@ -426,3 +434,15 @@ tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered() {
+        assert_eq!(placeholders(1, 1), "$1");
+        assert_eq!(placeholders(9, 3), "$9, $10, $11");
+        assert_eq!(placeholders(2, 0), "null");
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use portico_identity::user::UserStatus;
-use portico_kernel::{Event, EventId, RequestInfo, Scope, TenantId, TenantRole};
+use portico_kernel::{Event, EventId, PlatformRole, RequestInfo, Scope, TenantId, TenantRole};
 use portico_testkit::{
     redis::TestRedis,
     server::{Client, Database, TestServer, eventually},
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     fixture::{Person, change_user, text},
     listener::{Listener, ask},
+    support,
 };
 
 /// Appends events to the log of a tenant, past every use case; returns their ids.
@@ -171,6 +172,50 @@ async fn nobody_hears_of_what_they_may_not_read() {
             let (status, problem) = status(server, client, query).await;
             assert_eq!((status, &problem["code"]), (expected, &json!(code)), "{query}: {problem}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn authors_of_tickets_hear_of_theirs_and_of_no_other() {
+    TestServer::shared(async |server| {
+        let owner = server.customer(server.email("owner")).await;
+        let tenant = owner.tenant.clone();
+        let (_, author) = member(server, server.email("author"), &tenant, TenantRole::Viewer).await;
+        let (_, other) = member(server, server.email("other"), &tenant, TenantRole::Editor).await;
+        let clerk =
+            Person::new(server, server.email("clerk"), |user| user.role = PlatformRole::Staff).await.client;
+        let mut as_author = Listener::open(server, &author, "?types=support_ticket.*").await;
+        let mut as_other = Listener::open(server, &other, "?types=support_ticket.*,page.updated").await;
+        let mut as_owner = Listener::open(server, &owner, "?types=support_ticket.*").await;
+        let tickets = "/api/v1/support/tickets";
+        let ticket = author.post(tickets, support::question()).await.expect(201);
+        let foreign = owner.post(tickets, support::question()).await.expect(201);
+        let desk = |ticket: &Value| {
+            format!("/api/v1/admin/customers/{tenant}/tickets/{}/messages", text(ticket, "id"))
+        };
+        let note = json!({"body": "A zebra.", "internal": true});
+        let note = clerk.post(&desk(&ticket), note).await.expect(201);
+        clerk.post(&desk(&foreign), json!({"body": "Which version?"})).await.expect(201);
+        let said = clerk.post(&desk(&ticket), json!({"body": "Which version?"})).await.expect(201);
+        one(server, &tenant, "page.updated").await;
+        let created = as_author.expect("support_ticket.created").await;
+        assert_eq!(created.data["resource"]["id"], ticket["id"]);
+        let answered = as_author.expect("support_ticket.answered").await;
+        assert_eq!(
+            (&answered.data["resource"]["id"], &answered.data["data"]["messageId"]),
+            (&ticket["id"], &said["id"]),
+            "nothing of the other ticket, and no note, came before"
+        );
+        for (kind, about) in
+            [("created", &ticket), ("created", &foreign), ("answered", &foreign), ("answered", &ticket)]
+        {
+            let message = as_owner.expect(&format!("support_ticket.{kind}")).await;
+            assert_eq!(message.data["resource"]["id"], about["id"]);
+            assert!(!message.data.to_string().contains(&text(&note, "id")), "{}", message.data);
+        }
+        // Whoever sees neither hears of neither.
+        as_other.expect("page.updated").await;
     })
     .await;
 }

@@ -78,6 +78,7 @@ mod stored_texts;
 mod strangers;
 mod subscriptions;
 mod support;
+mod support_mails;
 mod takeover;
 mod templates;
 mod tenancy;

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use portico_billing::{payment::Provider, site_sale::SiteSaleStatus};
+use portico::state::App;
+use portico_billing::{
+    checkout::PurchaseCheckout,
+    payment::Provider,
+    site_sale::{HandOverSite, SiteSaleStatus},
+};
 use portico_feature_billing::flows::site_sales as flow;
-use portico_kernel::PurchaseId;
+use portico_kernel::{Job, JobType, PageRequest, PurchaseId, Timestamp};
 use portico_recurrente::stand_in::{Act, StandIn, Webhook};
-use portico_testkit::server::{Answer, Client, PASSWORD, TestServer, at_once, eventually};
+use portico_sites::site::SiteStatus;
+use portico_testkit::server::{Answer, Client, Database, PASSWORD, TestServer, at_once, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -65,18 +71,30 @@ async fn becomes(server: &TestServer, seller: &Client, id: &str, wanted: SiteSal
     eventually(Duration::from_secs(20), reached).await.expect("the sale gets there");
 }
 
-/// Makes a sale due, as if half an hour had passed where `is_over`, and has the schedule ask about it.
-async fn a_round(server: &TestServer, seller: &Client, id: &str, is_over: bool) {
+/// Changes the checkout of a sale, past every rule: for what only time does.
+async fn change(
+    server: &TestServer,
+    seller: &Client,
+    id: &str,
+    change: impl FnOnce(&mut PurchaseCheckout, Timestamp),
+) {
     let (tenant, id): (_, PurchaseId) = (seller.tenant.parse().unwrap(), id.parse().unwrap());
-    let now = server.app.core.env.now();
     let mut work = server.app.core.begin().await.unwrap();
     let mut sale = work.site_sales().lock(tenant, id).await.unwrap().unwrap();
-    sale.checkout.check_at = Some(now);
-    if is_over {
-        sale.checkout.expires_at = now - time::Duration::SECOND;
-    }
+    change(&mut sale.checkout, server.app.core.env.now());
     work.site_sales().update(&sale).await.unwrap();
     work.commit().await.unwrap();
+}
+
+/// Makes a sale due, as if half an hour had passed where `is_over`, and has the schedule ask about it.
+async fn a_round(server: &TestServer, seller: &Client, id: &str, is_over: bool) {
+    change(server, seller, id, |checkout, now| {
+        checkout.check_at = Some(now);
+        if is_over {
+            checkout.expires_at = now - time::Duration::SECOND;
+        }
+    })
+    .await;
     flow::look_after(&server.app.billing).await.unwrap();
 }
 
@@ -223,6 +241,32 @@ async fn webhooks_that_are_doubled_shuffled_or_missing_lead_to_one_hand_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sale_without_an_answer_holds_up_no_other() {
+    // A provider that can be silent about one of them.
+    let provider = |app: &mut App| app.billing.recurrente = app.billing.provider.clone();
+    let server = TestServer::start_changed(Database::Sqlite, |_| {}, provider).await;
+    let (first, _, _, slug) = for_sale(&server).await;
+    let made = buy(&server.client(), &slug, server.email("ada")).await.expect(201);
+    let waiting = text(&made, "purchaseId");
+    server.payments.leave_unanswered(&checkout_of(&made));
+    let (second, _, _, slug) = for_sale(&server).await;
+    let made = buy(&server.client(), &slug, server.email("bea")).await.expect(201);
+    let paid = text(&made, "purchaseId");
+    server.payments.pay(&checkout_of(&made));
+    for (seller, id, since) in [(&first, &waiting, 2), (&second, &paid, 1)] {
+        let since = time::Duration::seconds(since);
+        change(&server, seller, id, |checkout, now| checkout.check_at = Some(now - since)).await;
+    }
+    flow::look_after(&server.app.billing).await.unwrap();
+    becomes(&server, &second, &paid, SiteSaleStatus::Completed).await;
+    assert_eq!(status(&server, &first, &waiting).await, SiteSaleStatus::Pending);
+    // It was put off.
+    let now = server.app.core.env.now();
+    assert!(server.app.core.reader().site_sales().due(now, 10).await.unwrap().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_64_buyers_at_once_one_gets_it() {
     TestServer::on_each_database(async |server| {
         let (seller, _, _, slug) = for_sale(server).await;
@@ -296,9 +340,52 @@ async fn an_account_is_not_taken_over_and_its_owner_claims_the_site() {
         becomes(server, &seller, &id, SiteSaleStatus::Completed).await;
         assert_eq!(ada.get(&path).await.expect(200)["status"], "published");
         assert_eq!(ada.post(CLAIM, claim).await.status, 404, "once");
+        for kind in ["site_sale.paid", "site_sale.waiting", "site_sale.claimed", "site_sale.completed"] {
+            assert_eq!(events(&seller, kind).await, 1, "{kind}");
+        }
         // Their password is what it was.
         let login = json!({"email": email, "password": PASSWORD});
         server.client().post("/api/v1/auth/login", login).await.expect(200);
+    })
+    .await;
+}
+
+/// Sets the status of a site, past every rule.
+async fn set_status(server: &TestServer, seller: &Client, path: &str, status: SiteStatus) {
+    let (tenant, id) = (seller.tenant.parse().unwrap(), path.rsplit('/').next().unwrap().parse().unwrap());
+    let mut work = server.app.core.begin().await.unwrap();
+    let mut site = work.sites().find(tenant, id).await.unwrap().unwrap();
+    site.status = status;
+    work.sites().update(&site).await.unwrap();
+    work.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_was_suspended_while_it_was_paid_is_handed_over_once_it_is_not() {
+    TestServer::on_each_database(async |server| {
+        let (seller, path, _, slug) = for_sale(server).await;
+        let ada = server.customer(server.email("ada")).await;
+        let made = ada.post_empty(&format!("/api/v1/sites/{slug}/purchase")).await.expect(201);
+        let id = text(&made, "purchaseId");
+        set_status(server, &seller, &path, SiteStatus::Suspended).await;
+        for webhook in happens(server, &checkout_of(&made), Act::Pay).await {
+            tell(server, &webhook).await.expect(200);
+        }
+        let refused = eventually(Duration::from_secs(20), async || {
+            let jobs = server.app.core.jobs.list(None, PageRequest::default()).await.unwrap().items;
+            let failed = |job: &Job| job.kind == HandOverSite::KIND && job.last_error.is_some();
+            jobs.iter().any(failed).then_some(())
+        });
+        refused.await.expect("it is not handed over");
+        assert_eq!(status(server, &seller, &id).await, SiteSaleStatus::Paid);
+        assert_eq!(seller.get(&path).await.expect(200)["status"], "suspended");
+        assert_eq!(ada.get(&path).await.status, 404);
+        set_status(server, &seller, &path, SiteStatus::Published).await;
+        becomes(server, &seller, &id, SiteSaleStatus::Completed).await;
+        assert_eq!(ada.get(&path).await.expect(200)["status"], "published");
+        for kind in ["site.sold", "site.handed_over"] {
+            assert_eq!(events(&seller, kind).await, 1, "{kind}");
+        }
     })
     .await;
 }

@@ -172,7 +172,8 @@ impl PurchaseCheckout {
         let mut next = Self {
             stage,
             session_id: Some(observed.id.clone()),
-            expires_at: observed.expires_at,
+            // A provider may end it early. It does not hold what is bought for longer than was asked for.
+            expires_at: observed.expires_at.min(self.expires_at),
             ..self.clone()
         };
         // An older answer has a page that is closed by now, and a newer one has none.

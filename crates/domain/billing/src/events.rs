@@ -52,6 +52,8 @@ declare_events! {
     REFUND_CREATED { name: "refund.created", audience: Internal, invalidates: &[], audit: Sealed }
     "The payment provider does not give back money of a purchase."
     REFUND_FAILED { name: "refund.failed", audience: Internal, invalidates: &[], audit: Sealed }
+    "The owner of the buyer's address claimed a site that waited; it is to be handed over."
+    SITE_SALE_CLAIMED { name: "site_sale.claimed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A site that was sold is its buyer's now."
     SITE_SALE_COMPLETED { name: "site_sale.completed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Somebody began to pay for a site; it is reserved for them."

@@ -1,4 +1,4 @@
-//! Currencies in which plans are priced.
+//! Currencies in which plans are priced, and amounts for people.
 
 /// A currency in which something can be priced here, of ISO 4217. The list is short on purpose: what is not on it cannot be
 /// charged, and whoever needs another one adds it with its decimals.
@@ -53,9 +53,39 @@ impl Currency {
     }
 }
 
+/// An amount in minor units with the decimals of its currency: `359.00 USD`. A currency that is not on the list is taken for one with two.
+pub fn in_words(amount: i64, currency: &str) -> String {
+    let digits = Currency::parse(currency).map_or(2, Currency::minor_digits);
+    let code = currency.to_uppercase();
+    if digits == 0 {
+        return format!("{amount} {code}");
+    }
+    let unit = 10_u64.pow(digits);
+    let width = digits as usize;
+    let sign = if amount < 0 { "-" } else { "" };
+    let (whole, rest) = (amount.unsigned_abs() / unit, amount.unsigned_abs() % unit);
+    format!("{sign}{whole}.{rest:0width$} {code}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_are_shown_as_people_write_them() {
+        for (amount, currency, words) in [
+            (35900, "usd", "359.00 USD"),
+            (5, "gtq", "0.05 GTQ"),
+            (1999, "jpy", "1999 JPY"),
+            (0, "jpy", "0 JPY"),
+            (12340, "kwd", "12.340 KWD"),
+            (-150, "eur", "-1.50 EUR"),
+            (100, "xxx", "1.00 XXX"),
+            (i64::MIN, "usd", "-92233720368547758.08 USD"),
+        ] {
+            assert_eq!(in_words(amount, currency), words);
+        }
+    }
 
     #[test]
     fn amounts_have_the_decimals_of_their_currency() {

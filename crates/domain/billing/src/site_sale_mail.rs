@@ -5,7 +5,7 @@ use portico_kernel::{
     mail::{Mail, MailClass, MailContent},
 };
 
-use crate::{purchase_mail::in_words, site_sale::SiteSale};
+use crate::{money::in_words, site_sale::SiteSale};
 
 /// A message about the sale of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, atomic::AtomicU8, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, Clock, CouponId, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, NewJob, Outbox,
-    PageRequest, PurchaseId, Random, StoreError, TenantId, Timestamp,
+    CheckoutId, CouponId, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, NewJob, Outbox,
+    PageRequest, PurchaseId, StoreError, TenantId, Timestamp,
 };
 
 use crate::{
@@ -39,26 +39,7 @@ use crate::{
 
 mod coupons;
 
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_seconds(1_790_000_000).unwrap()
-    }
-}
-
-/// Counts, so that two ids differ.
-pub struct Counting(pub AtomicU8);
-
-impl Random for Counting {
-    fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
-    }
-}
-
-pub fn env() -> Env {
-    Env::new(Arc::new(Fixed), Arc::new(Counting(AtomicU8::new(1))))
-}
+pub use portico_kernel::testing::env;
 
 /// A plan that began a second before [`env`], and nothing that was agreed on instead.
 pub fn allowance(plan: Plan) -> Allowance {

@@ -1,14 +1,11 @@
 //! What the unit tests of this crate share: repositories in memory, because use cases take several steps.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicU8, Ordering},
-};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use portico_kernel::{
-    ActivationId, Clock, Env, Event, EventLog, JobQueue, LicenseId, List, NewJob, Outbox, PageRequest,
-    PurchaseId, Random, StoreError, TenantId, Timestamp,
+    ActivationId, Env, Event, EventLog, JobQueue, LicenseId, List, NewJob, Outbox, PageRequest, PurchaseId,
+    StoreError, TenantId, Timestamp,
     sealing::{SealError, Sealer},
 };
 
@@ -23,25 +20,9 @@ use crate::{
     },
 };
 
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_seconds(1_790_000_000).unwrap()
-    }
-}
-
-/// Counts, so that two ids and two keys differ.
-struct Counting(AtomicU8);
-
-impl Random for Counting {
-    fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill_with(|| self.0.fetch_add(7, Ordering::Relaxed));
-    }
-}
-
+/// With random bytes that count, so that two ids and two keys differ.
 pub fn env() -> Env {
-    Env::new(Arc::new(Fixed), Arc::new(Counting(AtomicU8::new(1))))
+    portico_kernel::testing::counting_by(7)
 }
 
 /// Seals by writing context and text one after the other.

@@ -1,13 +1,13 @@
 //! The events of support. The only place that defines who receives each, which caches it invalidates and how it is audited.
 //!
-//! No event about a ticket has a word that somebody wrote. What only staff may know of is an event of the platform and not of the tenant, whose admins
-//! read its audit trail.
+//! Events about a ticket reach whoever sees it: its author, and those who see all of the tenant. None has a word that somebody wrote.
+//! What only staff may know of is an event of the platform and not of the tenant, whose admins read its audit trail.
 
 use portico_kernel::{
-    Permission::SupportRead,
+    Permission::{SupportRead, SupportWrite},
     declare_events,
     event::{
-        Audience::{Holders, Internal},
+        Audience::{HoldersAndAuthor, Internal},
         AuditClass::Sealed,
     },
 };
@@ -22,19 +22,19 @@ declare_events! {
     "A ticket did not get its first answer in time."
     TARGET_BREACHED { name: "support.target_breached", audience: Internal, invalidates: &[], audit: Sealed }
     "Customer or staff wrote to a support ticket."
-    TICKET_ANSWERED { name: "support_ticket.answered", audience: Holders(SupportRead), invalidates: &[], audit: Sealed }
+    TICKET_ANSWERED { name: "support_ticket.answered", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
     "A support ticket was closed."
-    TICKET_CLOSED { name: "support_ticket.closed", audience: Holders(SupportRead), invalidates: &[], audit: Sealed }
+    TICKET_CLOSED { name: "support_ticket.closed", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
     "A support ticket was opened."
-    TICKET_CREATED { name: "support_ticket.created", audience: Holders(SupportRead), invalidates: &[], audit: Sealed }
+    TICKET_CREATED { name: "support_ticket.created", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
     "A support ticket was merged into another one."
-    TICKET_MERGED { name: "support_ticket.merged", audience: Holders(SupportRead), invalidates: &[], audit: Sealed }
+    TICKET_MERGED { name: "support_ticket.merged", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
     "Staff wrote a note for each other to a support ticket."
     TICKET_NOTED { name: "support_ticket.noted", audience: Internal, invalidates: &[], audit: Sealed }
     "A customer said how satisfied they are with a support ticket that has ended."
-    TICKET_RATED { name: "support_ticket.rated", audience: Holders(SupportRead), invalidates: &[], audit: Sealed }
+    TICKET_RATED { name: "support_ticket.rated", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
     "Staff took a support ticket for done."
-    TICKET_RESOLVED { name: "support_ticket.resolved", audience: Holders(SupportRead), invalidates: &[], audit: Sealed }
+    TICKET_RESOLVED { name: "support_ticket.resolved", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
     "Category, priority, tags or assignee of a support ticket were changed."
-    TICKET_UPDATED { name: "support_ticket.updated", audience: Holders(SupportRead), invalidates: &[], audit: Sealed }
+    TICKET_UPDATED { name: "support_ticket.updated", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
 }

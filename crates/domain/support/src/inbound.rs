@@ -124,7 +124,9 @@ pub struct StoredMail {
 pub enum Receipt {
     /// It is a message of the ticket now.
     Taken(SupportMessageId),
-    /// It had come before. The unit of work MUST NOT be committed.
+    /// The ticket has ended for good, or is full. Whoever wrote it is to be told in the same unit of work.
+    Refused,
+    /// It had come before, and was taken or refused then. The unit of work MUST NOT be committed.
     Twice,
 }
 
@@ -141,10 +143,11 @@ impl<'a> InboundMails<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Writes a letter to a ticket, once however often it comes, and keeps the mail.
+    /// Writes a letter to a ticket, once however often it comes, and keeps the mail. One that the ticket does not take is noted, so that
+    /// its author is told once.
     ///
     /// # Errors
-    /// `NotFound`; `TicketEnded`; `TicketFull`.
+    /// `NotFound`.
     pub async fn take(
         &mut self,
         (tenant, id): (TenantId, SupportTicketId),
@@ -154,13 +157,25 @@ impl<'a> InboundMails<'a> {
     ) -> Result<Receipt, SupportError> {
         let ticket = self.repositories.tickets().lock(tenant, id).await?;
         let ticket = ticket.ok_or(SupportError::NotFound("ticket"))?;
+        let digest = letter.digest;
+        if self.repositories.inbound_mails().has(tenant, digest).await? {
+            return Ok(Receipt::Twice);
+        }
         let writing = Writing { kind, author, body: letter.text, attachments: Vec::new() };
-        let (_, message) = thread::write(self.repositories, (self.scope, self.env), &ticket, writing).await?;
+        let written = thread::write(self.repositories, (self.scope, self.env), &ticket, writing).await;
+        let message = match written {
+            Ok((_, message)) => message,
+            Err(SupportError::TicketEnded | SupportError::TicketFull) => {
+                let is_new = self.repositories.inbound_mails().refuse(tenant, digest, self.env.now()).await?;
+                return Ok(if is_new { Receipt::Refused } else { Receipt::Twice });
+            }
+            Err(error) => return Err(error),
+        };
         let mail = StoredMail {
             tenant_id: tenant,
             message_id: message,
             ticket_id: id,
-            digest: letter.digest,
+            digest,
             raw: raw.to_vec(),
             received_at: self.env.now(),
         };

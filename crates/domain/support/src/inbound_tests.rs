@@ -3,9 +3,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    message::NewMessage,
     priority::ReplyTargets,
     status::{REOPEN_WITHIN, TicketStatus},
-    testing::{Repositories, customer, moved},
+    testing::{Repositories, customer, env, moved},
+    thread::MESSAGES_MAX,
     ticket::NewTicket,
     tickets::Tickets,
 };
@@ -68,7 +70,7 @@ fn mails_of_nobody_of_several_and_without_text_are_not_read() {
         b"From: a@example.com, b@example.com\r\n\r\nHello".to_vec(),
         b"From: a@example.com\r\nFrom: b@example.com\r\n\r\nHello".to_vec(),
         b"From: Ada\r\n\r\n".to_vec(),
-        mail("", "> only a quotation\r\n"),
+        mail("", "\r\n\r\n"),
         mail("Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n", "AAAA"),
         mail("", &"x".repeat(MAIL_MAX)),
     ] {
@@ -122,7 +124,7 @@ async fn a_letter_is_a_message_once_and_its_mail_is_kept() {
     assert!(matches!(inbound.take(place, who, letter(&raw), &raw).await.unwrap(), Receipt::Twice));
     let thread = Tickets::new(&mut repositories, &scope, &env).get(ticket.id).await.unwrap();
     assert_eq!((thread.ticket.status, thread.messages[0].id), (TicketStatus::WaitingOnStaff, id));
-    assert_eq!((thread.messages[0].body.as_str(), thread.messages[0].author.id), ("Again.", Some(author)));
+    assert_eq!((thread.messages[0].body.as_str(), thread.messages[0].author.id), ("Again.", author));
     assert_eq!(repositories.inbound_mails().find(tenant, id).await.unwrap().unwrap().raw, raw);
     let told = repositories
         .events()
@@ -132,6 +134,39 @@ async fn a_letter_is_a_message_once_and_its_mail_is_kept() {
     assert_eq!((told.actor_id, told.tenant), (Some(author.uuid()), tenant), "the act of whoever wrote");
     Tickets::new(&mut repositories, &scope, &env).close(ticket.id).await.unwrap();
     clock.advance(REOPEN_WITHIN);
-    let late = InboundMails::new(&mut repositories, &system, &env).take(place, who, letter(&raw), &raw).await;
-    assert!(matches!(late, Err(SupportError::TicketEnded)), "{late:?}");
+    let late = b"From: ada@example.com\r\n\r\nOnce more.".to_vec();
+    let mut inbound = InboundMails::new(&mut repositories, &system, &env);
+    // What was taken is not refused for coming again.
+    assert!(matches!(inbound.take(place, who, letter(&raw), &raw).await.unwrap(), Receipt::Twice));
+    assert!(matches!(inbound.take(place, who, letter(&late), &late).await.unwrap(), Receipt::Refused));
+    assert!(matches!(inbound.take(place, who, letter(&late), &late).await.unwrap(), Receipt::Twice));
+    assert_eq!(repositories.rows().messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_ticket_refuses_a_letter_once_and_knows_the_one_that_filled_it() {
+    let (env, mut repositories) = (env(), Repositories::default());
+    let (tenant, author) = (env.new_id(), env.new_id());
+    let scope = customer(tenant, author);
+    let input = NewTicket {
+        subject: "Mine".to_owned(),
+        description: "It closes.".to_owned(),
+        ..NewTicket::default()
+    };
+    let mut tickets = Tickets::new(&mut repositories, &scope, &env);
+    let ticket = tickets.open(input, &[], &ReplyTargets::default()).await.unwrap();
+    for _ in 1..MESSAGES_MAX {
+        let message = NewMessage { body: "And more.".to_owned(), ..NewMessage::default() };
+        tickets.answer(ticket.id, message, &[]).await.unwrap();
+    }
+    let system = Scope::system(Some(tenant), RequestInfo::default());
+    let (place, who) = ((tenant, ticket.id), (AuthorKind::Customer, author));
+    let last = mail("", "The last one.");
+    let beyond = b"From: ada@example.com\r\n\r\nOne too many.".to_vec();
+    let mut inbound = InboundMails::new(&mut repositories, &system, &env);
+    assert!(matches!(inbound.take(place, who, letter(&last), &last).await.unwrap(), Receipt::Taken(_)));
+    assert!(matches!(inbound.take(place, who, letter(&last), &last).await.unwrap(), Receipt::Twice));
+    assert!(matches!(inbound.take(place, who, letter(&beyond), &beyond).await.unwrap(), Receipt::Refused));
+    assert!(matches!(inbound.take(place, who, letter(&beyond), &beyond).await.unwrap(), Receipt::Twice));
+    assert_eq!(repositories.rows().messages.len() as u64, MESSAGES_MAX);
 }

@@ -20,20 +20,17 @@ pub enum AuthorKind {
     Customer,
     /// The operator's people.
     Staff,
-    /// Portico itself.
-    System,
 }
 
 impl AuthorKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Customer, Self::Staff, Self::System];
+    pub const ALL: [Self; 2] = [Self::Customer, Self::Staff];
 
     /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",
             Self::Staff => "staff",
-            Self::System => "system",
         }
     }
 
@@ -49,11 +46,9 @@ impl AuthorKind {
 pub struct MessageAuthor {
     /// Which side.
     pub kind: AuthorKind,
-    /// The person; absent for Portico itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(required = false, value_type = UserId))]
-    pub id: Option<UserId>,
-    /// Name of the account as it is now; empty for Portico itself.
+    /// The person.
+    pub id: UserId,
+    /// Name of the account as it is now.
     #[cfg_attr(feature = "openapi", schema(example = "Ada Lovelace"))]
     pub name: String,
 }

@@ -121,6 +121,18 @@ pub trait InboundMailRepository: Send {
     /// under concurrency.
     async fn insert(&mut self, mail: &StoredMail) -> Result<bool, StoreError>;
 
+    /// Whether the tenant had a mail with this digest before: one that was stored, or one that was refused.
+    async fn has(&mut self, tenant: TenantId, digest: [u8; 32]) -> Result<bool, StoreError>;
+
+    /// Notes that a mail was refused, and answers whether that was not noted before. MUST answer `true` to one unit of work only, also
+    /// under concurrency.
+    async fn refuse(
+        &mut self,
+        tenant: TenantId,
+        digest: [u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
     /// The mail that a message came by. MUST answer `None` for one of another tenant.
     async fn find(
         &mut self,

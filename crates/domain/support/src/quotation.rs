@@ -8,20 +8,26 @@
 //!    line before that, where these end with a colon (`On Monday, Ada wrote:`) or are the head of a mail (`From: …`, `Subject: …`).
 //! 3. The text ends where a line `-- ` stands (RFC 3676, section 4.3: the signature follows).
 //!
-//! A mail that is taken is kept as it came. One of which nothing is left, because all of it was written below the quotation, is not taken.
+//! Where nothing is left by that, the answer stands below the quotation, or between its lines: then all lines that are not quoted are
+//! taken, without the line that introduces the quotation and the signature; and where that is nothing either, the whole text. The mail
+//! itself is kept as it came.
 
 /// Stands in the line of our mails above which one answers, in every language.
 pub const MARK: &str = "##- ";
 
-/// What somebody wrote in the plain text of a mail.
+/// What somebody wrote in the plain text of a mail. Empty only where the mail is.
 pub fn without_quotation(text: &str) -> String {
+    let kept = [above_quotation(text), around_quotation(text)].into_iter().find(|kept| !kept.is_empty());
+    kept.unwrap_or_else(|| text.trim().to_owned())
+}
+
+/// The text up to what it answers to.
+fn above_quotation(text: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     if let Some(at) = lines.iter().position(|line| line.contains(MARK)) {
         lines.truncate(at);
     }
-    if let Some(at) = lines.iter().position(|line| *line == "-- " || *line == "--") {
-        lines.truncate(at);
-    }
+    drop_signature(&mut lines);
     drop_blank(&mut lines);
     let whole = lines.len();
     while lines.last().is_some_and(|line| is_quoted(line) || line.trim().is_empty()) {
@@ -32,6 +38,29 @@ pub fn without_quotation(text: &str) -> String {
     }
     drop_blank(&mut lines);
     lines.join("\n").trim().to_owned()
+}
+
+/// The lines that are not quoted.
+fn around_quotation(text: &str) -> String {
+    let mut lines: Vec<&str> = Vec::new();
+    let mut is_introduced = false;
+    for line in text.lines() {
+        if !is_quoted(line) && !line.contains(MARK) {
+            lines.push(line);
+        } else if !is_introduced {
+            // Later ones that end with a colon were written between the quoted lines.
+            drop_introduction(&mut lines);
+            is_introduced = true;
+        }
+    }
+    drop_signature(&mut lines);
+    lines.join("\n").trim().to_owned()
+}
+
+fn drop_signature(lines: &mut Vec<&str>) {
+    if let Some(at) = lines.iter().position(|line| *line == "-- " || *line == "--") {
+        lines.truncate(at);
+    }
 }
 
 fn is_quoted(line: &str) -> bool {
@@ -99,8 +128,32 @@ mod tests {
             ),
             // A colon alone is no quotation.
             ("The log says:\n\nError: 7\nand then:", "The log says:\n\nError: 7\nand then:"),
-            ("> only a quotation", ""),
             ("", ""),
+            (" \n\n", ""),
+        ] {
+            assert_eq!(without_quotation(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_below_the_quotation_is_kept() {
+        for (text, expected) in [
+            (
+                "On Mon, Ada wrote:\r\n> ##- Write above -##\r\n> Which?\r\n\r\nIt is 2.4.1.\r\n",
+                "It is 2.4.1.",
+            ),
+            ("> ##- Write above -##\n> Which?\nIt is 2.4.1.\n\n-- \nAda", "It is 2.4.1."),
+            (
+                "On Mon, 23 Nov,\nSupport\nwrote:\n\n> ##- Up -##\n> Which?\n\nIt is:\n2.4.1.",
+                "It is:\n2.4.1.",
+            ),
+            // Between the lines, too: what was asked is in the ticket.
+            ("> ##- Up -##\n> Which?\nIt says:\n> And where?\nDebian.", "It says:\nDebian."),
+            ("From: Support\nSubject: [#3]\n\n##- Up -##\nIt is 2.4.1.", "It is 2.4.1."),
+            // Where all of it is quoted, or looks like a signature, it is kept whole.
+            ("> only a quotation", "> only a quotation"),
+            ("On Mon, Ada wrote:\n> Which?\n", "On Mon, Ada wrote:\n> Which?"),
+            ("-- \nAda", "-- \nAda"),
         ] {
             assert_eq!(without_quotation(text), expected, "{text:?}");
         }
@@ -112,6 +165,7 @@ mod tests {
             let kept = without_quotation(&text);
             prop_assert!(kept.len() <= text.len());
             prop_assert!(kept.lines().all(|line| text.contains(line.trim())));
+            prop_assert_eq!(kept.is_empty(), text.trim().is_empty());
         }
     }
 }

@@ -37,7 +37,8 @@ impl ReplyAddresses {
     /// Where a person answers a ticket, if mail comes here.
     pub fn address(&self, ticket: SupportTicketId, person: UserId) -> Option<String> {
         let domain = self.domain.as_ref()?;
-        Some(format!("{}{}@{domain}", ticket.uuid().simple(), self.tag(ticket, person)))
+        let signature = self.signer.sign(PURPOSE, &payload(ticket, person), always());
+        Some(format!("{}{}@{domain}", ticket.uuid().simple(), tag(&signature)))
     }
 
     /// The ticket that an address names, and its signature, which is not checked yet; `None` for any other address.
@@ -55,24 +56,31 @@ impl ReplyAddresses {
         Some((SupportTicketId::from_uuid(id), tag.to_owned()))
     }
 
-    /// Whether the signature is the one of this person for the ticket. It does not expire: until when a ticket may be answered is a rule
-    /// of its own. It ends when the signing secret is replaced, also while the earlier one is still accepted for other links.
-    pub fn verify(&self, ticket: SupportTicketId, person: UserId, tag: &str) -> bool {
-        self.tag(ticket, person).as_bytes().ct_eq(tag.as_bytes()).into()
+    /// Whether the signature is one of this person for the ticket, made with the signing secret or an earlier one that is still accepted.
+    /// It does not expire: until when a ticket may be answered is a rule of its own.
+    pub fn verify(&self, ticket: SupportTicketId, person: UserId, shown: &str) -> bool {
+        let accepted = self.signer.accepted(PURPOSE, &payload(ticket, person), always());
+        accepted.iter().any(|signature| tag(signature).as_bytes().ct_eq(shown.as_bytes()).into())
     }
+}
 
-    fn tag(&self, ticket: SupportTicketId, person: UserId) -> String {
-        // A signature is for a time; this one has no end, so it is for the same one always.
-        let always = Timestamp::new(time::OffsetDateTime::UNIX_EPOCH);
-        let signature = self.signer.sign(PURPOSE, &format!("{ticket}/{person}"), always);
-        // The signature has letters of both cases, which are lost on the way: a digest of it has digits only.
-        let digest = Sha256::digest(signature.as_bytes());
-        let mut tag = String::with_capacity(TAG_DIGITS);
-        for byte in digest.iter().take(TAG_DIGITS / 2) {
-            tag.push_str(&format!("{byte:02x}"));
-        }
-        tag
+fn payload(ticket: SupportTicketId, person: UserId) -> String {
+    format!("{ticket}/{person}")
+}
+
+/// A signature is for a time; these have no end, so they are for the same one always.
+fn always() -> Timestamp {
+    Timestamp::new(time::OffsetDateTime::UNIX_EPOCH)
+}
+
+/// A signature has letters of both cases, which are lost on the way: a digest of it has digits only.
+fn tag(signature: &str) -> String {
+    let digest = Sha256::digest(signature.as_bytes());
+    let mut tag = String::with_capacity(TAG_DIGITS);
+    for byte in digest.iter().take(TAG_DIGITS / 2) {
+        tag.push_str(&format!("{byte:02x}"));
     }
+    tag
 }
 
 #[cfg(test)]
@@ -82,9 +90,14 @@ mod tests {
     use super::*;
     use crate::testing::env;
 
-    fn addresses(domain: Option<&str>) -> ReplyAddresses {
+    /// Signs with the first of these keys, and accepts all of them.
+    fn addresses(domain: Option<&str>, keys: &'static [&'static str]) -> ReplyAddresses {
+        let signature = |key: &str, purpose: &str, payload: &str| format!("{key}/{purpose}/{payload}");
         let mut signer = MockLinkSigner::new();
-        signer.expect_sign().returning(|purpose, payload, _| format!("Key/{purpose}/{payload}"));
+        signer.expect_sign().returning(move |purpose, payload, _| signature(keys[0], purpose, payload));
+        signer.expect_accepted().returning(move |purpose, payload, _| {
+            keys.iter().map(|key| signature(key, purpose, payload)).collect()
+        });
         ReplyAddresses::new(Arc::new(signer), domain.map(str::to_owned))
     }
 
@@ -93,7 +106,7 @@ mod tests {
         let env = env();
         let (ticket, other): (SupportTicketId, SupportTicketId) = (env.new_id(), env.new_id());
         let (ada, eve): (UserId, UserId) = (env.new_id(), env.new_id());
-        let addresses = addresses(Some("Reply.example.com"));
+        let addresses = addresses(Some("Reply.example.com"), &["Key"]);
         let address = addresses.address(ticket, ada).unwrap();
         let local = address.split('@').next().unwrap();
         assert!(local.len() <= 64 && address.ends_with("@reply.example.com"), "{address}");
@@ -107,8 +120,21 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_an_earlier_secret_are_good_until_it_is_left_out() {
+        let env = env();
+        let (ticket, ada): (SupportTicketId, UserId) = (env.new_id(), env.new_id());
+        let with = |keys| addresses(Some("reply.example.com"), keys);
+        let (earlier, rotated, later) = (with(&["Key"]), with(&["New", "Key"]), with(&["New"]));
+        let given = earlier.address(ticket, ada).unwrap();
+        let (_, tag) = rotated.read(&given).unwrap();
+        assert!(rotated.verify(ticket, ada, &tag) && !rotated.verify(ticket, env.new_id(), &tag));
+        assert!(!later.verify(ticket, ada, &tag));
+        assert_ne!(rotated.address(ticket, ada), Some(given), "made with the current one");
+    }
+
+    #[test]
     fn other_addresses_name_no_ticket() {
-        let (env, ours) = (env(), addresses(Some("reply.example.com")));
+        let (env, ours) = (env(), addresses(Some("reply.example.com"), &["Key"]));
         let address = ours.address(env.new_id(), env.new_id()).unwrap();
         for bad in [
             address.replace("reply.", "other."),
@@ -120,7 +146,7 @@ mod tests {
         ] {
             assert!(ours.read(&bad).is_none(), "{bad}");
         }
-        let none = addresses(None);
+        let none = addresses(None, &["Key"]);
         assert_eq!(none.address(env.new_id(), env.new_id()), None);
         assert!(none.read(&address).is_none());
     }

@@ -93,6 +93,7 @@ pub struct Rows {
     pub tickets: Vec<SupportTicket>,
     pub messages: Vec<SupportMessage>,
     pub mails: Vec<StoredMail>,
+    pub refused: Vec<(TenantId, [u8; 32])>,
     pub replies: Vec<CannedReply>,
     pub events: Vec<Event>,
 }
@@ -335,6 +336,19 @@ impl InboundMailRepository for Repositories {
         if new {
             rows.mails.push(mail.clone());
         }
+        Ok(new)
+    }
+
+    async fn has(&mut self, tenant: TenantId, digest: [u8; 32]) -> Result<bool, StoreError> {
+        let rows = self.rows();
+        let is_stored = rows.mails.iter().any(|mail| (mail.tenant_id, mail.digest) == (tenant, digest));
+        Ok(is_stored || rows.refused.contains(&(tenant, digest)))
+    }
+
+    async fn refuse(&mut self, tenant: TenantId, digest: [u8; 32], _: Timestamp) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let new = !rows.refused.contains(&(tenant, digest));
+        rows.refused.push((tenant, digest));
         Ok(new)
     }
 

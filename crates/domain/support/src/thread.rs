@@ -76,7 +76,7 @@ impl Writing {
             id: env.new_id(),
             tenant_id: ticket.tenant_id,
             ticket_id: ticket.id,
-            author: MessageAuthor { kind: self.kind, id: Some(self.author), name: String::new() },
+            author: MessageAuthor { kind: self.kind, id: self.author, name: String::new() },
             body: self.body.trim().to_owned(),
             attachments: self.attachments,
             internal,
@@ -98,7 +98,7 @@ pub(crate) async fn write(
 ) -> Result<(SupportTicket, SupportMessageId), SupportError> {
     let act = match writing.kind {
         AuthorKind::Customer => Act::CustomerWrites,
-        AuthorKind::Staff | AuthorKind::System => Act::StaffWrites,
+        AuthorKind::Staff => Act::StaffWrites,
     };
     let next = ticket.after(act, env.now())?;
     let (kind, author) = (writing.kind, writing.author);

@@ -2,13 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, atomic::AtomicU8, atomic::Ordering},
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Actor, Clock, Env, Event, EventLog, Id, JobQueue, NewJob, Outbox, Permission, Permissions, PlatformRole,
-    Random, RequestInfo, Scope, StoreError, TenantId, TenantRole, Timestamp, UserId,
+    Actor, Event, EventLog, Id, JobQueue, NewJob, Outbox, Permission, Permissions, PlatformRole, RequestInfo,
+    Scope, StoreError, TenantId, TenantRole, UserId,
     catalogue::EventCatalogue,
     declare_events,
     event::{
@@ -27,26 +27,7 @@ use crate::ports::{
     SettingsRepository, TenancyRepositories, TenantRepository, WebhookRepository,
 };
 
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_seconds(1_790_000_000).unwrap()
-    }
-}
-
-/// Counts, so that two ids differ.
-struct Counting(AtomicU8);
-
-impl Random for Counting {
-    fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
-    }
-}
-
-pub fn env() -> Env {
-    Env::new(Arc::new(Fixed), Arc::new(Counting(AtomicU8::new(1))))
-}
+pub use portico_kernel::testing::env;
 
 /// The user of every scope here.
 pub fn user() -> UserId {

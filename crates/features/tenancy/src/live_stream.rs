@@ -269,7 +269,7 @@ impl Stream {
         let at = self.at;
         for update in batch.updates.iter().filter(|update| update.place > at) {
             self.authorise().await?;
-            if self.selection.lets(&update.published, &self.scope) {
+            if self.selection.lets(&update.published, update.author, &self.scope) {
                 self.send(update.text.clone()).await?;
                 self.resume_after = Some(update.event);
                 metrics::counter!("portico_live_messages_total").increment(1);

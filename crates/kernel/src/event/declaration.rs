@@ -41,7 +41,10 @@ pub enum Audience {
     Internal,
     /// Those who have the permission in the tenant.
     Holders(Permission),
-    /// The same, under a public name that differs from that in the log.
+    /// The same, and by live updates also the person whom the resource after the event names as its author (`authorId`), if they have the
+    /// second permission.
+    HoldersAndAuthor(Permission, Permission),
+    /// Those who have the permission, under a public name that differs from that in the log.
     HoldersUnderName(Permission, &'static str),
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use portico_kernel::{
-    EventId, StoreError, TenantId,
+    EventId, StoreError, TenantId, UserId,
     catalogue::Published,
     feed::{EventFeed, LogPosition, PositionedEvent},
     message::EventMessage,
@@ -51,6 +51,8 @@ pub struct Update {
     pub event: EventId,
     /// Type of the event.
     pub published: Published,
+    /// The author that it names, where authors receive it.
+    pub author: Option<UserId>,
     /// The whole message.
     pub text: Bytes,
 }
@@ -73,7 +75,8 @@ impl Batch {
             let published = catalogue().published(&event.kind)?;
             let data = serde_json::to_string(&EventMessage::new(event, published.name, None)).ok()?;
             let text = format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, published.name);
-            Some(Update { place: *place, event: event.id, published, text: text.into() })
+            let author = published.author(event);
+            Some(Update { place: *place, event: event.id, published, author, text: text.into() })
         });
         Some(Self { upto: last.place, newest: last.event.id, updates: updates.collect() })
     }
@@ -302,6 +305,23 @@ mod tests {
         let event = Event::new(env, &scope, catalogue().find(kind).unwrap(), env.random_uuid())
             .after(&"two\nlines\r\u{2028}");
         PositionedEvent { place: LogPosition { transaction: 7, sequence }, event }
+    }
+
+    #[test]
+    fn authors_are_read_where_they_count() {
+        let env = system_env();
+        let ada: UserId = env.new_id();
+        let of = |kind: &str, after: serde_json::Value| {
+            let mut placed = placed(&env, kind, 1);
+            placed.event.after = Some(after);
+            Batch::new(&[placed]).unwrap().updates[0].author
+        };
+        let named = serde_json::json!({"authorId": ada});
+        assert_eq!(of("support_ticket.answered", named.clone()), Some(ada));
+        assert_eq!(of("page.updated", named), None);
+        for other in [serde_json::json!({}), serde_json::json!({"authorId": 7}), serde_json::json!("x")] {
+            assert_eq!(of("support_ticket.answered", other), None);
+        }
     }
 
     #[test]

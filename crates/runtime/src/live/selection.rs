@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portico_kernel::{
-    Denied, FieldError, RuleMessage, Scope,
+    Denied, FieldError, RuleMessage, Scope, UserId,
     catalogue::{EVERYTHING, Published},
 };
 
@@ -54,15 +54,15 @@ impl Selection {
         if errors.is_empty() { Ok(Self(names)) } else { Err(errors) }
     }
 
-    /// Whether the event is selected, and the scope permits to read it.
-    pub fn lets(&self, published: &Published, scope: &Scope) -> bool {
-        self.0.contains(published.name) && scope.allows(published.permission)
+    /// Whether an event with this author is selected, and the scope permits to read it.
+    pub fn lets(&self, published: &Published, author: Option<UserId>, scope: &Scope) -> bool {
+        self.0.contains(published.name) && published.is_for(scope, author)
     }
 
     /// Requires that the caller may read at least one selected event.
     pub fn require(&self, scope: &Scope) -> Result<(), Denied> {
         let mut wanted = catalogue().all().iter().filter(|published| self.0.contains(published.name));
-        if wanted.clone().any(|published| scope.allows(published.permission)) {
+        if wanted.clone().any(|published| published.may_be_for(scope)) {
             return Ok(());
         }
         wanted.next().map_or(Ok(()), |published| Err(Denied::Forbidden(published.permission)))
@@ -75,7 +75,7 @@ fn shortened(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use portico_kernel::{ApiKeyId, Permission, Permissions, RequestInfo, TenantId};
+    use portico_kernel::{Actor, ApiKeyId, Id, Permission, Permissions, PlatformRole, RequestInfo, TenantId};
     use uuid::Uuid;
 
     use super::*;
@@ -124,9 +124,9 @@ mod tests {
     fn nobody_hears_of_what_they_may_not_read() {
         let pages = scope(&[Permission::PagesRead]);
         let published = |kind| catalogue().published(kind).unwrap();
-        assert!(Selection::all().lets(&published("page.updated"), &pages));
-        assert!(!Selection::all().lets(&published("member.created"), &pages));
-        assert!(!named(&["page.created"]).lets(&published("page.updated"), &pages));
+        assert!(Selection::all().lets(&published("page.updated"), None, &pages));
+        assert!(!Selection::all().lets(&published("member.created"), None, &pages));
+        assert!(!named(&["page.created"]).lets(&published("page.updated"), None, &pages));
         assert_eq!(Selection::all().require(&pages), Ok(()));
         assert_eq!(named(&["member.created", "page.created"]).require(&pages), Ok(()));
         assert_eq!(
@@ -134,5 +134,30 @@ mod tests {
             Err(Denied::Forbidden(Permission::MembersRead))
         );
         assert!(Selection::all().require(&scope(&[])).is_err());
+    }
+
+    #[test]
+    fn authors_hear_of_what_is_theirs() {
+        let [ada, eve] = [1, 2].map(|number| UserId::from_uuid(Uuid::from_u128(number)));
+        let person = |id: UserId, permissions: &[Permission]| {
+            let session = Id::from_uuid(id.uuid());
+            let role = PlatformRole::Customer;
+            let actor = Actor::User { id, session, email_verified: true, role, impersonator: None };
+            let tenant = Some(TenantId::from_uuid(Uuid::from_u128(3)));
+            Scope::user(actor, tenant, Permissions::from_list(permissions), RequestInfo::default())
+        };
+        let answered = catalogue().published("support_ticket.answered").unwrap();
+        let tickets = Selection::read("support_ticket.*").unwrap();
+        let member = person(ada, &[Permission::SupportWrite]);
+        assert!(tickets.lets(&answered, Some(ada), &member));
+        assert!(!tickets.lets(&answered, Some(eve), &member) && !tickets.lets(&answered, None, &member));
+        assert!(!named(&["page.created"]).lets(&answered, Some(ada), &member));
+        assert!(!tickets.lets(&answered, Some(ada), &person(ada, &[Permission::PagesRead])));
+        assert!(tickets.lets(&answered, Some(eve), &person(ada, &[Permission::SupportRead])));
+        assert_eq!(tickets.require(&member), Ok(()));
+        let program = scope(&[Permission::SupportWrite]);
+        assert!(!tickets.lets(&answered, None, &program) && tickets.require(&program).is_err());
+        let page = catalogue().published("page.updated").unwrap();
+        assert!(!Selection::all().lets(&page, Some(ada), &member), "only where authors count");
     }
 }

@@ -6,7 +6,7 @@ use portico_billing::thresholds::Thresholds;
 use portico_kernel::{StoreError, TenantId};
 use tokio::{sync::watch, time::sleep};
 
-use crate::{backoff::Backoff, core::Core};
+use crate::{backoff::Backoff, core::Core, usage::UsageMarks};
 
 /// Interval of checking: how late a tenant is told at most, and how often one that is busy is looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -41,20 +41,28 @@ pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
 /// # Errors
 /// When tenants could not be checked: they are next time, and all others as well where several in a row could not.
 pub async fn check(core: &Core) -> Result<(), StoreError> {
-    let (mut due, mut failures, mut outcome) = (core.signals.usage.take().into_iter(), 0, Ok(()));
+    check_each(&core.signals.usage, |tenant| check_one(core, tenant)).await
+}
+
+/// Checks the tenants that are marked. Those that could not be checked are marked again.
+async fn check_each<F: Future<Output = Result<(), StoreError>>>(
+    marks: &UsageMarks,
+    check: impl Fn(TenantId) -> F,
+) -> Result<(), StoreError> {
+    let (mut due, mut failures, mut outcome) = (marks.take().into_iter(), 0, Ok(()));
     for tenant in due.by_ref() {
-        let Err(error) = check_one(core, tenant).await else {
+        let Err(error) = check(tenant).await else {
             failures = 0;
             continue;
         };
-        core.signals.usage.mark(tenant);
+        marks.mark(tenant);
         outcome = Err(error);
         failures += 1;
         if failures == FAILURES {
             break;
         }
     }
-    due.for_each(|tenant| core.signals.usage.mark(tenant));
+    due.for_each(|tenant| marks.mark(tenant));
     outcome
 }
 
@@ -77,4 +85,42 @@ pub async fn record_day(core: &Core) -> Result<(), StoreError> {
         work.commit().await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use portico_security::system_env;
+
+    use super::*;
+
+    /// Checks five tenants, of which those at some places cannot be checked. Answers which were tried, which are marked afterwards, and
+    /// whether all is well, each tenant by its place.
+    async fn checked(failing: &[usize]) -> (Vec<usize>, Vec<usize>, bool) {
+        let (marks, env) = (UsageMarks::default(), system_env());
+        let mut tenants: Vec<TenantId> = (0..5).map(|_| env.new_id()).collect();
+        // In the order in which they are checked.
+        tenants.sort_unstable();
+        tenants.iter().for_each(|tenant| marks.mark(*tenant));
+        let place = |tenant: TenantId| tenants.iter().position(|known| *known == tenant).unwrap();
+        let tried = Mutex::new(Vec::new());
+        let outcome = check_each(&marks, |tenant| {
+            tried.lock().unwrap().push(place(tenant));
+            let fails = failing.contains(&place(tenant));
+            async move { if fails { Err(StoreError::Unavailable("away".into())) } else { Ok(()) } }
+        });
+        let is_well = outcome.await.is_ok();
+        let marked = marks.take().into_iter().map(place).collect();
+        (tried.into_inner().unwrap(), marked, is_well)
+    }
+
+    #[tokio::test]
+    async fn a_tenant_that_cannot_be_checked_holds_up_no_other() {
+        assert_eq!(checked(&[]).await, (vec![0, 1, 2, 3, 4], vec![], true));
+        assert_eq!(checked(&[0]).await, (vec![0, 1, 2, 3, 4], vec![0], false));
+        assert_eq!(checked(&[0, 1, 3, 4]).await, (vec![0, 1, 2, 3, 4], vec![0, 1, 3, 4], false));
+        // It is the database.
+        assert_eq!(checked(&[0, 1, 2]).await, (vec![0, 1, 2], vec![0, 1, 2, 3, 4], false));
+    }
 }

@@ -1,6 +1,7 @@
 //! The adapter over the client of production, against a server that answers as the provider's documents say.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test as the test itself would")]
 
+mod bounds;
 mod contract;
 mod protocol;
 mod server;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use portico_kernel::http::HttpMethod;
+use portico_kernel::http::{HttpClient, HttpMethod};
 use portico_outbound::{Bounds, GuardedClient, Purpose, Rules};
 use portico_recurrente::{HeaderStyle, Recurrente, RecurrenteConfig, stand_in::StandIn};
 use time::Duration;
@@ -85,6 +85,11 @@ impl Server {
         let rules = Rules::new(Purpose::Payments).networks([&"127.0.0.0/8".parse().unwrap()]);
         let client = GuardedClient::new(rules, Bounds::default()).unwrap();
         Recurrente::new(config, self.stand_in.secrets(), Arc::new(client), self.env.clone())
+    }
+
+    /// The provider over another client, which answers in its place.
+    pub fn provider_over(&self, http: Arc<dyn HttpClient>) -> Recurrente {
+        Recurrente::new(StandIn::config(), self.stand_in.secrets(), http, self.env.clone())
     }
 
     pub fn provider(&self) -> Recurrente {

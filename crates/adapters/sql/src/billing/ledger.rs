@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, Value};
 
 use crate::{
     columns::words,
-    db::{Db, Param},
+    db::{Db, Param, placeholders},
 };
 
 words!(Account, SourceKind);
@@ -34,12 +34,10 @@ impl<C: ConnectionTrait + Send> Ledger<'_, C> {
         transaction: &LedgerTransaction,
         rest: &str,
     ) -> Result<u64, StoreError> {
-        let (mut places, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
+        let (mut rows, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
         let source = transaction.source();
         for (position, entry) in (0_i32..).zip(transaction.entries()) {
-            let first = values.len() + 1;
-            let row: Vec<String> = (first..first + COLUMNS).map(|place| format!("${place}")).collect();
-            places.push(format!("({})", row.join(", ")));
+            rows.push(format!("({})", placeholders(values.len() + 1, COLUMNS)));
             values.extend([
                 tenant.value(),
                 source.kind.value(),
@@ -54,7 +52,7 @@ impl<C: ConnectionTrait + Send> Ledger<'_, C> {
         let sql = format!(
             "insert into ledger_entries (tenant_id, source_kind, source_id, position, account, amount, currency, booked_at) \
              values {} {rest}",
-            places.join(", ")
+            rows.join(", ")
         );
         self.db.execute(&sql, values).await
     }

@@ -15,7 +15,7 @@ use time::Date;
 
 use crate::{
     columns::Stored,
-    db::{Db, Param, Row},
+    db::{Db, Param, Row, placeholders},
     error::store_error,
     repositories::SqlUnitOfWork,
 };
@@ -98,11 +98,6 @@ impl SqlUnitOfWork {
     ) -> Result<(Option<SiteStatus>, Option<StorageRoom>), StoreError> {
         let now = Instant::now();
         let is_roomy = self.roomy.has(tenant, now);
-        let places = |from: usize, count: usize| {
-            let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
-            // A list without an item is none to SQL.
-            if places.is_empty() { "null".to_owned() } else { places.join(", ") }
-        };
         let (room_columns, mut values) = match is_roomy {
             true => (String::new(), vec![tenant.value()]),
             false => (format!("{ROOM}, "), vec![tenant.value(), i64::MAX.value()]),
@@ -114,8 +109,8 @@ impl SqlUnitOfWork {
              (select status from sites where tenant_id = $1 and status not in ('draft', 'published') and id in ({}) limit 1), \
              (select status from sites where tenant_id = $1 and status not in ('draft', 'published') \
              and id in (select site_id from pages where tenant_id = $1 and id in ({})) limit 1)) as frozen",
-            places(first, sites.len()),
-            places(first + sites.len(), pages.len())
+            placeholders(first, sites.len()),
+            placeholders(first + sites.len(), pages.len())
         );
         values.extend(sites.iter().map(|id| id.value()).chain(pages.iter().map(|id| id.value())));
         let found = self.connection.flush_with(sql, values).await?.ok_or_else(no_row)?;

@@ -5,7 +5,7 @@ use portico_billing::{ports::ProductRepository, product::Product};
 use portico_kernel::{StoreError, Timestamp};
 use sea_orm::{ConnectionTrait, Value};
 
-use crate::db::{Db, Param};
+use crate::db::{Db, Param, placeholders};
 
 /// The catalogue over one connection.
 pub(crate) struct Products<'c, C> {
@@ -45,10 +45,9 @@ impl<C: ConnectionTrait + Send> ProductRepository for Products<'_, C> {
             // A list without an item is none to SQL.
             return Ok(Vec::new());
         }
-        let places: Vec<String> = (1..=ids.len()).map(|place| format!("${place}")).collect();
         let sql = format!(
             "select {COLUMNS} from products where is_active and id in ({}) order by id",
-            places.join(", ")
+            placeholders(1, ids.len())
         );
         let values: Vec<Value> = ids.iter().map(|id| id.value()).collect();
         let rows: Vec<Row> = self.db.rows(&sql, values).await?;

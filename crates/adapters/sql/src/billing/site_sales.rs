@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
 
 use crate::{
     columns::{read, words},
-    db::{Db, Param, Params},
+    db::{Db, Param, Params, placeholders},
 };
 
 words!(SiteSaleStatus);
@@ -73,10 +73,7 @@ impl<C: ConnectionTrait> SiteSales<'_, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> SiteSaleRepository for SiteSales<'_, C> {
     async fn insert(&mut self, sale: &SiteSale) -> Result<(), StoreError> {
-        let sql = format!(
-            "insert into site_sales ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-             $17, $18, $19, $20, $21, $22, $23, $24)"
-        );
+        let sql = format!("insert into site_sales ({COLUMNS}) values ({})", placeholders(1, 24));
         let checkout = &sale.checkout;
         // More than a tuple takes.
         let values = vec![

@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, TryGetError, Value}
 use super::plans;
 use crate::{
     columns::{documents, read, words},
-    db::{Db, Param},
+    db::{Db, Param, placeholders},
 };
 
 /// Tenants named in one statement: far below the 32,766 values that SQLite can bind.
@@ -116,10 +116,9 @@ impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> 
         let moved: Vec<Subscription> = rows.into_iter().map(subscription).collect();
         // By their tenants, and not by the same condition: another one may have come to an earlier version meanwhile.
         for tenants in moved.chunks(CHUNK) {
-            let places: Vec<String> = (3..3 + tenants.len()).map(|place| format!("${place}")).collect();
             let sql = format!(
                 "update subscriptions set plan_version = $1, updated_at = $2 where tenant_id in ({})",
-                places.join(", ")
+                placeholders(3, tenants.len())
             );
             let ids = tenants.iter().map(|subscription| subscription.tenant_id.value());
             let values: Vec<Value> = [version.value(), now.value()].into_iter().chain(ids).collect();

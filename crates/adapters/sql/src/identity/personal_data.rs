@@ -252,6 +252,7 @@ impl<C: ConnectionTrait + Send> Personal<'_, C> {
                 "support_messages",
                 "support_tickets",
                 "support_numbers",
+                "support_refused_mails",
                 "tenant_settings",
             ] {
                 self.db.execute(&format!("delete from {table} where tenant_id = $1"), [tenant]).await?;
@@ -283,6 +284,10 @@ impl<C: ConnectionTrait + Send> PersonalData for Personal<'_, C> {
             let sql = format!("delete from {} where {} = $1", table.name, table.user);
             self.db.execute(&sql, [user]).await?;
         }
+        // What they wrote to a ticket stays with it. The mail that it came by has their address and their signature besides.
+        let mails = "delete from support_mails where (tenant_id, message_id) in \
+             (select tenant_id, id from support_messages where author_id = $1)";
+        self.db.execute(mails, [user]).await?;
         self.db
             .execute("update users set last_login_at = null, last_tenant_id = null where id = $1", [user])
             .await

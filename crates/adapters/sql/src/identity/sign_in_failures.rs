@@ -8,16 +8,11 @@ use portico_identity::{
 use portico_kernel::{StoreError, Timestamp};
 use sea_orm::ConnectionTrait;
 
-use crate::db::{Db, Param, Params};
+use crate::db::{Db, Param, Params, placeholders};
 
 /// Counts over one connection.
 pub(crate) struct SignInFailures<'c, C> {
     pub db: Db<'c, C>,
-}
-
-/// `$first, …` for so many values.
-fn placeholders(first: usize, count: usize) -> String {
-    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
 #[async_trait]

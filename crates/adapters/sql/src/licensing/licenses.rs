@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
 
 use crate::{
     columns::{read, words},
-    db::{Db, Param, Params, in_pages},
+    db::{Db, Param, Params, in_pages, placeholders},
 };
 
 words!(LicenseStatus, Suspension);
@@ -53,12 +53,6 @@ fn counted(row: &QueryResult) -> Result<CountedLicense, TryGetError> {
     Ok(CountedLicense { license: license(row)?, activations: read(row, "activations")? })
 }
 
-/// `$n, $n+1 …` for `count` parameters after `before` others.
-fn places(before: usize, count: usize) -> String {
-    let places: Vec<String> = (before + 1..=before + count).map(|place| format!("${place}")).collect();
-    places.join(", ")
-}
-
 impl<C: ConnectionTrait> Licenses<'_, C> {
     async fn one(&self, rest: &str, values: impl Params) -> Result<Option<License>, StoreError> {
         let sql = format!("select {COLUMNS} from licenses where tenant_id = $1 {rest}");
@@ -75,7 +69,7 @@ impl<C: ConnectionTrait> Licenses<'_, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
     async fn insert(&mut self, license: &License) -> Result<(), StoreError> {
-        let sql = format!("insert into licenses ({COLUMNS}) values ({})", places(0, 18));
+        let sql = format!("insert into licenses ({COLUMNS}) values ({})", placeholders(1, 18));
         // More than a tuple takes.
         let values = vec![
             license.tenant_id.value(),
@@ -135,7 +129,7 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
         }
         let sql = format!(
             "select {COLUMNS} from licenses where tenant_id = $1 and purchase_id in ({}) order by purchase_id, item, unit",
-            places(1, purchases.len())
+            placeholders(2, purchases.len())
         );
         let values: Vec<Value> =
             [tenant.value()].into_iter().chain(purchases.iter().copied().map(Param::value)).collect();
@@ -149,7 +143,7 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
     async fn owner_of(&mut self, digests: &[[u8; 32]]) -> Result<Option<(TenantId, LicenseId)>, StoreError> {
         let sql = format!(
             "select tenant_id, license_id from license_keys where digest in ({})",
-            places(0, digests.len())
+            placeholders(1, digests.len())
         );
         let values: Vec<Value> = digests.iter().copied().map(Param::value).collect();
         self.db.row(&sql, values).await
@@ -223,7 +217,7 @@ fn conditions(filter: &LicenseFilter, now: Timestamp) -> (String, Vec<Value>) {
         conditions.push(format!("product_type = ${}", values.len()));
     }
     if let Some(digests) = &filter.digests {
-        conditions.push(format!("key_digest in ({})", places(values.len(), digests.len())));
+        conditions.push(format!("key_digest in ({})", placeholders(values.len() + 1, digests.len())));
         values.extend(digests.iter().copied().map(Param::value));
     }
     if let Some(status) = filter.status {

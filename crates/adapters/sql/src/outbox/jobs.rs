@@ -12,7 +12,7 @@ use crate::{
     SqlStore,
     columns::{Col, words},
     connection::{StatementConnection, Until},
-    db::{Db, Param},
+    db::{Db, Param, placeholders},
 };
 
 /// A row of the queue.
@@ -147,10 +147,9 @@ impl SqlStore {
             let Some(last) = ids.last() else { continue };
             // Few lengths, so that few statements have to be prepared.
             let length = ids.len().next_power_of_two();
-            let places: Vec<String> = (2..length + 2).map(|number| format!("${number}")).collect();
             let sql = format!(
                 "{what} where id in ({}) and leased_by = $1 and state = 'running'",
-                places.join(", ")
+                placeholders(2, length)
             );
             let padded = ids.iter().chain(std::iter::repeat(last)).take(length);
             let values = std::iter::once(worker.value()).chain(padded.copied().map(Param::value));

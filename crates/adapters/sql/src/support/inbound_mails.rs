@@ -32,6 +32,23 @@ impl<C: ConnectionTrait + Send> InboundMailRepository for InboundMails<'_, C> {
         Ok(self.db.execute(&sql, values).await? == 1)
     }
 
+    async fn has(&mut self, tenant: TenantId, digest: [u8; 32]) -> Result<bool, StoreError> {
+        let sql = "select 1 from support_mails where tenant_id = $1 and digest = $2 \
+             union all select 1 from support_refused_mails where tenant_id = $1 and digest = $2 limit 1";
+        self.db.exists(sql, (tenant, digest)).await
+    }
+
+    async fn refuse(
+        &mut self,
+        tenant: TenantId,
+        digest: [u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "insert into support_refused_mails (tenant_id, digest, refused_at) values ($1, $2, $3) \
+             on conflict (tenant_id, digest) do nothing";
+        Ok(self.db.execute(sql, (tenant, digest, now)).await? == 1)
+    }
+
     async fn find(
         &mut self,
         tenant: TenantId,

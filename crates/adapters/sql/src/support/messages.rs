@@ -1,7 +1,7 @@
 //! What was written to support tickets.
 
 use async_trait::async_trait;
-use portico_kernel::{StoreError, SupportMessageId, SupportTicketId, TenantId, UserId};
+use portico_kernel::{StoreError, SupportMessageId, SupportTicketId, TenantId};
 use portico_support::{
     message::{AuthorKind, MessageAuthor, SupportMessage},
     ports::MessageRepository,
@@ -22,16 +22,18 @@ pub(crate) struct Messages<'c, C> {
 
 /// With the name of the author as it is now.
 const SELECT: &str = "select m.tenant_id, m.id, m.ticket_id, m.author_kind, m.author_id, u.full_name, m.body, m.attachments, \
-    m.internal, m.created_at from support_messages m left join users u on u.id = m.author_id";
+    m.internal, m.created_at from support_messages m join users u on u.id = m.author_id";
 
 fn message(row: &QueryResult) -> Result<SupportMessage, TryGetError> {
-    let name: Option<String> = read(row, "full_name")?;
-    let id: Option<UserId> = read(row, "author_id")?;
     Ok(SupportMessage {
         id: read(row, "id")?,
         tenant_id: read(row, "tenant_id")?,
         ticket_id: read(row, "ticket_id")?,
-        author: MessageAuthor { kind: read(row, "author_kind")?, id, name: name.unwrap_or_default() },
+        author: MessageAuthor {
+            kind: read(row, "author_kind")?,
+            id: read(row, "author_id")?,
+            name: read(row, "full_name")?,
+        },
         body: read(row, "body")?,
         attachments: read(row, "attachments")?,
         internal: read(row, "internal")?,

@@ -17,7 +17,7 @@ use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
 use super::search::Conditions;
 use crate::{
     columns::{documents, read, words},
-    db::{Db, Param, Params, in_pages},
+    db::{Db, Param, Params, in_pages, placeholders},
 };
 
 words!(TicketCategory, TicketPriority, TicketStatus);
@@ -96,8 +96,7 @@ impl<C: ConnectionTrait + Send> TicketRepository for Tickets<'_, C> {
 
     async fn insert(&mut self, ticket: &SupportTicket) -> Result<(), StoreError> {
         let columns = COLUMNS.replace("t.", "");
-        let places: Vec<String> = (1..=22).map(|place| format!("${place}")).collect();
-        let sql = format!("insert into support_tickets ({columns}) values ({})", places.join(", "));
+        let sql = format!("insert into support_tickets ({columns}) values ({})", placeholders(1, 22));
         // More than a tuple takes.
         let values = vec![
             ticket.tenant_id.value(),

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::audit::{ID_TOLERANCE, first_id};
 use crate::{
     columns::{Col, words},
-    db::{Db, Params, piece},
+    db::{Db, Params, piece, placeholders},
 };
 use row::Column;
 
@@ -180,7 +180,6 @@ impl<C: ConnectionTrait + Send> DeliveryRepository for Deliveries<'_, C> {
             return Ok(Vec::new());
         }
         let settled = if bounds.only_failed { "or d.status = 'succeeded'" } else { "" };
-        let kinds: Vec<String> = (0..bounds.kinds.len()).map(|place| format!("${}", place + 9)).collect();
         let sql = format!(
             "select e.id, e.kind, \
              (select max(d.sequence) from webhook_deliveries d \
@@ -190,7 +189,7 @@ impl<C: ConnectionTrait + Send> DeliveryRepository for Deliveries<'_, C> {
                and (d.status = 'pending' or d.cause = 'resend' and d.created_at >= $7 {settled})) as wanted \
              from events e where e.tenant_id = $1 and e.id > $2 and e.id < $3 \
              and e.created_at >= $4 and e.created_at < $5 and e.kind in ({}) order by e.id limit $8",
-            kinds.join(", ")
+            placeholders(9, bounds.kinds.len())
         );
         let first = after.map_or_else(|| first_id(bounds.since - ID_TOLERANCE), EventId::uuid);
         let mut values = (

@@ -14,7 +14,7 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait};
 use super::{deliveries::row, webhooks};
 use crate::{
     columns::Col,
-    db::{Db, Param, Params},
+    db::{Db, Param, Params, placeholders},
 };
 
 /// Deliveries stored in one statement: 17 values each, and SQLite takes 32,766.
@@ -96,14 +96,13 @@ impl<C: ConnectionTrait + Send> DeliveryPlans for Plans<'_, C> {
     async fn listeners(&mut self, tenants: Vec<TenantId>) -> Result<Vec<Listener>, StoreError> {
         let mut listeners = Vec::new();
         for tenants in tenants.chunks(CHUNK) {
-            let places: Vec<String> = (1..=tenants.len()).map(|place| format!("${place}")).collect();
             // Held, so that none is deleted before its deliveries are stored.
             let sql = format!(
                 "select w.tenant_id, w.id, w.events, w.created_at from webhooks w \
                  where w.status = 'enabled' and w.tenant_id in ({}) \
                  and exists (select 1 from tenants t where t.id = w.tenant_id and t.status <> 'deleted') \
                  order by w.tenant_id, w.id {}",
-                places.join(", "),
+                placeholders(1, tenants.len()),
                 self.db.dialect().for_key_share,
             );
             let rows =

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{deliveries::row, delivery_plans, webhooks};
 use crate::{
     SqlStore,
-    db::{Db, Params},
+    db::{Db, Params, placeholders},
     outbox::events,
 };
 
@@ -66,13 +66,8 @@ async fn note(
     const WIDTH: usize = 8;
     let mut noted = HashSet::with_capacity(outcomes.len());
     for outcomes in outcomes.chunks(CHUNK) {
-        let rows: Vec<String> = (0..outcomes.len())
-            .map(|row| {
-                let places: Vec<String> =
-                    (1..=WIDTH).map(|column| format!("${}", row * WIDTH + column)).collect();
-                format!("({})", places.join(", "))
-            })
-            .collect();
+        let rows: Vec<String> =
+            (0..outcomes.len()).map(|row| format!("({})", placeholders(row * WIDTH + 1, WIDTH))).collect();
         let sql = format!(
             "with outcome (tenant_id, id, status, response_status, response_body, duration_ms, error, finished_at) \
              as (values {}) \

@@ -31,6 +31,7 @@ mod second_factors;
 mod site_sales;
 mod store;
 mod support;
+mod support_mails;
 mod sweep;
 mod tenancy;
 mod traces;

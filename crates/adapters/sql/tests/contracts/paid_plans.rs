@@ -12,7 +12,6 @@ use portico_billing::{
     subscription_provider::{InvoiceLine, InvoiceStatus, ProviderSubscription, ScheduledPrice},
 };
 use portico_kernel::{Env, Money, PageRequest, StoreError, TenantId};
-use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
 use time::Duration;
 

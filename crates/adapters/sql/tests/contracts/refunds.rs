@@ -121,7 +121,10 @@ async fn disputes_belong_to_a_purchase_and_only_go_on() {
         let first = dispute(&env, &purchase);
         let mut work = store.begin().await.unwrap();
         work.disputes().store(&first).await.unwrap();
-        assert_eq!(work.disputes().of_purchase(ours, purchase.id).await.unwrap(), [first.clone()]);
+        assert_eq!(
+            work.disputes().of_purchase(ours, purchase.id).await.unwrap(),
+            std::slice::from_ref(&first)
+        );
         assert_eq!(work.disputes().of_purchase(theirs, purchase.id).await.unwrap(), []);
         let won = PurchaseDispute {
             status: DisputeStatus::Won,

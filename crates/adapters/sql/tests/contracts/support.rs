@@ -5,7 +5,6 @@ use portico_sql::SqlStore;
 use portico_support::{
     canned_reply::CannedReply,
     desk::{Assigned, QueueFilter},
-    inbound::StoredMail,
     message::{Attachment, AuthorKind, MessageAuthor, SupportMessage},
     ports::SupportRepositories,
     priority::TicketPriority,
@@ -57,10 +56,9 @@ fn ticket(env: &Env, tenant_id: TenantId, author_id: UserId, number: u64) -> Sup
 }
 
 /// A message, a second after the one before.
-fn message(env: &TestEnv, ticket: &SupportTicket, body: &str, internal: bool) -> SupportMessage {
+pub fn message(env: &TestEnv, ticket: &SupportTicket, body: &str, internal: bool) -> SupportMessage {
     env.clock.advance(Duration::SECOND);
-    let author =
-        MessageAuthor { kind: AuthorKind::Customer, id: Some(ticket.author_id), name: String::new() };
+    let author = MessageAuthor { kind: AuthorKind::Customer, id: ticket.author_id, name: String::new() };
     SupportMessage {
         id: env.new_id(),
         tenant_id: ticket.tenant_id,
@@ -74,7 +72,7 @@ fn message(env: &TestEnv, ticket: &SupportTicket, body: &str, internal: bool) ->
 }
 
 /// Stores and commits a ticket of a tenant with the next number, by an author of its own, a second after the one before.
-async fn stored(store: &SqlStore, env: &TestEnv, tenant: TenantId) -> SupportTicket {
+pub async fn stored(store: &SqlStore, env: &TestEnv, tenant: TenantId) -> SupportTicket {
     env.clock.advance(Duration::SECOND);
     let name: SupportTicketId = env.new_id();
     let author = stored_user(store, env, &format!("{name}@example.com")).await.id;
@@ -328,37 +326,6 @@ async fn a_ticket_is_overdue_once() {
         assert!(reader.tickets().overdue(due, 10).await.unwrap().is_empty());
         let mut work = store.begin().await.unwrap();
         assert!(!work.tickets().breach(tenant, answered.id, due).await.unwrap());
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mail_is_kept_once() {
-    on_each_database(async |database| {
-        let (env, store) = (env(), database.store());
-        let (tenant, other) =
-            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
-        let ticket = stored(store, &env, tenant).await;
-        let mut work = store.begin().await.unwrap();
-        let mails: Vec<StoredMail> = (0..2)
-            .map(|_| StoredMail {
-                tenant_id: tenant,
-                message_id: env.new_id(),
-                ticket_id: ticket.id,
-                digest: [7; 32],
-                raw: b"From: a@example.com\r\n\r\n\xff".to_vec(),
-                received_at: env.now(),
-            })
-            .collect();
-        for mail in &mails {
-            let written = SupportMessage { id: mail.message_id, ..message(&env, &ticket, "x", false) };
-            work.support_messages().insert(&written).await.unwrap();
-        }
-        assert!(work.inbound_mails().insert(&mails[0]).await.unwrap());
-        assert!(!work.inbound_mails().insert(&mails[1]).await.unwrap());
-        let found = work.inbound_mails().find(tenant, mails[0].message_id).await.unwrap();
-        assert_eq!(found.as_ref(), Some(&mails[0]));
-        assert_eq!(work.inbound_mails().find(other, mails[0].message_id).await.unwrap(), None);
     })
     .await;
 }

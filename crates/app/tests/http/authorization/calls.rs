@@ -19,7 +19,7 @@ use crate::{
     assets, factor_stage,
     fixture::{Fixture, Person, fill, invitation, linked, parameters},
     site_sales,
-    support::MAIL_PROVIDER,
+    support_mails::MAIL_PROVIDER,
 };
 
 /// Sends JSON, or nothing. A list stands for the bytes of a picture.

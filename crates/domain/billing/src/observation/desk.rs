@@ -4,13 +4,13 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, AtomicU8, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
 use portico_kernel::{
     Actor, Clock, Env, EventLog, JobQueue, Meter, Outbox, Permission, Permissions, PlatformRole, RequestInfo,
-    Scope, TenantId, Timestamp,
+    Scope, TenantId, Timestamp, testing::env_at,
 };
 use time::Duration;
 
@@ -31,7 +31,7 @@ use crate::{
     subscription_provider::{NewCustomer, SubscriptionProvider},
     subscription_simulation::SimulatedSubscriptions,
     tenant_subscription::{TenantSubscription, TenantSubscriptions},
-    testing::{Counting, Repositories},
+    testing::Repositories,
 };
 
 struct Moving(AtomicI64);
@@ -188,7 +188,7 @@ impl Desk {
     /// `trial_days` of the plan `starter`.
     pub fn new(trial_days: u16) -> Self {
         let clock = Arc::new(Moving(AtomicI64::new(1_790_000_000)));
-        let env = Env::new(clock.clone(), Arc::new(Counting(AtomicU8::new(1))));
+        let env = env_at(clock.clone());
         let tenant = env.new_id();
         let actor = Actor::User {
             id: env.new_id(),

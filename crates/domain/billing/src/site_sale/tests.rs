@@ -138,6 +138,24 @@ async fn a_payment_is_booked_and_handed_over_once_however_often_it_is_told() {
 }
 
 #[tokio::test]
+async fn no_answer_reserves_a_site_for_longer() {
+    let (mut repositories, env) = (Repositories::default(), env());
+    let sale = begun(&mut repositories, &env).await;
+    let reserved = sale.checkout.expires_at;
+    for (said, expected) in [
+        (reserved + Duration::DAY, reserved),
+        (reserved - Duration::MINUTE, reserved - Duration::MINUTE),
+        (reserved, reserved - Duration::MINUTE),
+    ] {
+        let answer = Checkout { expires_at: said, ..observed(&sale, CheckoutState::Open) };
+        let anybody = scope();
+        let mut sales = SiteSales::new(&mut repositories, &anybody, &env);
+        let settled = sales.settle(sale.tenant_id, sale.id, &answer).await.unwrap();
+        assert_eq!(settled.sale.checkout.expires_at, expected);
+    }
+}
+
+#[tokio::test]
 async fn who_does_not_pay_frees_the_site() {
     for state in [CheckoutState::Expired, CheckoutState::Failed] {
         let (mut repositories, env) = (Repositories::default(), env());
@@ -213,7 +231,13 @@ async fn a_site_waits_for_the_owner_of_the_address_and_is_claimed_once() {
     assert_eq!(waiting.status, SiteSaleStatus::Waiting);
     assert_eq!(
         kinds(&repositories),
-        ["site_sale.created", "site_sale.paid", "site_sale.waiting", "site_sale.paid", "site_sale.completed"]
+        [
+            "site_sale.created",
+            "site_sale.paid",
+            "site_sale.waiting",
+            "site_sale.claimed",
+            "site_sale.completed"
+        ]
     );
     assert_eq!(repositories.shop.rows().jobs.len(), 2);
 }

@@ -229,7 +229,7 @@ impl<'a> SiteSales<'a> {
         }
         let claimed =
             SiteSale { status: SiteSaleStatus::Paid, buyer: Some((user, tenant)), ..before.clone() };
-        let claimed = self.store(&events::SITE_SALE_PAID, &before, claimed).await?;
+        let claimed = self.store(&events::SITE_SALE_CLAIMED, &before, claimed).await?;
         self.enqueue(&claimed).await?;
         Ok(claimed)
     }

@@ -103,7 +103,8 @@ impl Sales<'_> {
     /// the caller's matter on the side of the buyer.
     ///
     /// # Errors
-    /// `NotFound`; `Store` with `Stale` where the site has changed since its files were copied: copy them, and call again.
+    /// `NotFound`; `SiteSuspended`; `NotForSale` where it was not sold; `Store` with `Stale` where the site has changed since its files
+    /// were copied: copy them, and call again.
     pub async fn hand_over(
         &mut self,
         seller: TenantId,
@@ -113,6 +114,13 @@ impl Sales<'_> {
         copied: &[AssetId],
     ) -> Result<HandedOver, SitesError> {
         let before = site::lock(self.repositories, seller, id).await?;
+        match before.status {
+            SiteStatus::Sold => {}
+            SiteStatus::Suspended => return Err(SitesError::SiteSuspended),
+            SiteStatus::Draft | SiteStatus::Published | SiteStatus::ForSale => {
+                return Err(SitesError::NotForSale);
+            }
+        }
         let contents = self.contents(&before).await?;
         if contents.assets.iter().any(|asset| !copied.contains(&asset.id)) {
             return Err(StoreError::Stale.into());

@@ -16,6 +16,7 @@ use portico_runtime::{
     worker::jobs::{JobError, scope},
 };
 use portico_sites::{
+    SitesError,
     asset::Asset,
     sale::{Parcel, Sales},
     site::Site,
@@ -28,7 +29,7 @@ use crate::state::App;
 /// the sale, and files that were copied are copied again.
 ///
 /// # Errors
-/// Where the store or the file store does not answer, or the site changes meanwhile: the job is to run again.
+/// Where the store or the file store does not answer, the site changes meanwhile, or is suspended: the job is to run again.
 pub async fn hand_over(app: &App, order: HandOverSite, job: &Job) -> Result<(), JobError> {
     let (scope, env, seller) = (scope(job), &app.core.env, job.tenant_id);
     let Some(sale) = with_recipient(app, &scope, seller, order.purchase_id).await? else { return Ok(()) };
@@ -46,6 +47,11 @@ pub async fn hand_over(app: &App, order: HandOverSite, job: &Job) -> Result<(), 
     let Some(sale) = locked else { return Ok(()) };
     let branding = work.branding().find(seller).await?;
     let branding: (Colors, Fonts) = branding.map(|found| (found.colors, found.fonts)).unwrap_or_default();
+    // One that could not be sold when it was paid (see `site_sales::settle`) is sold now, or still cannot be: then the job runs again.
+    match Sales::new(&mut *work, &scope, env).sell(seller, sale.site_id).await {
+        Ok(_) | Err(SitesError::SiteSold) => {}
+        Err(error) => return Err(error.into()),
+    }
     let handed =
         Sales::new(&mut *work, &scope, env).hand_over(seller, sale.site_id, buyer, branding, &copied).await?;
     let mut quotas = Quotas::new(&mut *work);

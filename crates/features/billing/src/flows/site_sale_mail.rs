@@ -10,14 +10,11 @@ use portico_identity::{
     mail::Recipient,
     user::{EmailAddress, UserStatus},
 };
-use portico_kernel::{
-    Env, Event, Job, JobType, NewJob, PageRequest, PurchaseId, StoreError, TenantRole, UserId,
-};
+use portico_kernel::{Env, Event, Job, JobType, NewJob, PurchaseId, StoreError, UserId};
 use portico_runtime::{
     mailing,
     worker::jobs::{JobError, scope},
 };
-use portico_tenancy::member::MemberFilter;
 use serde::{Deserialize, Serialize};
 
 use super::site_sales::claim_token;
@@ -109,33 +106,17 @@ pub async fn to_buyer(app: &App, mail: BuyerMail, job: &Job) -> Result<(), JobEr
     }
 }
 
-/// `email.site_sold`: queues a message for each owner of the tenant that sold a site, each as its own job, so that a failing delivery to
-/// one does not repeat the others.
+/// `email.site_sold`: queues a message for each owner of the tenant that sold a site, all or none.
 ///
 /// # Errors
 /// Where the store fails.
 pub async fn to_owners(app: &App, mail: SellerMail, job: &Job) -> Result<(), JobError> {
     let purchase_id = mail.purchase_id;
     let mut work = app.core.begin().await?;
-    let mut page = PageRequest { page: 1, limit: PageRequest::MAX_LIMIT };
-    loop {
-        let filter = MemberFilter { role: Some(TenantRole::Owner), ..MemberFilter::default() };
-        let owners = work.memberships().list(job.tenant_id, filter, page).await?.items;
-        for owner in &owners {
-            let one = SellerMailToOne { purchase_id, user_id: owner.user_id };
-            let id = mailing::child(job.id, owner.user_id.uuid());
-            match work.jobs().enqueue(NewJob::part_of(&app.core.env, job, id, &one)).await {
-                // An earlier attempt committed the jobs, and stopped before it was marked as done.
-                Err(StoreError::Conflict(_)) => return Ok(()),
-                result => result?,
-            }
-        }
-        if owners.len() < page.limit as usize {
-            break;
-        }
-        page.page += 1;
-    }
-    Ok(work.commit().await?)
+    let owners = mailing::owners(&mut *work, job.tenant_id).await?;
+    let one = |user_id: UserId| (user_id.uuid(), SellerMailToOne { purchase_id, user_id });
+    let parts = owners.iter().map(|owner| one(owner.user_id)).collect();
+    mailing::queue_each(work, &app.core.env, job, parts).await
 }
 
 /// `email.site_sold_to_owner`: tells an owner that a site was sold, if their address is verified.

@@ -18,15 +18,14 @@ use portico_identity::{
     user::{EmailAddress, UserStatus},
 };
 use portico_kernel::{
-    Env, Event, EventDeclaration, Job, JobType, Meter, NewJob, PageRequest, StoreError, TenantId, TenantRole,
-    Timestamp, UserId, mail::Mail,
+    Env, Event, EventDeclaration, Job, JobType, Meter, NewJob, TenantId, TenantRole, Timestamp, UserId,
+    mail::Mail,
 };
 use portico_runtime::{mailing, worker::jobs::JobError};
 use portico_tenancy::{
     dispatch::DisableReason,
     events as tenancy,
     mail::{TenantMail, TenantNotice},
-    member::MemberFilter,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -278,25 +277,10 @@ pub async fn to_one(app: &App, notice: NoticeToOne, job: &Job) -> Result<(), Job
 pub async fn to_owners(app: &App, notice: NoticeToOwners, job: &Job) -> Result<(), JobError> {
     let NoticeToOwners { notice } = notice;
     let mut work = app.core.begin().await?;
-    let mut page = PageRequest { page: 1, limit: 100 };
-    loop {
-        let filter = MemberFilter { role: Some(TenantRole::Owner), ..MemberFilter::default() };
-        let owners = work.memberships().list(job.tenant_id, filter, page).await?.items;
-        for owner in &owners {
-            let one = NoticeToOne { user_id: owner.user_id, to: None, notice: notice.clone() };
-            let id = mailing::child(job.id, owner.user_id.uuid());
-            match work.jobs().enqueue(NewJob::part_of(&app.core.env, job, id, &one)).await {
-                // An earlier attempt committed the jobs, and stopped before it was marked as done.
-                Err(StoreError::Conflict(_)) => return Ok(()),
-                result => result?,
-            }
-        }
-        if owners.len() < page.limit as usize {
-            break;
-        }
-        page.page += 1;
-    }
-    Ok(work.commit().await?)
+    let owners = mailing::owners(&mut *work, job.tenant_id).await?;
+    let one = |user_id: UserId| (user_id.uuid(), NoticeToOne { user_id, to: None, notice: notice.clone() });
+    let parts = owners.iter().map(|owner| one(owner.user_id)).collect();
+    mailing::queue_each(work, &app.core.env, job, parts).await
 }
 
 fn account_mail_of(about: AboutAccount) -> AccountMail {

@@ -4,12 +4,9 @@
 //! mailed.
 
 use portico_identity::{mail::Recipient, user::UserStatus};
-use portico_kernel::{
-    Env, Event, Job, JobType, NewJob, PageRequest, SiteId, StoreError, SubmissionId, TenantRole, UserId,
-};
+use portico_kernel::{Env, Event, Job, JobType, NewJob, SiteId, SubmissionId, UserId};
 use portico_runtime::{mailing, worker::jobs::JobError};
 use portico_sites::{events, mail::SiteMail, submission::SubmissionStatus};
-use portico_tenancy::member::MemberFilter;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -59,34 +56,15 @@ pub async fn to_all(app: &App, mail: SubmissionToAll, job: &Job) -> Result<(), J
     let SubmissionToAll { site_id, submission_id } = mail;
     let mut work = app.core.begin().await?;
     let support = work.settings().find(job.tenant_id).await?.and_then(|settings| settings.support_email);
-    let mut receivers: Vec<(Uuid, Option<UserId>)> = Vec::new();
-    let mut reached = false;
-    let mut page = PageRequest { page: 1, limit: 100 };
-    loop {
-        let filter = MemberFilter { role: Some(TenantRole::Owner), ..MemberFilter::default() };
-        let owners = work.memberships().list(job.tenant_id, filter, page).await?.items;
-        for owner in &owners {
-            reached |= support.as_ref().is_some_and(|address| address.eq_ignore_ascii_case(&owner.email));
-            receivers.push((owner.user_id.uuid(), Some(owner.user_id)));
-        }
-        if owners.len() < page.limit as usize {
-            break;
-        }
-        page.page += 1;
+    let owners = mailing::owners(&mut *work, job.tenant_id).await?;
+    let is_owner = |address: &String| owners.iter().any(|owner| address.eq_ignore_ascii_case(&owner.email));
+    let to = |user_id| SubmissionToOne { site_id, submission_id, user_id };
+    let mut parts: Vec<(Uuid, SubmissionToOne)> =
+        owners.iter().map(|owner| (owner.user_id.uuid(), to(Some(owner.user_id)))).collect();
+    if support.is_some_and(|address| !is_owner(&address)) {
+        parts.push((submission_id.uuid(), to(None)));
     }
-    if support.is_some() && !reached {
-        receivers.push((submission_id.uuid(), None));
-    }
-    for (receiver, user_id) in receivers {
-        let one = SubmissionToOne { site_id, submission_id, user_id };
-        let id = mailing::child(job.id, receiver);
-        match work.jobs().enqueue(NewJob::part_of(&app.core.env, job, id, &one)).await {
-            // An earlier attempt committed the jobs, and stopped before it was marked as done.
-            Err(StoreError::Conflict(_)) => return Ok(()),
-            result => result?,
-        }
-    }
-    Ok(work.commit().await?)
+    mailing::queue_each(work, &app.core.env, job, parts).await
 }
 
 /// `email.submission_to_one`: the message itself.

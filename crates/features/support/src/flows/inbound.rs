@@ -1,7 +1,7 @@
 //! Answers that come by mail.
 
 use portico_identity::user::{EmailAddress, User, UserStatus};
-use portico_kernel::{Fault, Kind, NewJob, RequestInfo, Scope, SupportTicketId, TenantId};
+use portico_kernel::{NewJob, RequestInfo, Scope, SupportTicketId, TenantId};
 use portico_support::{
     SupportError,
     inbound::{InboundMails, Letter, Reading, Receipt, read},
@@ -20,7 +20,7 @@ use crate::state::App;
 pub enum Outcome {
     /// It is a message of the ticket now.
     Accepted,
-    /// It had come before.
+    /// It had come before, and was accepted or answered then.
     Duplicate,
     /// A program wrote it: an automatic answer, a report, a mailing list.
     Automatic,
@@ -85,24 +85,21 @@ async fn take(
     let Some((tenant, side)) = side(app, ticket, &sender).await? else { return Ok(Outcome::Refused) };
     let scope = Scope::system(Some(tenant), request.clone());
     let mut work = app.core.begin().await?;
-    let taken = InboundMails::new(&mut *work, &scope, &app.core.env)
+    let receipt = InboundMails::new(&mut *work, &scope, &app.core.env)
         .take((tenant, ticket), (side, sender.id), letter, raw)
-        .await;
-    match taken {
-        Ok(Receipt::Taken(_)) => {
+        .await?;
+    match receipt {
+        Receipt::Taken(_) => {
             work.commit().await?;
             Ok(Outcome::Accepted)
         }
-        Ok(Receipt::Twice) => Ok(Outcome::Duplicate),
-        Err(error) if error.kind() == Kind::Conflict && !matches!(error, SupportError::Store(_)) => {
-            drop(work);
+        Receipt::Refused => {
             let notice = notices::ended(tenant, ticket, sender.id);
-            let mut work = app.core.begin().await?;
             work.jobs().enqueue(NewJob::new(&app.core.env, &scope, tenant, &notice)).await?;
             work.commit().await?;
             Ok(Outcome::Ended)
         }
-        Err(error) => Err(error),
+        Receipt::Twice => Ok(Outcome::Duplicate),
     }
 }
 

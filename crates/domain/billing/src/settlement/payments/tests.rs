@@ -218,7 +218,8 @@ async fn the_answer_to_a_call_leads_to_the_same_as_what_is_seen_later() {
 #[tokio::test]
 async fn a_payment_that_is_another_one_or_not_known_to_be_paid_leads_to_nothing() {
     let env = env();
-    let wrongs: [(&str, fn(&mut Payment)); 5] = [
+    type Spoil = fn(&mut Payment);
+    let wrongs: [(&str, Spoil); 5] = [
         ("payment", |payment| payment.id = "pi_2".to_owned()),
         ("amount", |payment| payment.amount.amount = 1),
         ("currency", |payment| payment.amount.currency = "gtq".to_owned()),

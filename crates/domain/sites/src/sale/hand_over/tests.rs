@@ -172,3 +172,19 @@ async fn a_site_that_changed_since_its_files_were_copied_is_not_handed_over() {
     assert_eq!(store.sites[0].tenant_id, tenant(1));
     assert!(store.events.is_empty());
 }
+
+#[tokio::test]
+async fn only_a_sold_site_is_handed_over() {
+    let (mut store, env, scope) = (Store::default(), env(), system());
+    let (site, shown) = sold(&mut store).await;
+    for status in SiteStatus::ALL.into_iter().filter(|status| *status != SiteStatus::Sold) {
+        store.sites[0].status = status;
+        let refused = Sales::new(&mut store, &scope, &env)
+            .hand_over(tenant(1), site.id, tenant(2), branding(), &[shown])
+            .await;
+        let code = portico_kernel::Fault::code(&refused.unwrap_err());
+        assert_eq!(code, if status == SiteStatus::Suspended { "site_suspended" } else { "not_for_sale" });
+        assert_eq!((store.sites.len(), store.sites[0].tenant_id), (1, tenant(1)), "{status:?}");
+        assert!(store.events.is_empty() && store.jobs.is_empty());
+    }
+}

@@ -1,0 +1,151 @@
+//! The port of `portico_support` for mails that messages came by.
+
+use portico_identity::ports::IdentityRepositories;
+use portico_support::{inbound::StoredMail, message::SupportMessage, ports::SupportRepositories};
+use portico_testkit::{env, on_each_database};
+
+use crate::{
+    fixtures::{at_once, stored_tenant},
+    support::{message, stored},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_is_kept_once() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (tenant, other) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let ticket = stored(store, &env, tenant).await;
+        let mut work = store.begin().await.unwrap();
+        let mails: Vec<StoredMail> = (0..2)
+            .map(|_| StoredMail {
+                tenant_id: tenant,
+                message_id: env.new_id(),
+                ticket_id: ticket.id,
+                digest: [7; 32],
+                raw: b"From: a@example.com\r\n\r\n\xff".to_vec(),
+                received_at: env.now(),
+            })
+            .collect();
+        for mail in &mails {
+            let written = SupportMessage { id: mail.message_id, ..message(&env, &ticket, "x", false) };
+            work.support_messages().insert(&written).await.unwrap();
+        }
+        assert!(work.inbound_mails().insert(&mails[0]).await.unwrap());
+        assert!(!work.inbound_mails().insert(&mails[1]).await.unwrap());
+        let found = work.inbound_mails().find(tenant, mails[0].message_id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&mails[0]));
+        assert_eq!(work.inbound_mails().find(other, mails[0].message_id).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_bring_the_same_mail_at_once_one_has_brought_it() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        let ticket = stored(store, &env, tenant).await;
+        let now = env.now();
+        let written: Vec<SupportMessage> = (0..8).map(|_| message(&env, &ticket, "x", false)).collect();
+        let taken = at_once(store, 8, |store, place| {
+            let message = written[place].clone();
+            async move {
+                let mail = StoredMail {
+                    tenant_id: tenant,
+                    message_id: message.id,
+                    ticket_id: message.ticket_id,
+                    digest: [7; 32],
+                    raw: b"From: a@example.com\r\n\r\nx".to_vec(),
+                    received_at: now,
+                };
+                let mut work = store.begin().await.unwrap();
+                work.support_messages().insert(&message).await.unwrap();
+                let is_new = work.inbound_mails().insert(&mail).await.unwrap();
+                // As whoever takes mails does: what was there before leaves nothing.
+                if is_new {
+                    work.commit().await.unwrap();
+                }
+                is_new
+            }
+        });
+        assert_eq!(taken.await.into_iter().filter(|is_new| *is_new).count(), 1);
+        assert_eq!(store.reader().support_messages().count(tenant, ticket.id).await.unwrap(), 1);
+        let refused = at_once(store, 8, |store, _| async move {
+            let mut work = store.begin().await.unwrap();
+            let is_new = work.inbound_mails().refuse(tenant, [8; 32], now).await.unwrap();
+            work.commit().await.unwrap();
+            is_new
+        });
+        assert_eq!(refused.await.into_iter().filter(|is_new| *is_new).count(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_that_came_before_are_known_to_their_tenant() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let ticket = stored(store, &env, ours).await;
+        let written = message(&env, &ticket, "x", false);
+        let mail = StoredMail {
+            tenant_id: ours,
+            message_id: written.id,
+            ticket_id: ticket.id,
+            digest: [7; 32],
+            raw: b"From: a@example.com\r\n\r\nx".to_vec(),
+            received_at: env.now(),
+        };
+        let mut work = store.begin().await.unwrap();
+        work.support_messages().insert(&written).await.unwrap();
+        assert!(work.inbound_mails().insert(&mail).await.unwrap());
+        assert!(work.inbound_mails().refuse(ours, [8; 32], env.now()).await.unwrap());
+        assert!(!work.inbound_mails().refuse(ours, [8; 32], env.now()).await.unwrap());
+        for (tenant, digest, known) in [
+            (ours, [7; 32], true),
+            (ours, [8; 32], true),
+            (ours, [9; 32], false),
+            (theirs, [7; 32], false),
+            (theirs, [8; 32], false),
+        ] {
+            assert_eq!(work.inbound_mails().has(tenant, digest).await.unwrap(), known, "{}", digest[0]);
+        }
+        assert!(work.inbound_mails().refuse(theirs, [8; 32], env.now()).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_go_with_whoever_wrote_them_and_messages_stay() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        let (hers, his) = (stored(store, &env, tenant).await, stored(store, &env, tenant).await);
+        let mut work = store.begin().await.unwrap();
+        let mut kept = Vec::new();
+        for ticket in [&hers, &his] {
+            let written = message(&env, ticket, "It is 2.4.1.", false);
+            let mail = StoredMail {
+                tenant_id: tenant,
+                message_id: written.id,
+                ticket_id: ticket.id,
+                digest: env.random_bytes(),
+                raw: b"From: ada@example.com\r\n\r\nIt is 2.4.1.\r\n-- \r\nAda".to_vec(),
+                received_at: env.now(),
+            };
+            work.support_messages().insert(&written).await.unwrap();
+            assert!(work.inbound_mails().insert(&mail).await.unwrap());
+            kept.push(mail);
+        }
+        work.personal_data().erase(hers.author_id).await.unwrap();
+        work.commit().await.unwrap();
+        let mut reader = store.reader();
+        let [gone, left] = [&kept[0], &kept[1]];
+        assert_eq!(reader.inbound_mails().find(tenant, gone.message_id).await.unwrap(), None);
+        assert_eq!(reader.inbound_mails().find(tenant, left.message_id).await.unwrap().as_ref(), Some(left));
+        assert_eq!(reader.support_messages().count(tenant, hers.id).await.unwrap(), 1);
+    })
+    .await;
+}
