@@ -5,8 +5,7 @@
 //! [being made](CheckoutStage::Creating), and the schedule repeats the call with the same key.
 
 use portico_kernel::{
-    CheckoutId, Env, Event, FieldError, Permission, PurchaseId, Scope, TenantId, Timestamp, UserId,
-    Violations,
+    CheckoutId, Env, Event, Permission, PurchaseId, Scope, TenantId, Timestamp, UserId, Violations,
 };
 use serde::Serialize;
 use time::Duration;
@@ -198,11 +197,11 @@ impl PurchaseCheckout {
 /// An item as the buyer sees it on the page of the provider: at what is left of its price. Where that is no price of one that can be charged, all of
 /// them are one line: `3 × Base Software License`.
 fn line(item: &PurchaseItem, currency: &str) -> CheckoutLine {
-    let (left, quantity) = (item.total() - item.discount, i64::from(item.quantity));
+    let (left, quantity) = (item.total() - item.discount, i64::from(item.quantity).max(1));
     let step = Currency::parse(currency).map_or(1, Currency::step);
-    if item.discount == 0 || left % (step * quantity.max(1)) == 0 {
-        let unit_amount = if item.discount == 0 { item.amount } else { left / quantity.max(1) };
-        return CheckoutLine { description: item.description.clone(), unit_amount, quantity: item.quantity };
+    if item.discount == 0 || left % (step * quantity) == 0 {
+        let description = item.description.clone();
+        return CheckoutLine { description, unit_amount: left / quantity, quantity: item.quantity };
     }
     let description = format!("{} × {}", item.quantity, item.description);
     CheckoutLine { description, unit_amount: left, quantity: 1 }
@@ -325,13 +324,8 @@ impl<'a> Checkouts<'a> {
         let Some(code) = order.coupon.as_deref().filter(|code| !code.trim().is_empty()) else {
             return Ok(None);
         };
-        let (now, currency) = (self.env.now(), priced.price.currency.clone());
-        let applied =
-            coupon::apply(self.repositories, tenant, code, now, &mut priced.items, &currency).await?;
-        let coupon = applied.map_err(|refusal| {
-            let (code, message) = refusal.told();
-            BillingError::Invalid(vec![FieldError::new("coupon", code, message)])
-        })?;
+        let (now, currency) = (self.env.now(), &priced.price.currency);
+        let coupon = coupon::apply(self.repositories, tenant, code, now, &mut priced.items, currency).await?;
         priced.price.amount -= priced.items.iter().map(|item| item.discount).sum::<i64>();
         Ok(Some(coupon))
     }

@@ -3,7 +3,7 @@
 //! An order takes its use of a coupon in its own transaction, while the coupon is locked, so no more are used than there are. The use is given
 //! back where the order ends unpaid, and stays where it is paid, whatever becomes of the money later.
 
-use portico_kernel::{CouponId, TenantId, Timestamp};
+use portico_kernel::{CouponId, FieldError, TenantId, Timestamp};
 use serde::Serialize;
 
 use crate::{
@@ -71,8 +71,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// As it is answered: an error of the field that names the coupon.
+    fn error(self) -> BillingError {
+        let (code, message) = self.told();
+        BillingError::Invalid(vec![FieldError::new("coupon", code, message)])
+    }
+
     /// Its code in answers, and a sentence.
-    pub(crate) const fn told(self) -> (&'static str, &'static str) {
+    const fn told(self) -> (&'static str, &'static str) {
         match self {
             Self::Unknown => ("unknown_coupon", "There is no such coupon."),
             Self::NotYetValid => ("coupon_not_yet_valid", "The coupon cannot be used yet."),
@@ -173,7 +179,7 @@ fn spread(amount: i64, costs: &[i64]) -> Vec<i64> {
 /// Finds the coupon that an order names, and takes off its items what it takes off. The coupon is locked until the unit of work ends.
 ///
 /// # Errors
-/// Why it cannot be used; those of the store.
+/// `Invalid` where it cannot be used.
 pub(crate) async fn apply(
     repositories: &mut dyn BillingRepositories,
     tenant: TenantId,
@@ -181,14 +187,15 @@ pub(crate) async fn apply(
     now: Timestamp,
     items: &mut [PurchaseItem],
     currency: &str,
-) -> Result<Result<Coupon, Refusal>, BillingError> {
-    let Some(code) = code_of(code) else { return Ok(Err(Refusal::Unknown)) };
-    let Some(coupon) = repositories.coupons().lock_code(&code).await? else {
-        return Ok(Err(Refusal::Unknown));
+) -> Result<Coupon, BillingError> {
+    let found = match code_of(code) {
+        Some(code) => repositories.coupons().lock_code(&code).await?,
+        None => None,
     };
+    let coupon = found.ok_or_else(|| Refusal::Unknown.error())?;
     let by_tenant = repositories.coupons().redemptions_of(tenant, coupon.id).await?;
-    let applied = coupon.usable(now, by_tenant).and_then(|()| coupon.take_off(items, currency));
-    Ok(applied.map(|_| coupon))
+    coupon.usable(now, by_tenant).and_then(|()| coupon.take_off(items, currency)).map_err(Refusal::error)?;
+    Ok(coupon)
 }
 
 /// Has the use of a coupon follow its purchase: given back where that has ended unpaid, and there where it is paid. A payment that comes after the
