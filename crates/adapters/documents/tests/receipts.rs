@@ -1,5 +1,7 @@
 //! What the port demands: the same bytes for the same receipt, texts as texts, bounds.
 
+#![allow(clippy::unwrap_used, reason = "a test; the lint spares only functions marked #[test]")]
+
 use std::time::{Duration, Instant};
 
 use portico_billing::{
