@@ -12,8 +12,8 @@ const SPECIALS: [char; 32] = [
 ];
 
 /// A text on one line. A letter that the fonts do not have is written in Latin letters (`Łukasz` is `Lukasz`, `Иван` is `Ivan`, `北京` is
-/// `Bei Jing`), or as a question mark where there is no way to do so. What cannot be seen is left out; line breaks are spaces. What is longer than 300
-/// characters is cut.
+/// `Bei Jing`), or as a question mark where there is no way to do so. What cannot be seen is left out; line breaks are spaces. What is
+/// longer than 300 characters is cut.
 pub fn line(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len().min(LONGEST));
     let mut characters = text.chars();

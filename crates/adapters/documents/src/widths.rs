@@ -1,5 +1,5 @@
-//! How wide texts are: the advance widths of Helvetica, in thousandths of its size (Adobe Font Metrics of the standard fonts). The bold face
-//! has the same digits and nearly the same capitals, which is all that is set in bold at the right.
+//! How wide texts are: the advance widths of Helvetica, in thousandths of its size (Adobe Font Metrics of the standard fonts). The bold
+//! face has the same digits and nearly the same capitals, which is all that is set in bold at the right.
 
 /// Of the bytes from 0x20 on, in Windows-1252.
 const HELVETICA: [u16; 224] = [
@@ -25,7 +25,8 @@ pub fn of(text: &[u8], size: f32) -> f32 {
     text.iter().map(|byte| f32::from(advance(byte))).sum::<f32>() * size / 1000.0
 }
 
-/// The text in lines that fit, broken at spaces, and within words that are longer than a line; at most `most` lines, the last of which is cut.
+/// The text in lines that fit, broken at spaces, and within words that are longer than a line; at most `most` lines, the last of which is
+/// cut.
 pub fn wrapped(text: &[u8], size: f32, width: f32, most: usize) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = vec![Vec::new()];
     for word in text.split(|byte| *byte == b' ').filter(|word| !word.is_empty()) {

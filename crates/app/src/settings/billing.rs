@@ -15,7 +15,8 @@ const ADDRESS_MAX: usize = 10;
 #[derive(Clone, Debug, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Billing {
-    /// Name of the company, or of the person, that sells what is bought once. A receipt keeps it, like all that follows, as it was when it was paid.
+    /// Name of the company, or of the person, that sells what is bought once. A receipt keeps it, like all that follows, as it was when it
+    /// was paid.
     pub seller_name: String,
     /// Lines of its address, at most 10. Default: none.
     #[serde(deserialize_with = "list")]

@@ -194,8 +194,8 @@ impl PurchaseCheckout {
     }
 }
 
-/// An item as the buyer sees it on the page of the provider: at what is left of its price. Where that is no price of one that can be charged, all of
-/// them are one line: `3 × Base Software License`.
+/// An item as the buyer sees it on the page of the provider: at what is left of its price. Where that is no price of one that can be
+/// charged, all of them are one line: `3 × Base Software License`.
 fn line(item: &PurchaseItem, currency: &str) -> CheckoutLine {
     let (left, quantity) = (item.total() - item.discount, i64::from(item.quantity).max(1));
     let step = Currency::parse(currency).map_or(1, Currency::step);
@@ -267,8 +267,8 @@ impl<'a> Checkouts<'a> {
         Ok((tenant, user))
     }
 
-    /// Stores a purchase at the prices of the catalogue, less what its coupon takes off, not paid yet, with a checkout whose call is to be made once
-    /// this is committed.
+    /// Stores a purchase at the prices of the catalogue, less what its coupon takes off, not paid yet, with a checkout whose call is to be
+    /// made once this is committed.
     ///
     /// # Errors
     /// `Denied` as in [`Checkouts::buyer`]; `Invalid`.

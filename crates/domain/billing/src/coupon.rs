@@ -1,7 +1,7 @@
 //! Coupons: what they take off the prices of an order, and who may still use one.
 //!
-//! An order takes its use of a coupon in its own transaction, while the coupon is locked, so no more are used than there are. The use is given
-//! back where the order ends unpaid, and stays where it is paid, whatever becomes of the money later.
+//! An order takes its use of a coupon in its own transaction, while the coupon is locked, so no more are used than there are. The use is
+//! given back where the order ends unpaid, and stays where it is paid, whatever becomes of the money later.
 
 use portico_kernel::{CouponId, FieldError, TenantId, Timestamp};
 use serde::Serialize;
@@ -123,8 +123,9 @@ impl Coupon {
 
     /// Takes off items what the coupon takes off, and answers how much that is.
     ///
-    /// A part is taken off each line, a line being all units of an item; an amount is spread over the lines by what they cost, so that their discounts
-    /// sum to it. Every discount is a multiple of what can be charged in the currency, rounded half up (away from zero), and never more than its line.
+    /// A part is taken off each line, a line being all units of an item; an amount is spread over the lines by what they cost, so that
+    /// their discounts sum to it. Every discount is a multiple of what can be charged in the currency, rounded half up (away from zero),
+    /// and never more than its line.
     ///
     /// # Errors
     /// `NotApplicable`; `NothingToPay`.
@@ -160,8 +161,8 @@ fn share(number: i64, part: i64, whole: i64) -> i64 {
     i64::try_from((2 * number * part + whole) / (2 * whole)).unwrap_or(i64::MAX)
 }
 
-/// An amount spread over lines by what they cost: what all lines up to one get together is rounded, so that nothing is lost or added by rounding.
-/// An amount that is more than all of them cost is what they cost.
+/// An amount spread over lines by what they cost: what all lines up to one get together is rounded, so that nothing is lost or added by
+/// rounding. An amount that is more than all of them cost is what they cost.
 fn spread(amount: i64, costs: &[i64]) -> Vec<i64> {
     let all: i64 = costs.iter().sum();
     if all == 0 {
@@ -198,8 +199,8 @@ pub(crate) async fn apply(
     Ok(coupon)
 }
 
-/// Has the use of a coupon follow its purchase: given back where that has ended unpaid, and there where it is paid. A payment that comes after the
-/// end counts again, also beyond a limit: the money is ours, at that price.
+/// Has the use of a coupon follow its purchase: given back where that has ended unpaid, and there where it is paid. A payment that comes
+/// after the end counts again, also beyond a limit: the money is ours, at that price.
 ///
 /// # Errors
 /// Those of the store.

@@ -1,7 +1,7 @@
 //! Coupons as staff make and change them.
 //!
-//! What a coupon takes off never changes, so that an order of which the call to the provider is repeated costs the same. Its terms do: for which products,
-//! how often and when it may be used. They apply from the next order on.
+//! What a coupon takes off never changes, so that an order of which the call to the provider is repeated costs the same. Its terms do: for
+//! which products, how often and when it may be used. They apply from the next order on.
 
 use portico_kernel::{
     CouponId, Env, Event, List, PageRequest, Permission, RuleMessage, Scope, StoreError, TenantId, Timestamp,
@@ -147,7 +147,8 @@ fn check_amount(amount: i64, currency: Option<&str>, violations: &mut Violations
 }
 
 impl CouponTerms {
-    /// The coupon with these terms. `on_sale` are those of the products that it may be for besides its own. Broken rules are recorded by their fields.
+    /// The coupon with these terms. `on_sale` are those of the products that it may be for besides its own. Broken rules are recorded by
+    /// their fields.
     fn apply(self, coupon: &Coupon, on_sale: &[String], violations: &mut Violations) -> Coupon {
         let mut product_types = self.product_types.unwrap_or_default();
         for (index, product) in product_types.iter().enumerate() {

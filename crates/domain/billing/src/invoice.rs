@@ -85,8 +85,8 @@ pub struct Invoice {
     pub due_at: Option<Timestamp>,
     /// When it was paid.
     pub paid_at: Option<Timestamp>,
-    /// Address of it as a PDF; null for a purchase. It may be good for some weeks only: `GET /billing/invoices/{invoiceId}/pdf` leads to one
-    /// that is, and answers that of a purchase.
+    /// Address of it as a PDF; null for a purchase. It may be good for some weeks only: `GET /billing/invoices/{invoiceId}/pdf` leads to
+    /// one that is, and answers that of a purchase.
     pub pdf_url: Option<String>,
     /// Page of the provider where it can be paid.
     pub hosted_url: Option<String>,

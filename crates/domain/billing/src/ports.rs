@@ -304,8 +304,8 @@ pub trait CouponRepository: Send {
     /// A coupon.
     async fn find(&mut self, id: CouponId) -> Result<Option<Coupon>, StoreError>;
 
-    /// The same, and keeps others from changing and from using it until the unit of work ends. MUST wait for another unit of work that has locked
-    /// it, and answer what that has stored.
+    /// The same, and keeps others from changing and from using it until the unit of work ends. MUST wait for another unit of work that has
+    /// locked it, and answer what that has stored.
     async fn lock(&mut self, id: CouponId) -> Result<Option<Coupon>, StoreError>;
 
     /// The same by the code, which is in capital letters.

@@ -1,7 +1,7 @@
 //! Receipts of what was bought once, as a document.
 //!
-//! An invoice of a purchase gets its number in the transaction that completes the purchase, from a row that is held until then: numbers have
-//! no gaps and none is given twice. One installation is one seller. What is paid without real money is numbered apart.
+//! An invoice of a purchase gets its number in the transaction that completes the purchase, from a row that is held until then: numbers
+//! have no gaps and none is given twice. One installation is one seller. What is paid without real money is numbered apart.
 
 use portico_kernel::{PurchaseId, Timestamp};
 
@@ -144,8 +144,8 @@ impl Receipt {
 
 /// Makes documents of receipts.
 ///
-/// An implementation MUST answer the same bytes for the same receipt, MUST take texts as texts, whatever is in them, and MUST bound its time
-/// and memory for any receipt. It MUST leave out or rewrite what it cannot show, and never fail.
+/// An implementation MUST answer the same bytes for the same receipt, MUST take texts as texts, whatever is in them, and MUST bound its
+/// time and memory for any receipt. It MUST leave out or rewrite what it cannot show, and never fail.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait ReceiptRenderer: Send + Sync {
     /// The receipt as a PDF.

@@ -22,7 +22,8 @@ pub struct Seller {
 }
 
 impl Seller {
-    /// The tax in a price of at least 0, in minor units like the price itself, rounded half up. Prices include it: at 12 %, 112 has 12 in it.
+    /// The tax in a price of at least 0, in minor units like the price itself, rounded half up. Prices include it: at 12 %, 112 has 12 in
+    /// it.
     pub fn tax_in(&self, price: i64) -> i64 {
         let (price, rate) = (i128::from(price.max(0)), i128::from(self.tax_rate.min(TAX_RATE_MAX)));
         let whole = i128::from(TAX_RATE_MAX) + rate;

@@ -51,8 +51,8 @@ pub async fn confirm(app: &App, mail: PurchaseConfirmation, job: &Job) -> Result
     }
 }
 
-/// The receipt of an invoice of the active tenant as a PDF, and its number, in the language of the buyer's account where none is named. `None` for an
-/// invoice of which the provider has the document.
+/// The receipt of an invoice of the active tenant as a PDF, and its number, in the language of the buyer's account where none is named.
+/// `None` for an invoice of which the provider has the document.
 ///
 /// # Errors
 /// `Denied` without `billing:read`; `NoInvoice`, also for one of another tenant, and for one that has no number.

@@ -112,8 +112,8 @@ async fn read(core: Data<Core>, caller: Caller, path: Path<InvoiceId>) -> Result
 /// Read an invoice as a PDF
 ///
 /// That of a purchase is answered itself: its receipt, with a number of a series without gaps, and what was given back since. Who bought is
-/// named as their account is now, letters of other scripts than the Latin one in Latin letters. That of a subscription is at the payment provider: the
-/// answer leads to it, by an address that is asked for now.
+/// named as their account is now, letters of other scripts than the Latin one in Latin letters. That of a subscription is at the payment
+/// provider: the answer leads to it, by an address that is asked for now.
 #[utoipa::path(
     tag = "Billing",
     operation_id = "getInvoicePdf",
