@@ -137,11 +137,11 @@ async fn pdf(
     query: Query<InvoicePdf>,
 ) -> Result<HttpResponse, Problem> {
     let (paper, language) = query.0.read()?;
-    if let Some((number, pdf)) = receipts::document(&app, &caller.0, *path, paper, language).await? {
+    if let Some((number, file)) = receipts::document(&app, &caller.0, *path, paper, language).await? {
         return Ok(HttpResponse::Ok()
             .insert_header((header::CONTENT_TYPE, "application/pdf"))
             .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{number}.pdf\"")))
-            .body(pdf));
+            .body(file));
     }
     let url = payment_methods::pdf(&app, &caller.0, *path).await?;
     Ok(HttpResponse::Found().insert_header((header::LOCATION, url)).finish())
