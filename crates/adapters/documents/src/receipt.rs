@@ -19,6 +19,12 @@ const LINES: usize = 100;
 /// Most lines of an address.
 const ADDRESS: usize = 10;
 
+/// Most characters of the title of the file.
+const TITLE_MAX: usize = 100;
+
+/// Characters of the code of a currency.
+const CODE: usize = 3;
+
 const TITLE: Style = Style { size: 20.0, bold: true, gray: 0.0 };
 const PLAIN: Style = Style { size: 10.0, bold: false, gray: 0.0 };
 const STRONG: Style = Style { size: 10.0, bold: true, gray: 0.0 };
@@ -34,7 +40,7 @@ pub fn write(receipt: &Receipt, paper: Paper, language: ReceiptLanguage) -> Vec<
     head(&mut pages, receipt, words);
     table(&mut pages, receipt, words);
     sums(&mut pages, receipt, words);
-    let title = format!("{} {}", words.title, receipt.number);
+    let title: String = format!("{} {}", words.title, receipt.number).chars().take(TITLE_MAX).collect();
     pages.finish(&title, language.as_str(), |page, of| letters::line(&format!("{} {page}/{of}", words.page)))
 }
 
@@ -148,5 +154,6 @@ fn tax(receipt: &Receipt, words: &Words) -> String {
 }
 
 fn money(amount: i64, currency: &str) -> Vec<u8> {
-    letters::line(&in_words(amount, currency))
+    let code: String = currency.chars().take(CODE).collect();
+    letters::line(&in_words(amount, &code))
 }

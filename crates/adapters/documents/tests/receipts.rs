@@ -77,17 +77,18 @@ fn shown(string: &str) -> Option<String> {
     Some(text)
 }
 
-/// Where each object begins, as the table at the end says; checks that it says so of each.
+/// How many objects there are; checks that each begins where the table at the end says.
 fn objects(pdf: &[u8]) -> usize {
-    let text: String = pdf.iter().copied().map(char::from).collect();
-    assert!(text.starts_with("%PDF-1.") && text.trim_end().ends_with("%%EOF"));
-    let (_, end) = text.rsplit_once("startxref\n").unwrap();
-    let table: usize = end.lines().next().unwrap().parse().unwrap();
-    let mut lines = text[table..].lines().skip(1);
+    let from = |at: usize| String::from_utf8_lossy(&pdf[at..]);
+    let all = from(0);
+    assert!(all.starts_with("%PDF-1.") && all.trim_end().ends_with("%%EOF"));
+    let (_, end) = all.rsplit_once("startxref\n").unwrap();
+    let table = from(end.lines().next().unwrap().parse().unwrap());
+    let mut lines = table.lines().skip(1);
     let count: usize = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    for (number, line) in lines.skip(1).take(count - 1).enumerate() {
-        let begin: usize = line[..10].parse().unwrap();
-        assert!(text[begin..].starts_with(&format!("{} 0 obj", number + 1)), "object {}", number + 1);
+    for (number, line) in (1..count).zip(lines.skip(1)) {
+        let object = format!("{number} 0 obj");
+        assert!(from(line[..10].parse().unwrap()).starts_with(&object), "{object}");
     }
     count - 1
 }
