@@ -179,10 +179,10 @@ fn texts_are_texts() {
 #[test]
 fn whatever_is_in_it_a_receipt_is_bounded() {
     let mut large = receipt();
-    let text = "Ж \u{202e}ñ長 ".repeat(100_000);
+    let text = "Ж \u{202e}ñ長 ".repeat(1000);
     large.number.clone_from(&text);
     large.currency.clone_from(&text);
-    large.buyer = Buyer { name: text.clone(), email: "x".repeat(1_000_000) };
+    large.buyer = Buyer { name: text.clone(), email: "x".repeat(100_000) };
     large.seller.address = vec![text.clone(); 1000];
     large.seller.tax_name = Some(text.clone());
     large.lines = vec![InvoiceLine { description: text, quantity: u32::MAX, amount: i64::MAX }; 1000];
