@@ -1,7 +1,9 @@
 """See scripts/check-license-files."""
 
+import argparse
 import base64
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,9 +13,47 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 EXAMPLES = Path("docs/examples")
-VERIFIERS = [[sys.executable, str(EXAMPLES / "verify_license.py")], ["node", str(EXAMPLES / "verify_license.mjs")]]
 HOUR, DAY = 3600, 24 * 3600
 NOW = int(time.time())
+
+
+def run(*command):
+    subprocess.run(command, check=True)
+
+
+def python(_):
+    return [sys.executable, str(EXAMPLES / "verify_license.py")]
+
+
+def javascript(_):
+    return ["node", str(EXAMPLES / "verify_license.mjs")]
+
+
+def rust(_):
+    run("cargo", "build", "--quiet", "--package", "portico-security", "--example", "verify_license")
+    metadata = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version=1"], check=True, capture_output=True)
+    return [str(Path(json.loads(metadata.stdout)["target_directory"], "debug", "examples", "verify_license"))]
+
+
+def go(folder):
+    program = str(Path(folder, "verify_license"))
+    run("go", "build", "-o", program, str(EXAMPLES / "verify_license.go"))
+    return [program]
+
+
+def java(folder):
+    run("javac", "-d", folder, str(EXAMPLES / "VerifyLicense.java"))
+    return ["java", "-cp", folder, "VerifyLicense"]
+
+
+# By language: the tools that it needs, and what builds it and answers how it is called.
+VERIFIERS = {
+    "Python": ([], python),
+    "JavaScript": (["node"], javascript),
+    "Rust": (["cargo"], rust),
+    "Go": (["go"], go),
+    "Java": (["javac", "java"], java),
+}
 
 
 def base64_of(data):
@@ -112,24 +152,41 @@ def cases():
     yield keys, "seen after its end", short, "f1", NOW + 2 * HOUR, "expired"
 
 
+def built(folder):
+    """The verifiers whose tools are there, and the languages of the others."""
+    verifiers, skipped = {}, []
+    for language, (tools, build) in VERIFIERS.items():
+        if all(shutil.which(tool) for tool in tools):
+            verifiers[language] = build(folder)
+        else:
+            skipped.append(language)
+    return verifiers, skipped
+
+
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--require", choices=["all"], help="fail where the tools of a language are missing")
+    required = parser.parse_args().require == "all"
     failures, count = [], 0
     with tempfile.TemporaryDirectory() as folder:
+        verifiers, skipped = built(folder)
         path, key_path = Path(folder, "license"), Path(folder, "keys.json")
         for keys, name, text, fingerprint, latest, reason in cases():
             path.write_text(text, encoding="utf-8", newline="")
             key_path.write_text(json.dumps(keys))
-            for verifier in VERIFIERS:
+            for language, verifier in verifiers.items():
                 count += 1
                 arguments = [*verifier, str(path), str(key_path), fingerprint, str(latest)]
                 run = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
                 said = run.stderr.strip() if run.returncode == 1 else None
                 if said != reason or run.returncode not in (0, 1):
-                    failures.append(f"{verifier[0]}: {name}: {reason} expected, {said or run.stderr or 'accepted'}")
+                    failures.append(f"{language}: {name}: {reason} expected, {said or run.stderr or 'accepted'}")
     for failure in failures:
         print(failure, file=sys.stderr)
-    print(f"{count} files verified, {len(failures)} failures")
-    return bool(failures)
+    if skipped:
+        print(f"skipped, because tools are missing: {', '.join(skipped)}", file=sys.stderr)
+    print(f"{count} files verified by {', '.join(verifiers)}; {len(failures)} failures")
+    return bool(failures) or (required and bool(skipped))
 
 
 if __name__ == "__main__":

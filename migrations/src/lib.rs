@@ -59,6 +59,9 @@ mod m20261123_000065_subscriptions;
 mod m20261123_000070_licenses;
 mod m20261123_000080_support;
 mod m20261123_000085_site_sales;
+mod m20261123_000090_releases;
+mod m20261123_000092_product_prices;
+mod m20261123_000093_license_transfers;
 mod m20261123_000094_refused_mails;
 mod m20261123_000097_receipts;
 mod m20261123_000098_coupons;
@@ -118,6 +121,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000070_licenses::Migration),
             Box::new(m20261123_000080_support::Migration),
             Box::new(m20261123_000085_site_sales::Migration),
+            Box::new(m20261123_000090_releases::Migration),
+            Box::new(m20261123_000092_product_prices::Migration),
+            Box::new(m20261123_000093_license_transfers::Migration),
             Box::new(m20261123_000094_refused_mails::Migration),
             Box::new(m20261123_000097_receipts::Migration),
             Box::new(m20261123_000098_coupons::Migration),

@@ -29,6 +29,7 @@ pub fn handlers(app: &App) -> Handlers {
     identity::register(&app.identity, &mut handlers);
     tenancy::register(&app.tenancy, &mut handlers);
     billing::register(&app.billing, &mut handlers);
+    licensing::register(&app.licensing, &mut handlers);
     sites::register(&app.sites, &mut handlers);
     support::register(&app.support, &mut handlers);
     handlers
@@ -49,7 +50,7 @@ pub fn wire(app: &App) -> Background {
     let mail = EventReader { name: "account_mail", jobs_for: mails_for };
     Background {
         handlers: Arc::new(handlers(app)),
-        readers: [mail].into_iter().chain(identity::readers()).collect(),
+        readers: [mail].into_iter().chain(identity::readers()).chain(billing::readers()).collect(),
         schedules: sites::schedules(&app.sites)
             .into_iter()
             .chain(tenancy::schedules(&app.tenancy))

@@ -5,7 +5,7 @@ use portico_billing::ledger_check::{LedgerReport, check_ledger};
 
 use crate::{settings::Settings, startup};
 
-/// Compares the ledger of all tenants with itself and with their purchases. Changes nothing, and may run beside the server.
+/// Compares the ledger of all tenants with itself and with their purchases, invoices and sales of sites. Changes nothing, and may run beside the server.
 ///
 /// # Errors
 /// When the database cannot be read.

@@ -17,9 +17,9 @@ use portico_billing::{
         SubscriptionProvider,
     },
 };
-use portico_kernel::{Env, Timestamp};
+use portico_kernel::{Env, Timestamp, http::HttpClient};
 use portico_payments_sandbox::embedded::{self, EmbeddedSandbox};
-use portico_stripe::{StripeConfig, StripePayments};
+use portico_stripe::{StripeConfig, StripePayments, StripeSubscriptions};
 use secrecy::ExposeSecret;
 use url::Url;
 
@@ -33,6 +33,28 @@ const LIVE_KEYS: [&str; 2] = ["sk_live_", "rk_live_"];
 
 /// Where the pages of the sandbox are, below the public address.
 pub const SANDBOX_PATH: &str = "/dev/payments";
+
+/// Through whom is paid.
+pub struct Providers {
+    /// What is paid once.
+    pub payments: Arc<dyn PaymentProvider>,
+    /// What is paid each month or year.
+    pub subscriptions: Arc<dyn SubscriptionProvider>,
+}
+
+impl Providers {
+    /// Nobody.
+    pub(crate) fn none() -> Self {
+        Self { payments: Arc::new(NoPayments), subscriptions: Arc::new(NoPayments) }
+    }
+
+    fn of(config: &StripeConfig, http: &Arc<dyn HttpClient>) -> Self {
+        Self {
+            payments: Arc::new(StripePayments::new(config, http.clone())),
+            subscriptions: Arc::new(StripeSubscriptions::new(config, http.clone())),
+        }
+    }
+}
 
 /// An installation where nothing can be paid. It says so to everybody who wants to, and believes no webhook.
 pub(crate) struct NoPayments;
@@ -151,7 +173,7 @@ impl SubscriptionProvider for NoPayments {
 ///
 /// # Errors
 /// When no client can be made.
-pub fn at_stripe(settings: &Settings) -> anyhow::Result<Option<Arc<dyn PaymentProvider>>> {
+pub fn at_stripe(settings: &Settings) -> anyhow::Result<Option<Providers>> {
     let stripe = &settings.stripe;
     let Some(secret_key) = &stripe.secret_key else { return Ok(None) };
     let base_url = stripe.base_url.as_ref().map_or(portico_stripe::BASE_URL, Url::as_str);
@@ -160,7 +182,7 @@ pub fn at_stripe(settings: &Settings) -> anyhow::Result<Option<Arc<dyn PaymentPr
         secret_key: secret_key.clone(),
         webhook_secrets: stripe.webhook_secrets.clone(),
     };
-    Ok(Some(Arc::new(StripePayments::new(&config, outbound::for_stripe(settings)?))))
+    Ok(Some(Providers::of(&config, &outbound::for_stripe(settings)?)))
 }
 
 /// Opens the sandbox in the folder of the data.
@@ -172,14 +194,15 @@ pub fn open_sandbox(data_dir: &Path, public_url: &str, env: &Env) -> anyhow::Res
         .context("data_dir: the payments sandbox cannot be opened")
 }
 
-/// Payments at the sandbox, through the adapter of Stripe.
-pub fn at_sandbox(sandbox: &EmbeddedSandbox) -> Arc<dyn PaymentProvider> {
+/// The sandbox, through the adapter of Stripe.
+pub fn at_sandbox(sandbox: &EmbeddedSandbox) -> Providers {
     let config = StripeConfig {
         base_url: embedded::BASE_URL.to_owned(),
         secret_key: sandbox.secret_key().into(),
         webhook_secrets: vec![sandbox.webhook_secret().into()],
     };
-    Arc::new(StripePayments::new(&config, Arc::new(sandbox.clone())))
+    let http: Arc<dyn HttpClient> = Arc::new(sandbox.clone());
+    Providers::of(&config, &http)
 }
 
 /// How checkouts are made: by the settings, for a server at this address.

@@ -19,6 +19,7 @@ mod ai;
 mod billing;
 mod check;
 mod domains;
+mod downloads;
 mod files;
 mod licensing;
 mod links;
@@ -35,6 +36,7 @@ mod support;
 pub use ai::Ai;
 pub use billing::Billing;
 pub use domains::Dns;
+pub use downloads::Downloads;
 pub use files::Storage;
 pub use licensing::Licensing;
 pub use links::Links;
@@ -109,6 +111,8 @@ pub struct Settings {
     pub stripe: Stripe,
     /// Licenses.
     pub licensing: Licensing,
+    /// Releases for download.
+    pub downloads: Downloads,
     /// Payments of sites.
     pub recurrente: Recurrente,
     /// Calls to URLs configured by the operator.
@@ -234,6 +238,7 @@ impl Default for Settings {
             billing: Billing::default(),
             stripe: Stripe::default(),
             licensing: Licensing::default(),
+            downloads: Downloads::default(),
             recurrente: Recurrente::default(),
             outbound: Outbound::default(),
             dns: Dns::default(),

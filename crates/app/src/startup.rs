@@ -9,7 +9,7 @@ use std::{
 
 use actix_web::web::Bytes;
 use anyhow::Context;
-use portico_billing::{payment::PaymentProvider, plan::Plans, product::Products};
+use portico_billing::{plan::Plans, product::Products};
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
 use portico_dns::HickoryResolver;
 use portico_documents::PdfReceipts;
@@ -62,7 +62,8 @@ use crate::{
     keys::{Keys, license_signer, make_private},
     outbound,
     parts::StorageProbe,
-    payments, recurrente, server,
+    payments::{self, Providers},
+    recurrente, server,
     settings::{self, Security, Settings, Telemetry as TraceSettings},
     state::App,
     writer,
@@ -241,8 +242,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         tokens: core.access.tokens.clone(),
         webhook_client: outbound::for_webhooks(&settings)?,
     };
-    let (provider, payments_sandbox) = match payments::at_stripe(&settings)? {
-        _ if !settings.payments.enabled => (Arc::new(payments::NoPayments) as Arc<dyn PaymentProvider>, None),
+    let (providers, payments_sandbox) = match payments::at_stripe(&settings)? {
+        _ if !settings.payments.enabled => (Providers::none(), None),
         Some(stripe) => (stripe, None),
         None => {
             let sandbox = payments::open_sandbox(&settings.data_dir, &public_url, &env)?;
@@ -263,8 +264,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         core: core.clone(),
         api: api.clone(),
         mail: mail.clone(),
-        provider,
-        subscriptions: Arc::new(payments::NoPayments),
+        provider: providers.payments,
+        subscriptions: providers.subscriptions,
         checkout_rule: payments::checkout_rule(&settings, &parsed),
         seller: Arc::new(settings.billing.seller()),
         receipts: Arc::new(PdfReceipts),
@@ -277,7 +278,14 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         ),
         files: files.clone(),
     };
-    let licensing = Licensing { core: core.clone(), vault, signer };
+    let licensing = Licensing {
+        core: core.clone(),
+        api: api.clone(),
+        vault,
+        signer,
+        files: files.clone(),
+        downloads: Arc::new(settings.downloads.rule()),
+    };
     let support = Support {
         core: core.clone(),
         api: api.clone(),

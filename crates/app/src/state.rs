@@ -32,7 +32,7 @@ pub struct App {
     pub tenancy: Tenancy,
     /// Plans and purchases.
     pub billing: Billing,
-    /// Licenses.
+    /// Licenses and downloads.
     pub licensing: Licensing,
     /// Sites.
     pub sites: Sites,

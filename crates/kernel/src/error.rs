@@ -19,6 +19,8 @@ pub enum Kind {
     NotFound,
     /// A duplicate, or a state in which this cannot be done (409).
     Conflict,
+    /// It was there, and is not offered any more (410).
+    Gone,
     /// `If-Match` names an older version (412).
     PreconditionFailed,
     /// The body is larger than allowed (413).

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use declaration::{Audience, AuditClass, CacheTopic, EventDeclaration, EventKind};
@@ -22,6 +23,15 @@ pub struct Resource {
     pub kind: Cow<'static, str>,
     /// Its id.
     pub id: Uuid,
+}
+
+/// The id in the event log of something that is known by a word, as a plan and a product are: events name what they are about by a UUID.
+/// The same word of the same kind always has the same one.
+pub fn id_of_word(kind: &str, word: &str) -> Uuid {
+    let digest = Sha256::digest(format!("portico.{kind}/{word}"));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// Who caused an event.

@@ -164,6 +164,12 @@ ids! {
     InvoiceKind => InvoiceId;
     /// A change of a plan that a payment provider is asked for.
     PlanChangeKind => PlanChangeId;
+    /// A version of a product that is, was or will be offered for download.
+    ReleaseKind => ReleaseId;
+    /// A file that was uploaded for a release.
+    ReleaseFileKind => ReleaseFileId;
+    /// One use of a link to the file of a release.
+    DownloadKind => DownloadId;
     /// A key for programs of a tenant.
     ApiKeyKind => ApiKeyId;
     /// An invitation to become a member of a tenant.

@@ -142,6 +142,10 @@ permissions! {
     PlatformRefunds { name: "platform:refunds", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: see, issue, suspend and revoke licenses.
     PlatformLicenses { name: "platform:licenses", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: make, publish and withdraw releases, and see who downloaded them.
+    PlatformReleases { name: "platform:releases", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
+    /// Platform: make and edit products, their prices, and what licenses of them allow.
+    PlatformProducts { name: "platform:products", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: read and answer what customers ask support, and keep answers ready.
     PlatformSupport { name: "platform:support", tenant: None, platform: Staff, reading: false, keys: false, impersonators: false }
     /// Platform: make and edit website templates.

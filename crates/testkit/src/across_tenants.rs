@@ -12,6 +12,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "the check of the ledger",
     ),
     ("from purchases where (tenant_id, id) > (", "the check of the ledger"),
+    ("from invoices where (tenant_id, id) > (", "the check of the ledger"),
+    ("from site_sales where (tenant_id, id) > (", "the check of the ledger"),
     // The event log, which is read in one order.
     ("from events where (transaction_id, sequence) > (", "readers of the log, and how far behind they are"),
     ("select distinct tenant_id, kind from events where transaction_id >=", "news of other processes"),
@@ -44,6 +46,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM tenants WHERE tenants.status <> $ AND not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
     ("from licenses where licenses.id is not null", "the list of licenses, for staff"),
+    ("from downloads where release_id =", "who has downloaded a release, for staff"),
+    (
+        "from downloads d join releases r on r.id = d.release_id where d.release_id =",
+        "who has downloaded a release, for staff",
+    ),
     ("from subscriptions where subscriptions.plan_id = plans.id", "how many tenants are on a plan"),
     (
         "from subscriptions where plan_id = $ and plan_version < $",
@@ -86,6 +93,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("select ready_at from webhook_queues where ready_at <=", "figures for the operator"),
     ("from checkouts where check_at <=", "payments that the provider is to be asked about"),
     ("from licenses where status = $ and expires_at <=", "licenses whose term is over"),
+    ("delete from license_transfers where expires_at <=", "offers of licenses that nobody has accepted"),
     ("from support_tickets t where t.reply_due_at <=", "tickets that were not answered in time"),
     ("from site_sales where check_at <=", "payments of sites that the provider is to be asked about"),
     ("from site_sales where slug = $", "whether a site was sold, whoever sold it"),
@@ -94,6 +102,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("delete from api_key_addresses where last_seen_at <", "sweep"),
     ("delete from api_key_refusals where minute <", "sweep"),
     ("delete from api_key_usage where day <", "sweep"),
+    ("from downloads where downloaded_at <", "sweep"),
     ("from generation_reservations where expires_at <", "sweep"),
     ("from idempotency_keys where expires_at <", "sweep"),
     ("from submissions where created_at <", "sweep"),
@@ -109,6 +118,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "keys that the stranger made",
     ),
     // What a person has written, in an export of their data.
+    ("from downloads where user_id = $", "an export of a person's data, and erasure of a person"),
     ("from support_messages where author_id = $", "an export of a person's data"),
     ("from support_tickets where author_id = $", "an export of a person's data"),
     // Erasure of accounts.

@@ -39,6 +39,9 @@ impl PresentedTicket {
     }
 }
 
+/// What comes before the paths at which Portico speaks as other products do. They are outside of the API document, and are limited like it.
+pub const COMPAT: &str = "/compat/";
+
 /// Finds out what a request shows of its sender, and counts it against the limit of its key, its user, or its address. `strict` is
 /// the pattern of its path, where that has the strict limit.
 ///
@@ -53,7 +56,7 @@ pub async fn admit(
     address: IpAddr,
 ) -> (Presented, Option<Verdict>) {
     let access = &api.core.access;
-    if !path.starts_with("/api/v1/") {
+    if !path.starts_with("/api/v1/") && !path.starts_with(COMPAT) {
         let presented = match Credentials::read([].into_iter(), authorization(headers)) {
             Credentials::None => Presented::Nothing,
             Credentials::Token(token) => access.check_token(&token),

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use csv::{QuoteStyle, Terminator, WriterBuilder};
+use csv::{QuoteStyle, ReaderBuilder, Terminator, Trim, WriterBuilder};
+use portico_kernel::{FieldError, Kind};
+
+use crate::problem::Problem;
 
 /// The content type, with a header line (RFC 4180 section 3).
 pub const CONTENT_TYPE: &str = "text/csv; charset=utf-8; header=present";
@@ -24,6 +27,60 @@ where
         writer.write_record(None::<&[u8]>)?;
     }
     writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// A line of a table that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its number in the text, from 1; the header has the first one.
+    pub number: u64,
+    /// Its cells in the order of the columns that were asked for; empty where the table has no such column.
+    pub cells: Vec<String>,
+}
+
+/// Reads a table (RFC 4180) with a header, which names its columns in any order: each of `required`, and some of `optional`. White space
+/// around cells is dropped.
+///
+/// # Errors
+/// 400 where it is no table in UTF-8, with the line; 422 for a column that is missing, unknown, or there twice.
+pub fn read(bytes: &[u8], required: &[&str], optional: &[&str]) -> Result<Vec<Line>, Problem> {
+    // Spreadsheets write a mark at the beginning.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes);
+    let header = reader.headers().map_err(malformed)?.clone();
+    let mut errors = Vec::new();
+    for (place, name) in header.iter().enumerate() {
+        let column = format!("columns[{place}]");
+        if !required.contains(&name) && !optional.contains(&name) {
+            let known = [required, optional].concat().join(", ");
+            errors.push(FieldError::new(column, "unknown_column", format!("The columns are {known}.")));
+        } else if header.iter().take(place).any(|earlier| earlier == name) {
+            errors.push(FieldError::new(column, "duplicate", "The column is there twice."));
+        }
+    }
+    for name in required.iter().filter(|name| !header.iter().any(|column| column == **name)) {
+        errors.push(FieldError::new("columns", "required", format!("The column {name} is missing.")));
+    }
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
+    }
+    let wanted = required.iter().chain(optional);
+    let places: Vec<Option<usize>> =
+        wanted.map(|name| header.iter().position(|column| column == *name)).collect();
+    let mut lines = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(malformed)?;
+        let cell = |place: &Option<usize>| place.and_then(|place| record.get(place)).unwrap_or("").to_owned();
+        let number = record.position().map_or(0, csv::Position::line);
+        lines.push(Line { number, cells: places.iter().map(cell).collect() });
+    }
+    Ok(lines)
+}
+
+fn malformed(error: csv::Error) -> Problem {
+    let at = error.position().map_or_else(String::new, |place| format!(" in line {}", place.line()));
+    let detail = format!("The body is no table of comma-separated values in UTF-8{at}.");
+    Problem::new(Kind::Malformed, "malformed_body", detail)
 }
 
 /// A cell that no spreadsheet takes for a formula: one that starts like it is prefixed with an apostrophe (OWASP, CSV
@@ -65,6 +122,34 @@ mod tests {
             reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect();
         assert_eq!(read, [cells.map(str::to_owned), cells.map(str::to_owned)]);
         assert_eq!(text(&["a\"b"]), "\"a\"\"b\"\r\n");
+    }
+
+    #[test]
+    fn a_table_is_read_by_its_header() {
+        let text = "\u{feff}b, a ,c\r\n1,\"x, y\", \r\n\r\n\"2\n3\",z,w\r\n4,5,6\r\n";
+        let lines = read(text.as_bytes(), &["a", "b"], &["c", "d"]).unwrap();
+        let cells: Vec<_> = lines.iter().map(|line| line.cells.join("|")).collect();
+        assert_eq!(cells, ["x, y|1||", "z|2\n3|w|", "5|4|6|"]);
+        assert_eq!(lines[0].number, 2);
+        let numbers: Vec<_> = lines.iter().map(|line| line.number).collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+        assert_eq!(read(b"a,b\n", &["a", "b"], &[]).unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_no_such_table_is_refused() {
+        for (text, status) in [
+            (&b"a,b\n1\n"[..], 400),
+            (b"a,b\n\xff,2\n", 400),
+            (b"\xff,b\n1,2\n", 400),
+            (b"a,x\n1,2\n", 422),
+            (b"a,b,a\n1,2,3\n", 422),
+            (b"", 422),
+        ] {
+            let problem = read(text, &["a", "b"], &[]).unwrap_err();
+            let answer = actix_web::ResponseError::error_response(&problem);
+            assert_eq!(answer.status().as_u16(), status, "{text:?}");
+        }
     }
 
     #[test]

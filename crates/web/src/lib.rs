@@ -28,6 +28,7 @@ pub mod path;
 pub mod pieces;
 pub mod problem;
 pub mod query;
+pub mod ranges;
 pub mod read;
 pub mod request_admission;
 pub mod response_cache;

@@ -30,7 +30,7 @@ use crate::{
     admission::{Class, Permit, overloaded},
     api::Api,
     body,
-    credentials::API_KEY,
+    credentials::{API_KEY, COMPAT},
     host::names_own_host,
     limits::network,
     openapi::DocumentedPath,
@@ -50,7 +50,7 @@ pub fn class_of(documented: Option<&DocumentedPath>, method: &Method, path: &str
         return operation.class;
     }
     let reads = matches!(*method, Method::GET | Method::HEAD);
-    match path.starts_with("/api/v1") {
+    match path.starts_with("/api/v1") || path.starts_with(COMPAT) {
         _ if *method == Method::OPTIONS => None,
         true if reads => Some(Class::Reads),
         true => Some(Class::Writes),

@@ -1,12 +1,12 @@
 //! Registration of routes: the properties of each operation for the middleware, with or without its documentation.
 
 use actix_web::{
-    Scope,
-    dev::HttpServiceFactory,
-    guard::{GuardContext, fn_guard},
+    FromRequest, Handler, Resource, Responder, Scope,
+    dev::{AppService, HttpServiceFactory},
+    guard::{self, GuardContext, fn_guard},
     web,
 };
-use utoipa::openapi::{PathItem, RefOr, path};
+use utoipa::openapi::{PathItem, Paths, RefOr, path, schema::Schema};
 use utoipa_actix_web::{OpenApiFactory, service_config::ServiceConfig};
 
 use crate::admission::Class;
@@ -100,6 +100,41 @@ impl Operation {
     #[must_use]
     pub const fn unqueued(self) -> Self {
         Self { class: None, ..self }
+    }
+}
+
+/// An operation of GET that answers HEAD as well (RFC 9110 section 9.3.2). The document names GET only.
+pub struct WithHead<F> {
+    get: F,
+    head: Resource,
+}
+
+impl<F> WithHead<F> {
+    /// `get` with its path, and what answers HEAD there.
+    pub fn new<H, Args>(get: F, path: &str, head: H) -> Self
+    where
+        H: Handler<Args>,
+        Args: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        Self { get, head: web::resource(path).guard(guard::Head()).to(head) }
+    }
+}
+
+impl<F: HttpServiceFactory> HttpServiceFactory for WithHead<F> {
+    fn register(self, config: &mut AppService) {
+        self.get.register(config);
+        self.head.register(config);
+    }
+}
+
+impl<F: OpenApiFactory> OpenApiFactory for WithHead<F> {
+    fn paths(&self) -> Paths {
+        self.get.paths()
+    }
+
+    fn schemas(&self, schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        self.get.schemas(schemas);
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use portico_billing::payment::{
-    Checkout, CheckoutLine, CheckoutState, InboundEvent, NewCheckout, NewRefund, PaymentError,
-    PaymentProvider, Refund, SignatureError,
+    Checkout, CheckoutLine, CheckoutState, InboundEvent, NewCheckout, NewRefund, Payment, PaymentError,
+    PaymentProvider, Refund, RefundState, SignatureError,
 };
 use portico_kernel::{Env, Money, Timestamp, http::HttpClient};
 use serde_json::{Value, json};
@@ -146,6 +146,11 @@ impl PaymentProvider for Recurrente {
         self.set_end(id, self.env.now() - Duration::MINUTE).await
     }
 
+    /// Its API has no list of refunds or disputes, and a checkout says nothing about them.
+    async fn payment(&self, _: &str) -> Result<Payment, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
     async fn refund(&self, new: &NewRefund, key: &str) -> Result<Refund, PaymentError> {
         let object = self.fetch(&new.payment_id).await?;
         if !matches!(self.read(&object)?.state, CheckoutState::Paid { .. }) {
@@ -163,12 +168,15 @@ impl PaymentProvider for Recurrente {
         // The newer ids of attempts have a name of their own in the call.
         let name = if intent.starts_with("in_") { "intent_id" } else { "payment_intent_id" };
         let refund: RefundObject = self.client.post("/refunds", &json!({(name): intent}), key).await?;
-        if ["failed", "voided"].contains(&refund.status.as_str()) {
-            return Err(PaymentError::Refused(format!("the refund is {}", refund.status)));
-        }
+        let state = match refund.status.as_str() {
+            "failed" | "voided" => RefundState::Failed,
+            "succeeded" => RefundState::Succeeded,
+            _ => RefundState::Pending,
+        };
         let back = refund.customer_refunded_amount_in_cents.as_ref().and_then(minor_units);
         let amount = Money { amount: back.unwrap_or(total.amount), currency: total.currency };
-        Ok(Refund { id: refund.id, amount })
+        // It stores no metadata with a refund.
+        Ok(Refund { id: refund.id, amount, state, reference: Some(new.reference.clone()) })
     }
 
     fn verify(

@@ -1,4 +1,4 @@
-//! License files, verified as docs/licensing.md tells developers of products to do it.
+//! License files and manifests of updates, verified as docs/licensing.md tells developers of products to do it.
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{
@@ -10,7 +10,10 @@ use portico_licensing::{
     file::{VerifyingKeys, made},
     key::SealedKey,
     license::{License, LicenseStatus, SeatReleases},
-    policy::catalogue,
+    policy::{Channel, catalogue},
+    release::{Release, ReleaseFile, ReleaseStatus},
+    release_version::ReleaseVersion,
+    update_manifest::manifest,
 };
 use portico_security::{Ed25519Signer, system_env};
 use secrecy::SecretString;
@@ -22,7 +25,11 @@ fn verified(file: &str, keys: &Value) -> Option<Value> {
     let body = file.trim().strip_prefix("-----BEGIN LICENSE FILE-----")?;
     let body = body.strip_suffix("-----END LICENSE FILE-----")?;
     let body: String = body.split_whitespace().collect();
-    let envelope: Value = serde_json::from_slice(&STANDARD.decode(body).ok()?).ok()?;
+    content_of(&serde_json::from_slice(&STANDARD.decode(body).ok()?).ok()?, "license/", keys)
+}
+
+/// The content of an envelope whose signature with this prefix is by one of the keys.
+fn content_of(envelope: &Value, prefix: &str, keys: &Value) -> Option<Value> {
     let text = |name: &str| envelope[name].as_str().unwrap_or_default();
     if text("alg") != "base64+ed25519" {
         return None;
@@ -30,7 +37,7 @@ fn verified(file: &str, keys: &Value) -> Option<Value> {
     let key = keys["keys"].as_array()?.iter().find(|key| key["kid"] == envelope["kid"])?;
     let public = UnparsedPublicKey::new(&ED25519, URL_SAFE_NO_PAD.decode(key["x"].as_str()?).ok()?);
     let signature = STANDARD.decode(text("sig")).ok()?;
-    public.verify(format!("license/{}", text("enc")).as_bytes(), &signature).ok()?;
+    public.verify(format!("{prefix}{}", text("enc")).as_bytes(), &signature).ok()?;
     serde_json::from_slice(&STANDARD.decode(text("enc")).ok()?).ok()
 }
 
@@ -89,4 +96,45 @@ fn a_file_is_verified_with_the_listed_keys_and_with_no_others() {
     }
     let file = made(&signer, &license, &machine, Duration::HOUR, now).file;
     assert_eq!(verified(&file, &keys(&before)), None);
+}
+
+#[test]
+fn a_manifest_of_an_update_is_verified_with_the_keys_of_license_files() {
+    let env = system_env();
+    let file = ReleaseFile {
+        id: env.new_id(),
+        name: "setup.exe".to_owned(),
+        content_type: "application/octet-stream".to_owned(),
+        size: 5 << 30,
+        sha256: "ab".repeat(32),
+    };
+    let release = Release {
+        id: env.new_id(),
+        slug: "software_v2".to_owned(),
+        product_type: "base_product".to_owned(),
+        name: "Software \"2\" ñ".to_owned(),
+        version: ReleaseVersion::parse("2.0.0").expect("a version"),
+        channel: Channel::Stable,
+        platform: None,
+        notes: String::new(),
+        status: ReleaseStatus::Published,
+        withdrawal_reason: None,
+        released_at: Some(env.now()),
+        file: Some(file.clone()),
+        created_at: env.now(),
+        updated_at: env.now(),
+    };
+    let secret = |letter: &str| SecretString::from(letter.repeat(40));
+    let (signer, other) =
+        (Ed25519Signer::new(&secret("a"), &[]).unwrap(), Ed25519Signer::new(&secret("b"), &[]).unwrap());
+    let keys = |signer: &Ed25519Signer| serde_json::to_value(VerifyingKeys::of(Some(signer))).unwrap();
+    let envelope = serde_json::to_value(manifest(&signer, &release, &file, env.now())).unwrap();
+    let content = content_of(&envelope, "update/", &keys(&signer)).expect("it is signed");
+    assert_eq!(content["release"]["name"], release.name.as_str());
+    assert_eq!(content["release"]["sha256"], file.sha256.as_str());
+    assert_eq!(content_of(&envelope, "license/", &keys(&signer)), None, "it is no license file");
+    assert_eq!(content_of(&envelope, "update/", &keys(&other)), None);
+    let mut altered = envelope.clone();
+    altered["enc"] = STANDARD.encode(content.to_string().replace("2.0.0", "9.0.0")).into();
+    assert_eq!(content_of(&altered, "update/", &keys(&signer)), None);
 }

@@ -3,6 +3,7 @@
 mod key;
 mod s3;
 mod store;
+mod upload;
 
 pub use s3::S3Options;
 pub use store::{ObjectFileStore, OpenError};

@@ -1,6 +1,6 @@
 //! Object storage with the S3 protocol: Amazon's, MinIO, Garage, Ceph, R2.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use object_store::{
     BackoffConfig, ClientOptions, RetryConfig, aws::AmazonS3Builder, path::Path, prefix::PrefixStore,
@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{ObjectFileStore, OpenError, key::checked};
 
-/// Timeouts of a connection, and of a whole request: the largest file has 20 MB.
+/// Timeouts of a connection, and of a whole request: the largest file that is sent in one has 20 MB, a part of a larger one 8 MiB.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -82,10 +82,10 @@ impl ObjectFileStore {
         if let (Some(id), Some(secret)) = (options.access_key_id, options.secret_access_key) {
             builder = builder.with_access_key_id(id).with_secret_access_key(secret);
         }
-        let store = builder.build()?;
+        let bucket = builder.build()?;
         Ok(match prefix.as_ref() {
-            "" => Self::over(Arc::new(store)),
-            _ => Self::over(Arc::new(PrefixStore::new(store, prefix))),
+            "" => Self::in_bucket(bucket),
+            _ => Self::in_bucket(PrefixStore::new(bucket, prefix)),
         })
     }
 }

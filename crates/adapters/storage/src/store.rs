@@ -1,20 +1,27 @@
 //! The file store over any `object_store`.
 
-use std::{fs, io, ops::Range, path::PathBuf, sync::Arc};
+use std::{fs, io, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
-use object_store::{Error, ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
-use portico_kernel::files::{FileError, FileStore};
+use object_store::{
+    Error, ObjectStore, ObjectStoreExt,
+    local::LocalFileSystem,
+    path::Path,
+    signer::{Method, Signer},
+};
+use portico_kernel::files::{FileError, FileStore, FileUpload};
 use url::Url;
 
-use crate::key::checked;
+use crate::{key::checked, upload::Parts};
 
 /// Stores files in the object store at a URL.
 pub struct ObjectFileStore {
     store: Arc<dyn ObjectStore>,
     /// Its directory, if it is a local one.
     directory: Option<PathBuf>,
+    /// What signs addresses of files, if it is a bucket.
+    signer: Option<Arc<dyn Signer>>,
 }
 
 /// Why a store cannot be opened.
@@ -72,12 +79,18 @@ impl ObjectFileStore {
         // failure.
         let store =
             LocalFileSystem::new_with_prefix(&directory)?.with_automatic_cleanup(true).with_fsync(true);
-        Ok(Self { store: Arc::new(store), directory: Some(directory) })
+        Ok(Self { store: Arc::new(store), directory: Some(directory), signer: None })
     }
 
     /// Stores files in a store that is open already.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, directory: None }
+        Self { store, directory: None, signer: None }
+    }
+
+    /// Stores files in a bucket, which signs addresses as well.
+    pub(crate) fn in_bucket<S: ObjectStore + Signer>(bucket: S) -> Self {
+        let bucket = Arc::new(bucket);
+        Self { store: bucket.clone(), directory: None, signer: Some(bucket) }
     }
 
     /// `None` if the error means that there is no such file.
@@ -115,6 +128,11 @@ impl FileStore for ObjectFileStore {
         self.store.put(&path, bytes.into()).await.map(drop).map_err(unavailable)
     }
 
+    async fn begin(&self, key: &str) -> Result<Box<dyn FileUpload>, FileError> {
+        let upload = self.store.put_multipart(&checked(key)?).await.map_err(unavailable)?;
+        Ok(Box::new(Parts::new(upload)))
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, FileError> {
         let path = checked(key)?;
         match self.store.get(&path).await {
@@ -138,6 +156,13 @@ impl FileStore for ObjectFileStore {
             Ok(_) => Err(unavailable(io::Error::from(io::ErrorKind::UnexpectedEof))),
             Err(error) => self.absent(error),
         }
+    }
+
+    async fn direct_url(&self, key: &str, lifetime: Duration) -> Result<Option<String>, FileError> {
+        let path = checked(key)?;
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let url = signer.signed_url(Method::GET, &path, lifetime).await.map_err(unavailable)?;
+        Ok(Some(url.into()))
     }
 
     async fn delete(&self, key: &str) -> Result<(), FileError> {
@@ -194,6 +219,6 @@ fn is_below_a_file(error: &Error) -> bool {
     kinds.any(|kind| kind == io::ErrorKind::NotADirectory)
 }
 
-fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> FileError {
+pub(crate) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> FileError {
     FileError::Unavailable(Box::new(error))
 }

@@ -14,6 +14,7 @@ pub async fn keeps_the_contract(store: Arc<dyn FileStore>) {
     assert_eq!(store.list("ping").await.unwrap(), Vec::<String>::new(), "it leaves nothing");
     reads_what_was_written(&*store).await;
     reads_parts(&*store).await;
+    stores_piece_by_piece(&*store).await;
     refuses_keys_of_others(&*store).await;
     deletes_by_whole_parts(&*store).await;
     lists_and_deletes_single_files(&*store).await;
@@ -51,6 +52,33 @@ async fn reads_parts(store: &dyn FileStore) {
         assert_eq!(store.get_range("parts/file/below", range).await.unwrap(), None);
     }
     assert!(matches!(store.get_range("../outside", 0..1).await, Err(FileError::InvalidKey)));
+}
+
+async fn stores_piece_by_piece(store: &dyn FileStore) {
+    // More than two parts of the adapter, and no multiple of one.
+    let bytes: Vec<u8> = (0..20_000_007u32).map(|number| (number % 251) as u8).collect();
+    let mut upload = store.begin("pieces/file").await.unwrap();
+    for piece in bytes.chunks(300_001) {
+        upload.write(piece).await.unwrap();
+    }
+    assert_eq!(store.get("pieces/file").await.unwrap(), None, "nothing is seen before the end");
+    upload.finish().await.unwrap();
+    assert!(store.get("pieces/file").await.unwrap().unwrap() == bytes);
+    let part = store.get_range("pieces/file", 8_388_600..8_388_700).await.unwrap().unwrap();
+    assert_eq!(part, bytes[8_388_600..8_388_700]);
+
+    let mut again = store.begin("pieces/file").await.unwrap();
+    again.write(b"shorter").await.unwrap();
+    again.finish().await.unwrap();
+    assert_eq!(store.get("pieces/file").await.unwrap(), Some(b"shorter".to_vec()));
+
+    let mut cut = store.begin("pieces/cut").await.unwrap();
+    cut.write(&bytes).await.unwrap();
+    drop(cut);
+    let mut listed = store.list("pieces").await.unwrap();
+    listed.sort();
+    assert_eq!(listed, ["pieces/file"], "what is not finished is not there");
+    assert!(matches!(store.begin("../outside").await.err(), Some(FileError::InvalidKey)));
 }
 
 async fn refuses_keys_of_others(store: &dyn FileStore) {
@@ -137,6 +165,25 @@ async fn memory() {
 }
 
 #[tokio::test]
+async fn what_is_not_finished_leaves_no_part_in_the_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ObjectFileStore::directory(directory.path()).unwrap();
+    let mut cut = store.begin("a/b").await.unwrap();
+    cut.write(&vec![7; 9 << 20]).await.unwrap();
+    drop(cut);
+    let left = || std::fs::read_dir(directory.path().join("a")).map_or(0, Iterator::count);
+    for _ in 0..500 {
+        if left() == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(left(), 0);
+    let direct = store.direct_url("a/b", std::time::Duration::from_secs(60)).await.unwrap();
+    assert_eq!(direct, None, "nobody gets files of a directory without us");
+}
+
+#[tokio::test]
 async fn local_files_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let address = format!("file://{}/new/files", directory.path().display());
@@ -204,6 +251,28 @@ async fn s3_below_a_prefix() {
     assert_eq!(one.list("a").await.unwrap(), ["a/b"], "keys are told without the prefix");
     other.delete_prefix("a").await.unwrap();
     assert_eq!(one.get("a/b").await.unwrap(), Some(vec![7]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn s3_gives_a_file_to_whoever_has_its_signed_address() {
+    let server = S3Server::get();
+    server.make_bucket("direct");
+    let store = ObjectFileStore::s3("s3://direct/below", access(server)).unwrap();
+    store.put("a/setup-1.0.exe", b"program".to_vec()).await.unwrap();
+    let url = store.direct_url("a/setup-1.0.exe", std::time::Duration::from_secs(60)).await.unwrap().unwrap();
+    let path = url.strip_prefix(&server.url).unwrap();
+    assert!(path.starts_with("/direct/below/a/setup-1.0.exe?") && path.contains("X-Amz-Expires=60"), "{url}");
+    let host = server.url.trim_start_matches("http://");
+    let mut connection = std::net::TcpStream::connect(host).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    std::io::Write::write_all(&mut connection, request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut connection, &mut answer).unwrap();
+    assert!(answer.split_whitespace().nth(1) == Some("200") && answer.ends_with("program"), "{answer}");
+    assert!(
+        matches!(store.direct_url("../a", std::time::Duration::ZERO).await, Err(FileError::InvalidKey)),
+        "no other key is signed"
+    );
 }
 
 #[tokio::test]

@@ -7,13 +7,25 @@ use portico_billing::payment::PaymentError;
 use portico_kernel::http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse, Patience};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use stripe_client_core::{
-    CustomizedStripeRequest, IdempotencyKey, RequestStrategy, StripeClient, StripeClientErr, StripeMethod,
-    StripeRequest, VERSION,
+    CustomizableStripeRequest, CustomizedStripeRequest, IdempotencyKey, RequestBuilder, RequestStrategy,
+    StripeClient, StripeClientErr, StripeMethod, StripeRequest, VERSION,
 };
+use stripe_types::List;
 
 /// Most characters of a word of Stripe in an error.
 const WORD_MAX: usize = 80;
+
+/// Objects on a page of a list, unless its query says otherwise: Stripe's most.
+const PAGE: usize = 100;
+
+/// Most pages that are read of a list.
+const PAGES: usize = 50;
+
+/// Codes of errors that say the same: the bank asks for a confirmation, and nobody is there to give it.
+const ASKS: [&str; 2] =
+    ["subscription_payment_intent_requires_action", "invoice_payment_intent_requires_action"];
 
 /// A client of one account. It makes no call twice: whoever asks knows whether that is right.
 pub(crate) struct Client {
@@ -43,10 +55,7 @@ impl Client {
         R: StripeRequest,
         R::Output: miniserde::Deserialize,
     {
-        let key =
-            IdempotencyKey::new(key).map_err(|_| PaymentError::Refused("an unusable key".to_owned()))?;
-        let call = request.customize().request_strategy(RequestStrategy::Idempotent(key));
-        call.send(self).await.map_err(|error| error.0)
+        under(request.customize(), key)?.send(self).await.map_err(|error| error.0)
     }
 
     /// Sends a request that makes nothing, or nothing more when it is sent again.
@@ -57,6 +66,72 @@ impl Client {
     {
         request.customize().send(self).await.map_err(|error| error.0)
     }
+
+    /// An object at a path, as far as `T` reads it.
+    pub async fn get<T: miniserde::Deserialize>(&self, path: &str, query: &Value) -> Result<T, PaymentError> {
+        let request = RequestBuilder::new(StripeMethod::Get, path);
+        let request = if is_empty(query) { request } else { request.query(query) };
+        request.customize::<T>().send(self).await.map_err(|error| error.0)
+    }
+
+    /// What is on a list, the newest first, until `until` says that there is enough. `id` is the id of an object.
+    pub async fn list<T: miniserde::Deserialize>(
+        &self,
+        path: &str,
+        query: &Value,
+        id: fn(&T) -> &str,
+        until: impl Fn(&[T]) -> bool,
+    ) -> Result<Vec<T>, PaymentError> {
+        let mut query = query.clone();
+        if query.get("limit").is_none() {
+            query["limit"] = json!(PAGE);
+        }
+        let mut found: Vec<T> = Vec::new();
+        for _ in 0..PAGES {
+            let page: List<T> = self.get(path, &query).await?;
+            found.extend(page.data);
+            let last = found.last().filter(|_| page.has_more && !until(&found));
+            let Some(last) = last else { return Ok(found) };
+            query["starting_after"] = json!(id(last));
+        }
+        Err(PaymentError::Unavailable("a list without an end".to_owned()))
+    }
+
+    /// Makes something, under the key of the caller; without one it sets something to a value.
+    pub async fn post<T: miniserde::Deserialize>(
+        &self,
+        path: &str,
+        form: &Value,
+        key: Option<&str>,
+    ) -> Result<T, PaymentError> {
+        let request = RequestBuilder::new(StripeMethod::Post, path);
+        let request = if is_empty(form) { request } else { request.form(form) };
+        let request = match key {
+            Some(key) => under(request.customize::<T>(), key)?,
+            None => request.customize::<T>(),
+        };
+        request.send(self).await.map_err(|error| error.0)
+    }
+
+    /// Ends something.
+    pub async fn delete<T: miniserde::Deserialize>(&self, path: &str) -> Result<T, PaymentError> {
+        let request = RequestBuilder::new(StripeMethod::Delete, path).customize::<T>();
+        request.send(self).await.map_err(|error| error.0)
+    }
+}
+
+/// Whether there are no parameters: written down, that would be one without a name.
+fn is_empty(parameters: &Value) -> bool {
+    parameters.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+/// A request with a key.
+fn under<T>(
+    request: CustomizableStripeRequest<T>,
+    key: &str,
+) -> Result<CustomizableStripeRequest<T>, PaymentError> {
+    let key = IdempotencyKey::new(key).map_err(|_| PaymentError::Refused("an unusable key".to_owned()))?;
+    Ok(request.request_strategy(RequestStrategy::Idempotent(key)))
 }
 
 impl StripeClient for Client {
@@ -132,6 +207,9 @@ fn failure(answer: &HttpResponse) -> PaymentError {
     match answer.status {
         // In use, a dependency, too many, or broken; a proxy may have waited too long. Whether anything was done is unknown.
         408 | 409 | 424 | 429 | 500.. => PaymentError::Unavailable(told(answer, &fault)),
+        _ if code.is_some_and(|code| ASKS.contains(&code)) => {
+            PaymentError::Declined { code: "authentication_required".to_owned() }
+        }
         _ if fault.r#type == "card_error" => {
             let reason = fault.decline_code.as_deref().or(code).and_then(word);
             PaymentError::Declined { code: reason.unwrap_or("declined").to_owned() }
@@ -181,11 +259,14 @@ mod tests {
         let card = r#"{"error": {"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds"}}"#;
         let plain = r#"{"error": {"type": "card_error", "code": "expired_card"}}"#;
         let odd = r#"{"error": {"type": "card_error", "code": "4242 4242 4242 4242"}}"#;
+        let asks =
+            r#"{"error": {"type": "card_error", "code": "subscription_payment_intent_requires_action"}}"#;
         let declined = |code: &str| PaymentError::Declined { code: code.to_owned() };
         for (status, body, expected) in [
             (402, card, declined("insufficient_funds")),
             (402, plain, declined("expired_card")),
             (402, odd, declined("declined")),
+            (402, asks, declined("authentication_required")),
             (404, invalid, PaymentError::NotFound),
             (400, missing, PaymentError::NotFound),
         ] {

@@ -1,12 +1,17 @@
-//! Payments at Stripe, and at the payments sandbox, which speaks the same API.
+//! Payments and subscriptions at Stripe, and at the payments sandbox, which speaks the same API.
 //!
-//! Requests and answers are those of `async-stripe`; they go out through the HTTP client of the server, and only through it (ADR 71).
+//! Requests go out through the HTTP client of the server, and only through it (ADR 71). Those of Checkout and for refunds are of
+//! `async-stripe`; the others are forms, and answers are read as far as they are needed: a field that is missing elsewhere breaks nothing.
 
 mod client;
+mod payment;
 mod payments;
+mod subscriptions;
+mod values;
 mod webhooks;
 
 pub use payments::StripePayments;
+pub use subscriptions::StripeSubscriptions;
 
 use secrecy::SecretString;
 

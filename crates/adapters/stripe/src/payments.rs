@@ -1,14 +1,11 @@
-//! The port `PaymentProvider`: Checkout in the mode `payment`, and refunds.
+//! The port `PaymentProvider`: Checkout in the mode `payment`, what became of payments, and refunds.
 
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use portico_billing::{
-    money::Currency,
-    payment::{
-        Checkout, CheckoutState, InboundEvent, NewCheckout, NewRefund, PaymentError, PaymentProvider, Refund,
-        SignatureError,
-    },
+use portico_billing::payment::{
+    Checkout, CheckoutState, InboundEvent, NewCheckout, NewRefund, Payment, PaymentError, PaymentProvider,
+    Refund, SignatureError,
 };
 use portico_kernel::{Money, Timestamp, http::HttpClient};
 use stripe_checkout::checkout_session::{
@@ -22,14 +19,16 @@ use stripe_shared::{
     PaymentIntentStatus,
 };
 
-use crate::{StripeConfig, client::Client, webhooks::Webhooks};
+use crate::{
+    StripeConfig,
+    client::Client,
+    payment,
+    values::{REFERENCE, chargeable, currency, known},
+    webhooks::Webhooks,
+};
 
-/// Name of the metadata that holds our reference, at the session and at its payment: people who look at a payment in Stripe's dashboard find
-/// it there.
-const REFERENCE: &str = "portico_reference";
-
-/// Most characters of an id of Stripe.
-const ID_MAX: usize = 255;
+/// Ids of sessions begin so.
+const SESSION: &str = "cs_";
 
 /// Payments at one account of Stripe.
 pub struct StripePayments {
@@ -74,15 +73,28 @@ impl PaymentProvider for StripePayments {
         }
     }
 
+    async fn payment(&self, id: &str) -> Result<Payment, PaymentError> {
+        if id.starts_with(SESSION) {
+            return nothing_paid(self.checkout(id).await?);
+        }
+        payment::ask(&self.client, known(id)?).await
+    }
+
     async fn refund(&self, new: &NewRefund, key: &str) -> Result<Refund, PaymentError> {
         chargeable(new.amount.amount, currency(&new.amount)?)?;
-        let request = CreateRefund::new().payment_intent(known(&new.payment_id)?).amount(new.amount.amount);
-        let refund = self.client.make(&request, key).await?;
-        if let Some(status @ ("failed" | "canceled")) = refund.status.as_deref() {
-            return Err(PaymentError::Refused(format!("the refund {} is {status}", refund.id)));
-        }
-        let amount = Money { amount: refund.amount, currency: refund.currency.to_string() };
-        Ok(Refund { id: refund.id.to_string(), amount })
+        let request = CreateRefund::new()
+            .payment_intent(known(&new.payment_id)?)
+            .amount(new.amount.amount)
+            .metadata(HashMap::from([(REFERENCE.to_owned(), new.reference.clone())]));
+        let made = self.client.make(&request, key).await?;
+        let status = made.status.as_deref().unwrap_or_default();
+        let odd = || PaymentError::Unavailable(format!("{} has a status that is not known here", made.id));
+        Ok(Refund {
+            id: made.id.to_string(),
+            amount: Money { amount: made.amount, currency: made.currency.to_string() },
+            state: payment::refund_state(status).ok_or_else(odd)?,
+            reference: Some(new.reference.clone()),
+        })
     }
 
     fn verify(
@@ -95,29 +107,19 @@ impl PaymentProvider for StripePayments {
     }
 }
 
-/// An id that stands in a path. What cannot be one of Stripe's is not there.
-fn known(id: &str) -> Result<&str, PaymentError> {
-    let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    match (1..=ID_MAX).contains(&id.len()) && id.bytes().all(is_id) {
-        true => Ok(id),
-        false => Err(PaymentError::NotFound),
-    }
-}
-
-fn currency(money: &Money) -> Result<Currency, PaymentError> {
-    let unknown = || PaymentError::Refused("a currency that is not on the list".to_owned());
-    Currency::parse(&money.currency).ok_or_else(unknown)
-}
-
-/// Refuses what Stripe would round or not take.
-fn chargeable(amount: i64, currency: Currency) -> Result<(), PaymentError> {
-    match amount >= 0 && amount % currency.step() == 0 {
-        true => Ok(()),
-        false => Err(PaymentError::Refused(format!(
-            "amounts in {} are multiples of {} from 0",
-            currency.as_str(),
-            currency.step()
-        ))),
+/// What became of a checkout of which nothing was to be paid: it is named by its session, and there is no payment.
+fn nothing_paid(checkout: Checkout) -> Result<Payment, PaymentError> {
+    match checkout.state {
+        CheckoutState::Paid { payment_id } if payment_id == checkout.id => Ok(Payment {
+            id: payment_id,
+            amount: checkout.amount,
+            reference: checkout.reference,
+            live: checkout.live,
+            fee: None,
+            refunds: Vec::new(),
+            disputes: Vec::new(),
+        }),
+        _ => Err(PaymentError::NotFound),
     }
 }
 

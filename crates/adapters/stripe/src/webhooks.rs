@@ -12,6 +12,8 @@ use serde_json::Value;
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::values::REFERENCE;
+
 /// Name of the header, as the server writes it.
 const HEADER: &str = "stripe-signature";
 
@@ -21,8 +23,21 @@ const TOLERANCE: u64 = 300;
 /// Bytes of an HMAC-SHA256.
 const MAC: usize = 32;
 
-/// Kinds of events about a checkout begin so.
+/// Kinds of events about a page where something is paid or put on file begin so.
 const CHECKOUT: &str = "checkout.session.";
+
+/// A payment was refunded, at the charge by which it was made.
+const REFUNDED: &str = "charge.refunded";
+
+/// Kinds of events about refunds and disputes begin so. Their objects name the payment.
+const PAYMENT: [&str; 3] = ["charge.refund.", "charge.dispute.", "refund."];
+
+/// The one kind about a customer that says something about what is paid with.
+const CUSTOMER: &str = "customer.updated";
+
+/// Kinds of events about what belongs to a customer begin so. Their objects name the customer.
+const OF_CUSTOMER: [&str; 4] =
+    ["customer.subscription.", "invoice.", "payment_method.", "subscription_schedule."];
 
 /// The secrets of an endpoint.
 pub(crate) struct Webhooks {
@@ -69,13 +84,38 @@ impl Webhooks {
             return Err(SignatureError);
         }
         let event: Event = serde_json::from_slice(body).map_err(|_| SignatureError)?;
-        let object = event.data.pointer("/object/id").and_then(Value::as_str);
-        let subject = match object.filter(|_| event.r#type.starts_with(CHECKOUT)) {
-            Some(id) => InboundSubject::Checkout { id: id.to_owned() },
-            None => InboundSubject::Other,
-        };
+        let subject = subject(&event.r#type, &event.data);
         Ok(InboundEvent { id: event.id, kind: event.r#type, subject })
     }
+}
+
+/// What an event of a kind is about.
+fn subject(kind: &str, data: &Value) -> InboundSubject {
+    let text = |path: &str| data.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let begins = |kinds: &[&str]| kinds.iter().any(|known| kind.starts_with(known));
+    let customer = || text("/object/customer").map(|id| InboundSubject::Customer { id });
+    let payment = || text("/object/payment_intent").map(|id| InboundSubject::Payment { id });
+    let found = if kind.starts_with(CHECKOUT) {
+        match text("/object/mode").as_deref() {
+            Some("subscription" | "setup") => customer(),
+            _ => text("/object/id").map(|id| InboundSubject::Checkout { id }),
+        }
+    } else if kind == REFUNDED {
+        // What invoices were paid by has a customer, and none of our references.
+        let is_ours = text(&format!("/object/metadata/{REFERENCE}")).is_some();
+        if is_ours { payment() } else { customer().or_else(payment) }
+    } else if begins(&PAYMENT) {
+        payment()
+    } else if kind == CUSTOMER {
+        text("/object/id").map(|id| InboundSubject::Customer { id })
+    } else if begins(&OF_CUSTOMER) {
+        // What was taken off the file has no customer any more.
+        let before = || text("/previous_attributes/customer").map(|id| InboundSubject::Customer { id });
+        customer().or_else(before)
+    } else {
+        None
+    };
+    found.unwrap_or(InboundSubject::Other)
 }
 
 /// The time of a signature as it was written, and its values of the scheme `v1`; others are ignored. `None` for one without a time.

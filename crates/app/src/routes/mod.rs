@@ -44,13 +44,14 @@ pub fn health(config: &mut Routes<'_, '_>) {
         .service(READ.for_anyone().unqueued(), health::metrics);
 }
 
-/// HTML pages: targets of links in emails.
+/// What is outside of the API document: HTML pages, such as targets of links in emails, and other products' APIs.
 pub fn pages(config: &mut PlainConfig) {
     pages_static::configure(config);
     mailbox::configure(config);
     payments_sandbox::configure(config);
     recurrente_pages::configure(config);
     sites::pages(config);
+    licensing::outside(config);
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ fn sections() -> Vec<Section> {
         section("billing.", &all.billing),
         section("stripe.", &all.stripe),
         section("licensing.", &all.licensing),
+        section("downloads.", &all.downloads),
         section("recurrente.", &all.recurrente),
         section("outbound.", &all.outbound),
         section("sites.", &all.sites),

@@ -57,6 +57,8 @@ fn wrong_settings_are_refused() {
         // Without a password nobody would read the answers.
         ("PORTICO__SUPPORT__REPLY_DOMAIN", "reply.example.com"),
         ("PORTICO__SUPPORT__TARGET_LOW", "soon"),
+        ("PORTICO__DOWNLOADS__LINK_SECONDS", "0"),
+        ("PORTICO__DOWNLOADS__MAX_FILE_BYTES", "many"),
     ] {
         assert!(Settings::from_sources("", environment(&[(key, value)])).is_err(), "{key}={value}");
     }

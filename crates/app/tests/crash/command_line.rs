@@ -336,7 +336,10 @@ async fn the_ledger_is_checked_from_the_command_line() {
     let verify = || run(folder.path(), &[], &["billing", "verify"]);
     let output = verify();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout), "0 transactions and 0 purchases.\nNothing differs.\n");
+    assert_eq!(
+        text(&output.stdout),
+        "0 transactions, 0 purchases, 0 invoices and 0 sales.\nNothing differs.\n"
+    );
     // A purchase that says that it was paid, of which the ledger knows nothing.
     let server = Server::start(folder.path(), &[]).await;
     let person = Person::with_site(&server, "ada@example.com").await;

@@ -100,7 +100,7 @@ pub async fn particular(
     server: &TestServer,
     fixture: &Fixture,
     client: &Client,
-    path: &str,
+    (method, path): (&str, &str),
 ) -> Option<Answer> {
     let owner = marked(fixture.owner.client.clone(), client).await;
     let unmarked = || {
@@ -183,6 +183,12 @@ pub async fn particular(
             server.client().post("/api/v1/licenses/activate", machine.clone()).await.expect(201);
             owner.post(path, machine).await
         }
+        "/licenses/{licenseId}/transfer" if method == "DELETE" => {
+            let license = fixture.fresh(server, "licenseId").await;
+            let offer = path.replace("{licenseId}", &license);
+            fixture.owner.client.post(&offer, json!({"email": "bob@example.com"})).await.expect(201);
+            owner.delete(&offer).await
+        }
         "/admin/licenses/{licenseId}/resume" => {
             let license = fixture.fresh(server, "licenseId").await;
             let reason = json!({"reason": "Stolen"});
@@ -257,7 +263,7 @@ async fn covered(database: Database) {
         let id = format!("coverage-{number}");
         callers.all[position].1.client.headers.insert("x-request-id".into(), id.clone());
         let client = &callers.all[position].1.client;
-        let answer = match particular(&server, &fixture, client, path).await {
+        let answer = match particular(&server, &fixture, client, (method, path)).await {
             Some(answer) => Ok(answer),
             None => check(&server, &fixture, &mut callers, *rule, position, 100 + number).await,
         };

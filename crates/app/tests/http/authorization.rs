@@ -217,8 +217,9 @@ async fn another_tenants_ids_in_a_path_are_not_found() {
         let mut failures = Vec::new();
         for (number, (method, template, rule)) in RULES.iter().enumerate() {
             let names = parameters(template);
-            // A provider is the same for every tenant, and pictures of people and templates are for everybody.
-            let global = ["templateId", "previewFile", "industry"];
+            // A provider is the same for every tenant, as products and their releases are, and pictures of people and templates are for
+            // everybody.
+            let global = ["templateId", "previewFile", "industry", "downloadId", "fileName", "productType"];
             if names.iter().all(|name| global.contains(name))
                 || names == ["provider"]
                 || names == ["userId", "avatarName"]

@@ -257,6 +257,10 @@ async fn an_id_that_is_none_is_not_found() {
     let (_server, fixture) = fixture().await;
     let mut failures = Failures::default();
     for operation in operations() {
+        // A link that is not as it was signed is forbidden, whatever is wrong with it.
+        if operation.path == "/api/v1/downloads/{downloadId}/files/{fileName}" {
+            continue;
+        }
         let names = parameters(&operation.path);
         for wrong in names.iter().filter(|name| **name != "slug") {
             let id = &fixture.id(&operation.path, wrong).unwrap();

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use portico_billing::{
     coupon_edit::{CouponAdministration, CouponInput},
     plan::{Plan, catalogue},
+    product::{Product, catalogue as products},
 };
 use portico_identity::{
     email_change::EmailChange,
@@ -14,6 +15,7 @@ use portico_identity::{
     user::{EmailAddress, User},
 };
 use portico_kernel::{Event, JobState, Meter, NewJob, PageRequest, RequestInfo, Scope, TenantId, TenantRole};
+use portico_licensing::policy::{LicensePolicy, catalogue as policies};
 use portico_sites::submission::{Consent, Submission, SubmissionStatus};
 use portico_sites::{
     domain::{Domains, NewDomain},
@@ -31,7 +33,7 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, licenses, purchases, subscriptions, support, wizard};
+use crate::{assets, downloads, licenses, purchases, subscriptions, support, wizard};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -216,6 +218,19 @@ pub async fn coupon(server: &TestServer) -> String {
     made.id.to_string()
 }
 
+/// A product that is not on sale, so that the offer stays as it is for other tests, with a policy for its licenses.
+pub async fn product(server: &TestServer) -> String {
+    let (id, now) =
+        (format!("product_{}", server.app.core.env.random_uuid().simple()), server.app.core.env.now());
+    let product = Product { id: id.clone(), is_active: false, ..products().swap_remove(0) };
+    let policy = LicensePolicy { product_type: id.clone(), ..policies().swap_remove(0) };
+    let mut work = server.app.core.begin().await.unwrap();
+    work.products().insert(&product, now).await.unwrap();
+    assert!(work.license_policies().insert_missing(&policy, now).await.unwrap());
+    work.commit().await.unwrap();
+    id
+}
+
 /// An open invitation to an address, into another tenant of `inviter`: its id and the token of its link.
 pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (String, String) {
     let (id, secret, now) =
@@ -353,6 +368,13 @@ impl Fixture {
         let invoices = client.get("/api/v1/billing/invoices").await.expect(200);
         fixture.ids.insert("invoiceId".into(), text(&invoices["items"][0], "id"));
         fixture.ids.insert("paymentMethodId".into(), server.subscriptions.put_on_file(&customer));
+        // Releases belong to no tenant, so they have no marker in their names.
+        let release = downloads::published(server).await;
+        let license = fixture.ids["licenseId"].parse().unwrap();
+        fixture.ids.insert("fileName".into(), downloads::lasting_link(server, &release, license));
+        fixture.ids.insert("downloadId".into(), release.slug);
+        fixture.ids.insert("releaseId".into(), fixture.fresh(server, "releaseId").await);
+        fixture.ids.insert("productType".into(), "base_product".into());
         name_dealer(server, &client.tenant, marker).await;
         for parameter in ["apiKeyId", "webhookId", "deliveryId", "noteId"] {
             let id = fixture.fresh(server, parameter).await;
@@ -362,6 +384,7 @@ impl Fixture {
         fixture.ids.insert("jobId".into(), dead_job(server).await);
         fixture.ids.insert("planId".into(), plan(server).await);
         fixture.ids.insert("couponId".into(), coupon(server).await);
+        fixture.ids.insert("productType".into(), product(server).await);
         let asset = fixture.fresh(server, "assetId").await;
         let link = client.get(&client.t(&format!("/assets/{asset}"))).await.expect(200);
         fixture.ids.insert("variant".into(), text(&link, "url").rsplit('/').next().unwrap().to_owned());
@@ -472,6 +495,7 @@ impl Fixture {
                 let customer = server.subscriptions.customer(&client.tenant).expect("a customer");
                 return server.subscriptions.put_on_file(&customer);
             }
+            "releaseId" => return downloads::draft(server).await.id.to_string(),
             "noteId" => return note(server, self).await,
             "ticketId" => {
                 let asset = &self.ids["assetId"];
@@ -486,6 +510,7 @@ impl Fixture {
             "jobId" => return dead_job(server).await,
             "planId" => return plan(server).await,
             "couponId" => return coupon(server).await,
+            "productType" => return product(server).await,
             "submissionId" => return submission(server, self).await,
             // Shared by all tenants, so without the marker in its name.
             "templateId" => return wizard::template(server, false).await.id.to_string(),

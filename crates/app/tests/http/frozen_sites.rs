@@ -20,7 +20,7 @@ use crate::{assets, site_sales};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What has nothing to do with sites, by how its path begins. Everything else is tried.
-const ELSEWHERE: [&str; 13] = [
+const ELSEWHERE: [&str; 15] = [
     "/api/v1/auth/",
     "/api/v1/users",
     "/api/v1/profile",
@@ -31,6 +31,8 @@ const ELSEWHERE: [&str; 13] = [
     "/api/v1/tenants/{tenantId}/suspend",
     "/api/v1/tenants/{tenantId}/restore",
     "/api/v1/admin/customers/",
+    "/api/v1/tenants/{tenantId}/subscription",
+    "/api/v1/billing/",
     "/api/v1/checkout/",
     "/api/v1/licenses",
     "/api/v1/support/",

@@ -62,7 +62,7 @@ pub async fn machine(server: &TestServer, license: LicenseId) -> String {
 }
 
 /// Buys and pays, and answers the purchase with its licenses.
-async fn bought(server: &TestServer, client: &Client) -> Value {
+pub async fn bought(server: &TestServer, client: &Client) -> Value {
     let (session, _) = checkout(client).await;
     server.payments.pay(&session);
     client.post("/api/v1/checkout/success", json!({"sessionId": session})).await.expect(200)
@@ -80,7 +80,7 @@ pub async fn verdict(server: &TestServer, key: &str, fingerprint: &str) -> Strin
 }
 
 /// Changes a purchase as a refund or a dispute does: the purchase and its licenses in one transaction.
-async fn changed(server: &TestServer, client: &Client, purchase: &str, status: PurchaseStatus) {
+pub async fn changed(server: &TestServer, client: &Client, purchase: &str, status: PurchaseStatus) {
     let (app, scope) = (&server.app.billing, Scope::system(None, RequestInfo::default()));
     let mut work = app.core.begin().await.unwrap();
     let locked = work.purchases().lock(client.tenant.parse().unwrap(), purchase.parse().unwrap()).await;
@@ -381,6 +381,33 @@ async fn an_owner_frees_five_seats_a_month() {
         let refused = ada.delete(&address).await.expect(409);
         assert_eq!((&refused["code"], &refused["limit"]), (&json!("too_many_seat_releases"), &json!(5)));
         assert_eq!(ada.get(&format!("{LICENSES}/{id}")).await.expect(200)["activations"], 1, "it stays");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_goes_on_with_a_file_frees_five_seats_a_month() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let (id, key) = issued(server, &ada, None).await;
+        for number in 0..5 {
+            let fingerprint = format!("f{number}");
+            ask(server, "file", &key, &fingerprint).await.expect(200);
+            ask(server, "deactivate", &key, &fingerprint).await.expect(204);
+        }
+        ask(server, "file", &key, "f5").await.expect(200);
+        let refused = ask(server, "deactivate", &key, "f5").await.expect(409);
+        assert_eq!((&refused["code"], &refused["limit"]), (&json!("too_many_seat_releases"), &json!(5)));
+        assert_eq!(ada.get(&format!("{LICENSES}/{id}")).await.expect(200)["activations"], 1);
+        // A machine without a file is not counted.
+        for _ in 0..3 {
+            ask(server, "activate", &key, "online").await.expect(201);
+            ask(server, "deactivate", &key, "online").await.expect(204);
+        }
+        // Nor does the owner free more: it is one limit.
+        let machine = machine(server, id.parse().unwrap()).await;
+        let refused = ada.delete(&format!("{LICENSES}/{id}/activations/{machine}")).await.expect(409);
+        assert_eq!(refused["code"], "too_many_seat_releases");
     })
     .await;
 }

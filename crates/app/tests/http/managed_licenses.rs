@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portico_feature_licensing::background;
 use portico_kernel::PlatformRole;
+use portico_tenancy::tenant::{Tenant, TenantStatus};
 use portico_testkit::server::{Client, TestServer, eventually};
 use serde_json::{Value, json};
 
@@ -95,6 +96,7 @@ async fn staff_issue_find_suspend_resume_and_end() {
             Person::new(server, server.email("boss"), |user| user.role = PlatformRole::SuperAdmin).await;
         let (own, _) = issued(server, &boss.client, None).await;
         for answer in [
+            staff.get(&format!("{MANAGED}/{own}")).await,
             staff.post(&format!("{MANAGED}/{own}/revoke"), why.clone()).await,
             staff
                 .post(
@@ -123,6 +125,31 @@ async fn staff_issue_find_suspend_resume_and_end() {
             );
         }
         assert_eq!(ada.get(MANAGED).await.status.as_u16(), 403);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_license_of_a_tenant_that_is_gone_is_ended_and_none_is_issued_to_it() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let staff = staff(server).await;
+        let (id, key) = issued(server, &ada, None).await;
+        let now = server.app.core.env.now();
+        let mut work = server.app.core.begin().await.unwrap();
+        let tenant = work.tenants().find(ada.tenant.parse().unwrap()).await.unwrap().unwrap();
+        let gone = Tenant { status: TenantStatus::Deleted, updated_at: now, ..tenant };
+        work.tenants().update(&gone).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(verdict(server, &key, "f1").await, "not_activated", "what was paid goes on running");
+        let read = staff.get(&format!("{MANAGED}/{id}")).await.expect(200);
+        assert_eq!((&read["status"], &read["customerId"]), (&json!("active"), &json!(ada.tenant)));
+        let why = json!({"reason": "The customer is gone"});
+        let ended = staff.post(&format!("{MANAGED}/{id}/revoke"), why).await.expect(200);
+        assert_eq!(ended["status"], "revoked");
+        assert_eq!(verdict(server, &key, "f1").await, "revoked");
+        let another = json!({"customerId": ada.tenant, "productType": "base_product", "reason": "x"});
+        assert_eq!(staff.post(MANAGED, another).await.status.as_u16(), 404);
     })
     .await;
 }

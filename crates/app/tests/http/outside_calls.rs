@@ -17,7 +17,7 @@ use portico_identity::{
     ports::Mailer,
 };
 use portico_kernel::{
-    files::{FileError, FileStore},
+    files::{FileError, FileStore, FileUpload},
     http::{HttpClient, HttpError, HttpRequest, HttpResponse},
     mail::{MailContent, MailError, MailId},
 };
@@ -118,6 +118,16 @@ impl FileStore for Watched<dyn FileStore> {
         self.inner.put(key, bytes).await
     }
 
+    async fn begin(&self, key: &str) -> Result<Box<dyn FileUpload>, FileError> {
+        self.is_free().await;
+        self.inner.begin(key).await
+    }
+
+    async fn direct_url(&self, key: &str, lifetime: Duration) -> Result<Option<String>, FileError> {
+        self.is_free().await;
+        self.inner.direct_url(key, lifetime).await
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, FileError> {
         self.is_free().await;
         self.inner.get(key).await
@@ -160,7 +170,12 @@ fn watch(app: &mut App, calls: &Calls) {
     }
     let files: Arc<dyn FileStore> =
         Arc::new(Watched { way: "files", inner: files, store: store.clone(), calls: calls.clone() });
-    for place in [&mut app.identity.files, &mut app.sites.files, &mut app.sites.hosting.files] {
+    for place in [
+        &mut app.identity.files,
+        &mut app.sites.files,
+        &mut app.sites.hosting.files,
+        &mut app.licensing.files,
+    ] {
         *place = files.clone();
     }
     let (inner, way) = (app.tenancy.webhook_client.clone(), "webhooks");

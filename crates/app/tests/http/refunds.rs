@@ -73,6 +73,8 @@ async fn staff_give_back_a_part_and_then_the_rest() {
         assert_eq!((&rest["amount"], &rest["reason"]), (&json!(25900), &Value::Null));
         assert_eq!(seen(&ada, &id).await, ("refunded".to_owned(), 35900));
         assert_eq!(back(server, &payment), 35900);
+        let invoice = ada.get(&format!("/api/v1/billing/invoices/{id}")).await.expect(200);
+        assert_eq!((&invoice["amountPaid"], &invoice["amountRefunded"]), (&json!(35900), &json!(35900)));
         let more = staff.post(&refunds(&ada, &id), json!({"amount": 1})).await;
         assert_eq!(more.expect(409)["code"], "nothing_to_refund");
 
@@ -325,6 +327,39 @@ async fn a_dispute_is_told_of_and_ends_for_us_or_for_the_buyer() {
             assert_eq!(after, (before.0 + 1, before.1 + 1));
             ledger::sound(server).await;
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_license_that_staff_resume_during_a_dispute_is_not_suspended_again_by_the_buyer_who_asks() {
+    TestServer::shared(async |server| {
+        let (staff, ada) = (staff(server).await, server.customer(server.email("ada")).await);
+        let (session, id) = checkout(&ada).await;
+        let payment = server.payments.pay(&session);
+        let back = json!({"sessionId": session});
+        let bought = ada.post("/api/v1/checkout/success", back.clone()).await.expect(200);
+        let license = text(&bought["licenses"][0], "id");
+        server.payments.change_payment(&payment, |payment| {
+            payment.disputes.push(Dispute {
+                id: format!("dp_{id}"),
+                amount: payment.amount.clone(),
+                status: DisputeStatus::NeedsAnswer,
+                answer_by: None,
+                fee: None,
+            });
+        });
+        a_round(server, &ada).await;
+        let address = format!("/api/v1/licenses/{license}");
+        assert_eq!(ada.get(&address).await.expect(200)["status"], "suspended");
+        let why = json!({"reason": "They have paid by bank transfer"});
+        staff.post(&format!("/api/v1/admin/licenses/{license}/resume"), why).await.expect(200);
+        for _ in 0..2 {
+            ada.post("/api/v1/checkout/success", back.clone()).await.expect(200);
+            a_round(server, &ada).await;
+        }
+        assert_eq!(ada.get(&address).await.expect(200)["status"], "active");
+        assert_eq!(status(&ada, &id).await, "disputed");
     })
     .await;
 }

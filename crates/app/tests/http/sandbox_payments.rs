@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico_billing::{inbound::InboundStatus, payment::Provider};
-use portico_kernel::http::{HttpClient, HttpRequest};
+use portico_kernel::http::{HttpClient, HttpMethod, HttpRequest};
 use portico_payments_sandbox::embedded::BASE_URL;
 use portico_testkit::{
     payments::TestPayments,
@@ -22,30 +22,44 @@ const CREATE: &str = "/api/v1/checkout/create-session";
 const SUCCESS: &str = "/api/v1/checkout/success";
 const PURCHASES: &str = "/api/v1/purchases";
 const WEBHOOK: &str = "/api/v1/webhooks/stripe";
-const SANDBOX: &str = "/dev/payments";
+pub const SANDBOX: &str = "/dev/payments";
 
 /// A server as a developer starts it: payments are made at the sandbox.
-async fn server() -> TestServer {
+pub async fn server() -> TestServer {
     TestServer::start_changed(
         Database::Sqlite,
         |_| {},
         |app| {
             let sandbox = app.payments_sandbox.as_ref().expect("no account is set");
-            app.billing.provider = portico::payments::at_sandbox(sandbox);
+            let providers = portico::payments::at_sandbox(sandbox);
+            app.billing.provider = providers.payments;
+            app.billing.subscriptions = providers.subscriptions;
         },
     )
     .await
 }
 
+/// Calls the sandbox as somebody who has its key: a form that is not empty is posted.
+pub async fn call(server: &TestServer, path: &str, form: &str) -> Value {
+    let sandbox = server.app.payments_sandbox.as_ref().unwrap();
+    let authorization = ("authorization".to_owned(), format!("Bearer {}", sandbox.secret_key()));
+    let get = HttpRequest { headers: vec![authorization], ..HttpRequest::get(format!("{BASE_URL}{path}")) };
+    let request = match form {
+        "" => get,
+        form => HttpRequest { method: HttpMethod::Post, body: form.as_bytes().to_vec(), ..get },
+    };
+    serde_json::from_slice(&sandbox.send(request).await.unwrap().body).unwrap()
+}
+
 /// Sends a form of a page.
-async fn submit(server: &TestServer, url: &str, form: &str) -> Answer {
+pub async fn submit(server: &TestServer, url: &str, form: &str) -> Answer {
     let path = url.strip_prefix(&server.url).unwrap_or(url);
     let body = Some(form.as_bytes().to_vec());
     server.client().send(Method::POST, path, body, "application/x-www-form-urlencoded").await
 }
 
 /// A buyer chooses a card on the page of a session.
-async fn pay(server: &TestServer, session: &str, card: &str) -> Answer {
+pub async fn pay(server: &TestServer, session: &str, card: &str) -> Answer {
     let form = format!("action=pay&card={card}&email=ana%40example.com");
     submit(server, &format!("{SANDBOX}/checkout/{session}"), &form).await
 }
@@ -61,11 +75,7 @@ async fn becomes(client: &Client, purchase: &str, wanted: &str) {
 
 /// The events of a kind about a session, as the sandbox has them.
 async fn sent(server: &TestServer, kind: &str, session: &str) -> Vec<Value> {
-    let sandbox = server.app.payments_sandbox.as_ref().unwrap();
-    let authorization = ("authorization".to_owned(), format!("Bearer {}", sandbox.secret_key()));
-    let url = format!("{BASE_URL}/v1/events?limit=100&type={kind}");
-    let request = HttpRequest { headers: vec![authorization], ..HttpRequest::get(url) };
-    let list: Value = serde_json::from_slice(&sandbox.send(request).await.unwrap().body).unwrap();
+    let list = call(server, &format!("/v1/events?limit=100&type={kind}"), "").await;
     let all = list["data"].as_array().unwrap().clone();
     all.into_iter().filter(|event| event["data"]["object"]["id"] == session).collect()
 }

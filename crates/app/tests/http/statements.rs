@@ -147,7 +147,7 @@ async fn every_operation_sends_the_statements_that_are_documented() {
         let parent = format!("00-{}-00f067aa0ba902b7-01", trace(number));
         callers.all[position].1.client.headers.insert("traceparent".into(), parent);
         let client = callers.all[position].1.client.clone();
-        let answer = match particular(&server, &fixture, &client, path).await {
+        let answer = match particular(&server, &fixture, &client, (method, path)).await {
             Some(answer) => Ok(answer),
             None => check(&server, &fixture, &mut callers, *rule, position, 100 + number).await,
         };

@@ -16,13 +16,13 @@ use crate::{
     sites::events,
 };
 
-const UPGRADE: &str = "/api/v1/billing/upgrade";
-const DOWNGRADE: &str = "/api/v1/billing/downgrade";
-const CANCEL: &str = "/api/v1/billing/cancel";
-const RESUME: &str = "/api/v1/billing/resume";
-const SUBSCRIPTION: &str = "/api/v1/billing/subscription";
+pub const UPGRADE: &str = "/api/v1/billing/upgrade";
+pub const DOWNGRADE: &str = "/api/v1/billing/downgrade";
+pub const CANCEL: &str = "/api/v1/billing/cancel";
+pub const RESUME: &str = "/api/v1/billing/resume";
+pub const SUBSCRIPTION: &str = "/api/v1/billing/subscription";
 const METHODS: &str = "/api/v1/billing/payment-methods";
-const INVOICES: &str = "/api/v1/billing/invoices";
+pub const INVOICES: &str = "/api/v1/billing/invoices";
 
 /// A change to a plan, with a way back for the buyer.
 pub fn wish(plan: &str) -> Value {
@@ -32,7 +32,7 @@ pub fn wish(plan: &str) -> Value {
 }
 
 /// Asks the provider about a tenant, as the schedule does.
-async fn sync(server: &TestServer, client: &Client) {
+pub async fn sync(server: &TestServer, client: &Client) {
     let tenant: TenantId = client.tenant.parse().unwrap();
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     subscriptions::sync(&server.app.billing, &scope, tenant).await.unwrap();
@@ -293,7 +293,7 @@ async fn what_is_paid_with_is_looked_after() {
             json!({"successUrl": "https://app.example.com/a", "cancelUrl": "https://app.example.com/b"});
         let setup = ada.post(METHODS, back).await.expect(201);
         assert!(setup["sessionId"].is_string() && setup["url"].is_string(), "{setup}");
-        assert_eq!(ada.post(METHODS, json!({})).await.fields(), ["successUrl", "cancelUrl"]);
+        assert_eq!(ada.post(METHODS, json!({})).await.fields(), ["cancelUrl", "successUrl"]);
         let customer = paying(server, &ada, "starter").await;
         let second = server.subscriptions.put_on_file(&customer);
         let methods = ada.get(METHODS).await.expect(200);

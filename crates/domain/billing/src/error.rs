@@ -39,6 +39,12 @@ pub enum BillingError {
     /// Every tenant begins with this plan.
     #[error("the plan of new tenants")]
     PlanNeeded,
+    /// There is no such product.
+    #[error("no such product")]
+    NoProduct,
+    /// There is a product of this id already, maybe one that is not on sale.
+    #[error("a product has this id")]
+    ProductExists,
     /// The plan does not include it.
     #[error(transparent)]
     Entitlement(#[from] EntitlementError),
@@ -136,6 +142,7 @@ impl Fault for BillingError {
             Self::NoTenant
             | Self::NoPlan
             | Self::NoCoupon
+            | Self::NoProduct
             | Self::NoPurchase
             | Self::NoCheckout
             | Self::NoInvoice
@@ -145,6 +152,7 @@ impl Fault for BillingError {
             | Self::PlanNeeded
             | Self::CouponExists
             | Self::CouponArchived
+            | Self::ProductExists
             | Self::SiteReserved
             | Self::SiteSold
             | Self::OwnSite
@@ -178,6 +186,7 @@ impl Fault for BillingError {
             Self::NoTenant
             | Self::NoPlan
             | Self::NoCoupon
+            | Self::NoProduct
             | Self::NoPurchase
             | Self::NoCheckout
             | Self::NoInvoice
@@ -197,6 +206,7 @@ impl Fault for BillingError {
             Self::PlanExists => "plan_exists",
             Self::PlanRetired => "plan_retired",
             Self::PlanNeeded => "plan_needed",
+            Self::ProductExists => "product_exists",
             Self::Entitlement(error) => error.code(),
             Self::TokensUsedUp => "generator_unavailable",
             Self::SiteReserved => "site_reserved",
@@ -228,6 +238,8 @@ impl Fault for BillingError {
             Self::NoCoupon => "There is no such coupon.".into(),
             Self::CouponExists => "Another coupon has this code, or had it.".into(),
             Self::CouponArchived => "The coupon is archived and cannot be changed any more.".into(),
+            Self::NoProduct => "There is no such product.".into(),
+            Self::ProductExists => "Another product has this id.".into(),
             Self::NoPurchase => "There is no such purchase.".into(),
             Self::NoCheckout => "There is no such checkout session.".into(),
             Self::NotPaid => "The purchase is not paid, so there is nothing to give back.".into(),

@@ -34,6 +34,10 @@ declare_events! {
     PLAN_RETIRED { name: "plan.retired", audience: Internal, invalidates: &[Responses], audit: Sealed }
     "A plan was changed, or those on its earlier versions were moved to the current one."
     PLAN_UPDATED { name: "plan.updated", audience: Internal, invalidates: &[Responses], audit: Sealed }
+    "A product was made."
+    PRODUCT_CREATED { name: "product.created", audience: Internal, invalidates: &[Responses], audit: Sealed }
+    "A product was changed, for instance what it costs."
+    PRODUCT_UPDATED { name: "product.updated", audience: Internal, invalidates: &[Responses], audit: Sealed }
     "A purchase was paid."
     PURCHASE_COMPLETED { name: "purchase.completed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Something was ordered, and is to be paid."

@@ -87,15 +87,18 @@ pub enum SourceKind {
     DisputeFee,
     /// A dispute that was decided for us. Its source has the id of the dispute.
     DisputeWon,
-    /// A payment of an invoice for a plan. Its id has what was paid in all behind it, because there may be several.
+    /// A payment of an invoice for a plan. Behind its id is the number of the answer of the provider that first showed it, because there may
+    /// be several.
     Invoice,
-    /// Money of such an invoice that was given back, with the sum behind its id.
+    /// Money of such an invoice that was given back, with the same behind its id.
     InvoiceRefund,
+    /// Money of such an invoice that was given back and did not reach the buyer, with the same behind its id.
+    InvoiceRefundFailed,
 }
 
 impl SourceKind {
     /// Every sort.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Payment,
         Self::Fee,
         Self::Refund,
@@ -105,6 +108,7 @@ impl SourceKind {
         Self::DisputeWon,
         Self::Invoice,
         Self::InvoiceRefund,
+        Self::InvoiceRefundFailed,
     ];
 
     /// Name in the database.
@@ -119,6 +123,7 @@ impl SourceKind {
             Self::DisputeWon => "dispute_won",
             Self::Invoice => "invoice",
             Self::InvoiceRefund => "invoice_refund",
+            Self::InvoiceRefundFailed => "invoice_refund_failed",
         }
     }
 
@@ -132,12 +137,11 @@ impl SourceKind {
         match self {
             Self::Payment => (Account::PurchaseRevenue, true),
             Self::Fee | Self::DisputeFee => (Account::Fees, false),
-            Self::Refund => (Account::Refunds, false),
-            Self::RefundFailed => (Account::Refunds, true),
+            Self::Refund | Self::InvoiceRefund => (Account::Refunds, false),
+            Self::RefundFailed | Self::InvoiceRefundFailed => (Account::Refunds, true),
             Self::Dispute => (Account::Disputes, false),
             Self::DisputeWon => (Account::Disputes, true),
             Self::Invoice => (Account::SubscriptionRevenue, true),
-            Self::InvoiceRefund => (Account::Refunds, false),
         }
     }
 }
@@ -242,27 +246,32 @@ impl LedgerTransaction {
         Self::new(Source { kind, id: id.to_owned() }, money.currency.as_str(), entries, booked_at)
     }
 
-    /// So much of an invoice for a plan that was paid since it was last looked at; `None` for nothing.
-    pub fn paid_invoice(
-        invoice: &Invoice,
-        paid: i64,
+    /// What has moved of an invoice for a plan since it was `before`: what was paid, what was given back, and what of that came back.
+    /// `revision` counts the answers of the provider about the tenant, so that each movement has a source of its own.
+    ///
+    /// # Errors
+    /// Those of [`LedgerTransaction::moved`], which none of them has.
+    pub fn of_invoice(
+        before: Option<&Invoice>,
+        after: &Invoice,
+        revision: i64,
         booked_at: Timestamp,
-    ) -> Option<Result<Self, Unbalanced>> {
-        let id = format!("{}:{}", invoice.provider_id, invoice.amount_paid);
-        let money = Money { amount: paid, currency: invoice.currency.clone() };
-        (paid > 0).then(|| Self::moved(invoice.provider, SourceKind::Invoice, &id, &money, booked_at))
-    }
-
-    /// So much of an invoice for a plan that was given back since it was last looked at; `None` for nothing.
-    pub fn refunded_invoice(
-        invoice: &Invoice,
-        refunded: i64,
-        booked_at: Timestamp,
-    ) -> Option<Result<Self, Unbalanced>> {
-        let id = format!("{}:{}", invoice.provider_id, invoice.amount_refunded);
-        let money = Money { amount: refunded, currency: invoice.currency.clone() };
-        (refunded > 0)
-            .then(|| Self::moved(invoice.provider, SourceKind::InvoiceRefund, &id, &money, booked_at))
+    ) -> Result<Vec<Self>, Unbalanced> {
+        let (paid, refunded) =
+            before.map_or((0, 0), |invoice| (invoice.amount_paid, invoice.amount_refunded));
+        let moved = [
+            (SourceKind::Invoice, after.amount_paid.saturating_sub(paid)),
+            (SourceKind::InvoiceRefund, after.amount_refunded.saturating_sub(refunded)),
+            (SourceKind::InvoiceRefundFailed, refunded.saturating_sub(after.amount_refunded)),
+        ];
+        let id = format!("{}:{revision}", after.provider_id);
+        let moved = moved.into_iter().filter(|(_, amount)| *amount > 0);
+        moved
+            .map(|(kind, amount)| {
+                let money = Money { amount, currency: after.currency.clone() };
+                Self::moved(after.provider, kind, &id, &money, booked_at)
+            })
+            .collect()
     }
 
     /// What moved the money.
@@ -334,6 +343,7 @@ mod tests {
                 ("disputes", -500),
                 ("revenue:subscriptions", -500),
                 ("refunds", 500),
+                ("refunds", -500),
             ]
         );
         assert_eq!(entries(SourceKind::Payment)[0], ("provider:stripe:balance", 500));
@@ -357,14 +367,25 @@ mod tests {
             amount_refunded: 500,
             ..Invoice::of_purchase(&purchase, Provider::Stripe, "in_1", now)
         };
-        let paid = LedgerTransaction::paid_invoice(&invoice, 1200, now).unwrap().unwrap();
-        assert_eq!((paid.source().kind, paid.source().id.as_str()), (SourceKind::Invoice, "in_1:1200"));
-        let refunded = LedgerTransaction::refunded_invoice(&invoice, 500, now).unwrap().unwrap();
-        let entries: Vec<_> =
-            refunded.entries().iter().map(|entry| (entry.account.as_str(), entry.amount)).collect();
-        assert_eq!(entries, [("provider:stripe:balance", -500), ("refunds", 500)]);
-        assert!(LedgerTransaction::paid_invoice(&invoice, 0, now).is_none());
-        assert!(LedgerTransaction::refunded_invoice(&invoice, 0, now).is_none());
+        let booked = |before: Option<&Invoice>, after: &Invoice, revision| -> Vec<(String, i64)> {
+            let booked = LedgerTransaction::of_invoice(before, after, revision, now).unwrap();
+            let named = |moved: &LedgerTransaction| {
+                (format!("{} {}", moved.source().kind.as_str(), moved.source().id), moved.entries()[0].amount)
+            };
+            booked.iter().map(named).collect()
+        };
+        let lines = |lines: &[(&str, i64)]| -> Vec<(String, i64)> {
+            lines.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect()
+        };
+        assert_eq!(
+            booked(None, &invoice, 1),
+            lines(&[("invoice in_1:1", 1200), ("invoice_refund in_1:1", -500)])
+        );
+        assert!(booked(Some(&invoice), &invoice, 2).is_empty());
+        // What did not reach the buyer comes back, and may be given back again: each is another movement.
+        let failed = Invoice { amount_refunded: 0, ..invoice.clone() };
+        assert_eq!(booked(Some(&invoice), &failed, 3), lines(&[("invoice_refund_failed in_1:3", 500)]));
+        assert_eq!(booked(Some(&failed), &invoice, 4), lines(&[("invoice_refund in_1:4", -500)]));
         for kind in SourceKind::ALL {
             assert_eq!(SourceKind::parse(kind.as_str()), Some(kind));
         }

@@ -1,8 +1,9 @@
-//! Whether the ledger is sound, and agrees with the purchases: what `portico billing verify` and tests ask.
+//! Whether the ledger is sound, and agrees with purchases, invoices and sales of sites: what `portico billing verify` and tests ask.
 
 use std::{collections::BTreeMap, fmt};
 
-use portico_kernel::{PurchaseId, StoreError, TenantId};
+use portico_kernel::{InvoiceId, PurchaseId, StoreError, TenantId};
+use uuid::Uuid;
 
 use crate::{
     ledger::{Account, EntryKey, LedgerEntry},
@@ -53,6 +54,52 @@ impl BookedPurchase {
     }
 }
 
+/// An invoice for a plan with what the ledger has about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookedInvoice {
+    /// The tenant that it belongs to.
+    pub tenant_id: TenantId,
+    /// The invoice.
+    pub id: InvoiceId,
+    /// What was paid, as the invoice says, in minor units.
+    pub amount_paid: i64,
+    /// What was given back, as the invoice says.
+    pub amount_refunded: i64,
+    /// What was paid, as the ledger says, in the currency of the invoice.
+    pub paid: i64,
+    /// What was given back, as the ledger says.
+    pub refunded: i64,
+}
+
+impl BookedInvoice {
+    fn differences(&self) -> impl Iterator<Item = (&'static str, i64, i64)> {
+        let all = [("paid", self.amount_paid, self.paid), ("refunded", self.amount_refunded, self.refunded)];
+        all.into_iter().filter(|(_, expected, found)| expected != found)
+    }
+}
+
+/// A sale of a site with what the ledger has about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookedSale {
+    /// The tenant that sells.
+    pub tenant_id: TenantId,
+    /// The sale.
+    pub id: PurchaseId,
+    /// Whether it was ever paid.
+    pub is_paid: bool,
+    /// What it costs, in minor units.
+    pub amount: i64,
+    /// What was paid, as the ledger says, in the currency of the sale.
+    pub paid: i64,
+}
+
+impl BookedSale {
+    fn differences(&self) -> impl Iterator<Item = (&'static str, i64, i64)> {
+        let expected = if self.is_paid { self.amount } else { 0 };
+        (expected != self.paid).then_some(("paid", expected, self.paid)).into_iter()
+    }
+}
+
 /// Something that is not as it has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerDifference {
@@ -65,15 +112,17 @@ pub enum LedgerDifference {
         /// Their sum.
         sum: i128,
     },
-    /// A purchase and the ledger do not agree.
-    Purchase {
-        /// The tenant that it belongs to.
+    /// What a row says about money, and the ledger, do not agree.
+    Sum {
+        /// The tenant that the row belongs to.
         tenant: TenantId,
-        /// The purchase.
-        purchase: PurchaseId,
+        /// What it is: `purchase`, `invoice` or `sale`.
+        what: &'static str,
+        /// Its id.
+        id: Uuid,
         /// What differs: `paid`, `refunded` or `disputed`.
         field: &'static str,
-        /// What the purchase says, in minor units.
+        /// What the row says, in minor units.
         expected: i64,
         /// What the ledger says.
         found: i64,
@@ -87,8 +136,8 @@ impl fmt::Display for LedgerDifference {
                 let (kind, id) = (source.kind.as_str(), &source.id);
                 write!(f, "tenant {tenant_id}: the entries of {kind} {id} sum to {sum} {currency}")
             }
-            Self::Purchase { tenant, purchase, field, expected, found } => {
-                write!(f, "tenant {tenant}: purchase {purchase} has {field} {expected}, the ledger {found}")
+            Self::Sum { tenant, what, id, field, expected, found } => {
+                write!(f, "tenant {tenant}: {what} {id} has {field} {expected}, the ledger {found}")
             }
         }
     }
@@ -101,6 +150,10 @@ pub struct LedgerReport {
     pub transactions: u64,
     /// Purchases that were read.
     pub purchases: u64,
+    /// Invoices for plans that were read.
+    pub invoices: u64,
+    /// Sales of sites that were read.
+    pub sales: u64,
     /// Balance of each account by currency, in minor units.
     pub balances: BTreeMap<(Account, String), i128>,
     /// How many differences there are.
@@ -114,6 +167,18 @@ impl LedgerReport {
         self.differing += 1;
         if self.differences.len() < KEPT {
             self.differences.push(difference);
+        }
+    }
+
+    /// Notes what differs in a row.
+    fn compare(
+        &mut self,
+        tenant: TenantId,
+        (what, id): (&'static str, Uuid),
+        differences: impl Iterator<Item = (&'static str, i64, i64)>,
+    ) {
+        for (field, expected, found) in differences {
+            self.add(LedgerDifference::Sum { tenant, what, id, field, expected, found });
         }
     }
 
@@ -131,7 +196,11 @@ impl LedgerReport {
 impl fmt::Display for LedgerReport {
     /// Lines for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} transactions and {} purchases.", self.transactions, self.purchases)?;
+        let Self { transactions, purchases, invoices, sales, .. } = self;
+        writeln!(
+            f,
+            "{transactions} transactions, {purchases} purchases, {invoices} invoices and {sales} sales."
+        )?;
         for ((account, currency), balance) in &self.balances {
             writeln!(f, "{account} {balance} {currency}")?;
         }
@@ -146,7 +215,7 @@ impl fmt::Display for LedgerReport {
     }
 }
 
-/// Reads the ledger and the purchases of all tenants. For the operator and for tests: asks for no permission, changes nothing, and may run
+/// Reads the ledger, the purchases, the invoices for plans and the sales of sites of all tenants. For the operator and for tests: asks for no permission, changes nothing, and may run
 /// beside the server.
 ///
 /// # Errors
@@ -172,19 +241,63 @@ pub async fn check_ledger(repositories: &mut dyn BillingRepositories) -> Result<
         }
     }
     report.close(last, &mut sums);
+    check_purchases(repositories, &mut report).await?;
+    check_invoices(repositories, &mut report).await?;
+    check_sales(repositories, &mut report).await?;
+    Ok(report)
+}
+
+async fn check_purchases(
+    repositories: &mut dyn BillingRepositories,
+    report: &mut LedgerReport,
+) -> Result<(), StoreError> {
     let mut last = None;
     loop {
         let purchases = repositories.ledger().purchases(last, BATCH).await?;
         for purchase in &purchases {
             last = Some((purchase.tenant_id, purchase.id));
             report.purchases += 1;
-            for (field, expected, found) in purchase.differences() {
-                let (tenant, purchase) = (purchase.tenant_id, purchase.id);
-                report.add(LedgerDifference::Purchase { tenant, purchase, field, expected, found });
-            }
+            let what = ("purchase", purchase.id.uuid());
+            report.compare(purchase.tenant_id, what, purchase.differences());
         }
         if purchases.len() < BATCH as usize {
-            return Ok(report);
+            return Ok(());
+        }
+    }
+}
+
+async fn check_invoices(
+    repositories: &mut dyn BillingRepositories,
+    report: &mut LedgerReport,
+) -> Result<(), StoreError> {
+    let mut last = None;
+    loop {
+        let invoices = repositories.ledger().invoices(last, BATCH).await?;
+        for invoice in &invoices {
+            last = Some((invoice.tenant_id, invoice.id));
+            report.invoices += 1;
+            report.compare(invoice.tenant_id, ("invoice", invoice.id.uuid()), invoice.differences());
+        }
+        if invoices.len() < BATCH as usize {
+            return Ok(());
+        }
+    }
+}
+
+async fn check_sales(
+    repositories: &mut dyn BillingRepositories,
+    report: &mut LedgerReport,
+) -> Result<(), StoreError> {
+    let mut last = None;
+    loop {
+        let sales = repositories.ledger().sales(last, BATCH).await?;
+        for sale in &sales {
+            last = Some((sale.tenant_id, sale.id));
+            report.sales += 1;
+            report.compare(sale.tenant_id, ("sale", sale.id.uuid()), sale.differences());
+        }
+        if sales.len() < BATCH as usize {
+            return Ok(());
         }
     }
 }
@@ -193,9 +306,12 @@ pub async fn check_ledger(repositories: &mut dyn BillingRepositories) -> Result<
 mod tests {
     use super::*;
     use crate::{
-        ledger::{Entry, Source, SourceKind},
+        invoice::{Invoice, InvoiceKind},
+        ledger::{Entry, LedgerTransaction, Source, SourceKind},
+        payment::Provider,
         ports::LedgerRepository,
-        testing::{Repositories, env, purchase},
+        site_sale::SiteSale,
+        testing::{Repositories, env, purchase, sale},
     };
 
     fn entry(tenant: TenantId, id: &str, position: i32, amount: i64, currency: &str) -> LedgerEntry {
@@ -230,7 +346,7 @@ mod tests {
                 LedgerDifference::Unbalanced { last, currency, sum } => {
                     (format!("{} {currency}", last.source.id), *sum)
                 }
-                other @ LedgerDifference::Purchase { .. } => panic!("{other}"),
+                other @ LedgerDifference::Sum { .. } => panic!("{other}"),
             })
             .collect();
         let expected = [("a usd", 1), ("b00999 eur", -7), ("b00999 usd", 7)];
@@ -248,7 +364,10 @@ mod tests {
         repositories.shop.rows().purchases.push(bought.clone());
         let report = check_ledger(&mut repositories).await.unwrap();
         assert_eq!((report.purchases, report.differing), (1, 0));
-        assert_eq!(report.to_string(), "0 transactions and 1 purchases.\nNothing differs.");
+        assert_eq!(
+            report.to_string(),
+            "0 transactions, 1 purchases, 0 invoices and 0 sales.\nNothing differs."
+        );
         // Paid and in part refunded, by the purchase alone.
         let spoilt =
             crate::purchase::Purchase { completed_at: Some(env.now()), refunded_amount: 5, ..bought };
@@ -267,5 +386,63 @@ mod tests {
         assert_eq!(disputed(PurchaseStatus::Disputed, 0), 1);
         assert_eq!(disputed(PurchaseStatus::Completed, 0), 0);
         assert_eq!(disputed(PurchaseStatus::Completed, 100), 1);
+    }
+
+    #[tokio::test]
+    async fn invoices_and_sales_are_compared_with_the_ledger_in_batches() {
+        let env = env();
+        let (tenant, mut repositories) = (env.new_id(), Repositories::default());
+        let bought = purchase(&env, tenant);
+        let of = |provider_id: &str, kind, refunded| Invoice {
+            id: env.new_id(),
+            kind,
+            amount_paid: 1200,
+            amount_refunded: refunded,
+            ..Invoice::of_purchase(&bought, Provider::Stripe, provider_id, env.now())
+        };
+        let invoice = of("in_1", InvoiceKind::Subscription, 200);
+        let mut shop = repositories.shop.clone();
+        for moved in LedgerTransaction::of_invoice(None, &invoice, 1, env.now()).unwrap() {
+            shop.book(tenant, &moved).await.unwrap();
+        }
+        // That of a purchase is compared as the purchase.
+        repositories.shop.rows().invoices = vec![invoice.clone(), of("pi_1", InvoiceKind::Purchase, 7)];
+        let report = check_ledger(&mut repositories).await.unwrap();
+        assert_eq!((report.transactions, report.invoices, report.differing), (2, 1, 0), "{report}");
+
+        // One whose id begins like that of another is another one.
+        repositories.shop.rows().invoices.push(of("in_11", InvoiceKind::Subscription, 0));
+        repositories.shop.rows().invoices[0].amount_refunded = 300;
+        let sale = SiteSale { paid_at: Some(env.now()), ..sale(&env, tenant) };
+        repositories.shop.rows().sales.push(sale.clone());
+        let report = check_ledger(&mut repositories).await.unwrap();
+        assert_eq!((report.invoices, report.sales, report.differing), (2, 1, 3), "{report}");
+        let lines = report.to_string();
+        for line in [
+            format!("invoice {} has refunded 300, the ledger 200", invoice.id),
+            "has paid 1200, the ledger 0".to_owned(),
+            format!("sale {} has paid 150000, the ledger 0", sale.id),
+        ] {
+            assert!(lines.contains(&line), "{line}: {lines}");
+        }
+
+        let paid = LedgerTransaction::moved(
+            sale.checkout.provider,
+            SourceKind::Payment,
+            "ch_1",
+            &sale.price(),
+            env.now(),
+        );
+        shop.book(tenant, &paid.unwrap()).await.unwrap();
+        let report = check_ledger(&mut repositories).await.unwrap();
+        assert_eq!(report.differing, 2, "{report}");
+        repositories.shop.rows().sales[0].paid_at = None;
+        let report = check_ledger(&mut repositories).await.unwrap();
+        assert!(report.to_string().contains("has paid 0, the ledger 150000"), "{report}");
+
+        let id = |number: u64| PurchaseId::from_uuid(Uuid::from_u128(number.into()));
+        let many = (0..=BATCH).map(|number| SiteSale { id: id(number), ..sale.clone() });
+        repositories.shop.rows().sales = many.collect();
+        assert_eq!(check_ledger(&mut repositories).await.unwrap().sales, BATCH + 1);
     }
 }

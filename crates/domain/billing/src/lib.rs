@@ -29,6 +29,8 @@ pub mod plan_edit;
 pub mod plan_input;
 pub mod ports;
 pub mod product;
+pub mod product_edit;
+pub mod product_input;
 pub mod purchase;
 pub mod purchase_mail;
 pub mod quota;

@@ -4,7 +4,7 @@ use portico_kernel::{Money, RuleMessage, Violations};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{product::Product, purchase::PurchaseItem};
+use crate::{money::Currency, product::Product, purchase::PurchaseItem};
 
 /// Most items of an order.
 const ITEMS_MAX: usize = 20;
@@ -47,6 +47,12 @@ pub struct Order {
     /// What to buy, 1 to 20 items.
     #[cfg_attr(feature = "openapi", schema(required = true, min_items = 1, max_items = 20))]
     pub items: Vec<OrderItem>,
+    /// Lower-case ISO 4217, in which every product has a price; that of the first price of each product where absent.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "usd", min_length = 3, max_length = 3, pattern = "^[a-z]{3}$")
+    )]
+    pub currency: Option<String>,
     /// Where the buyer comes to after the payment, at an origin that the operator allows. `{CHECKOUT_SESSION_ID}` in it is replaced by the
     /// id of the session.
     #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 2000))]
@@ -130,6 +136,9 @@ impl Order {
             let message = RuleMessage::new(format!("Use at most {ITEMS_MAX} items.")).max(ITEMS_MAX);
             violations.add("items", "too_many", message);
         }
+        let known = self.currency.as_deref().is_none_or(|code| Currency::parse(code).is_some());
+        let message = "Use the three lower-case letters of a currency of ISO 4217, such as usd.";
+        violations.check(known, "currency", "invalid_currency", message);
         let mut items: Vec<PurchaseItem> = Vec::new();
         let mut currency: Option<&str> = None;
         for (index, item) in self.items.iter().take(ITEMS_MAX).enumerate() {
@@ -153,17 +162,21 @@ impl Order {
                 violations.add(field, "duplicate", "Name each product once, with a quantity.");
                 continue;
             }
+            let Some(price) = product.price_in(self.currency.as_deref()) else {
+                violations.add(field, "no_price", "There is no price of this product in the currency.");
+                continue;
+            };
             match currency {
-                Some(currency) if currency != product.currency => {
+                Some(currency) if currency != price.currency => {
                     let message = "All products of an order have prices in the same currency.";
                     violations.add(field, "mixed_currencies", message);
                 }
-                _ => currency = Some(&product.currency),
+                _ => currency = Some(&price.currency),
             }
             items.push(PurchaseItem {
                 product_type: product.id.clone(),
                 description: product.name.clone(),
-                amount: product.amount,
+                amount: price.amount,
                 quantity: u32::try_from(quantity).unwrap_or_default(),
                 discount: 0,
             });
@@ -186,7 +199,8 @@ mod tests {
     use crate::product::catalogue;
 
     fn product(id: &str, amount: i64, currency: &str) -> Product {
-        Product { id: id.to_owned(), amount, currency: currency.to_owned(), ..catalogue().remove(0) }
+        let prices = vec![Money { amount, currency: currency.to_owned() }];
+        Product { id: id.to_owned(), prices, ..catalogue().remove(0) }
     }
 
     fn order(items: &[(&str, Option<i64>)]) -> Order {
@@ -196,6 +210,7 @@ mod tests {
         };
         Order {
             items: items.iter().map(item).collect(),
+            currency: None,
             success_url: "https://app.example.com/paid?session={CHECKOUT_SESSION_ID}".to_owned(),
             cancel_url: "https://app.example.com/".to_owned(),
             coupon: None,
@@ -229,6 +244,32 @@ mod tests {
         assert_eq!(priced.price, Money { amount: 107_700, currency: "usd".to_owned() });
         assert_eq!((priced.items[0].amount, priced.items[0].quantity), (35900, 3));
         assert_eq!(order(&[("base_product", None), ("base_product", None)]).products(), ["base_product"]);
+    }
+
+    #[test]
+    fn a_buyer_may_name_the_currency() {
+        let mut both = product("base_product", 35900, "usd");
+        both.prices.push(Money { amount: 279_000, currency: "gtq".to_owned() });
+        let products = [both, product("libro", 100, "gtq")];
+        let asked = |currency: &str| {
+            let wanted = order(&[("base_product", Some(2)), ("libro", None)]);
+            let mut violations = Violations::default();
+            let priced = Order { currency: Some(currency.to_owned()), ..wanted }.price(
+                &products,
+                &ReturnRule::Anywhere,
+                &mut violations,
+            );
+            let errors = violations.into_result().err().unwrap_or_default();
+            let errors: Vec<_> =
+                errors.into_iter().map(|error| (error.field, error.code.into_owned())).collect();
+            (priced.map(|priced| priced.price), errors)
+        };
+        let price = Money { amount: 558_100, currency: "gtq".to_owned() };
+        assert_eq!(asked("gtq"), (Some(price), vec![]));
+        assert_eq!(asked("usd").1, error("items[1].productType", "no_price"));
+        let neither: Vec<_> = asked("eur").1.into_iter().map(|(_, code)| code).collect();
+        assert_eq!(neither, ["no_price", "no_price"]);
+        assert_eq!(asked("USD").1[0], error("currency", "invalid_currency")[0]);
     }
 
     #[test]

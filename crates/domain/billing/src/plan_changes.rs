@@ -174,7 +174,7 @@ impl<'a> PlanChanges<'a> {
     /// Notes why the active tenant ends its subscription, before the provider is asked to end it.
     ///
     /// # Errors
-    /// `Denied` as in [`Checkouts::payer`]; `Invalid`; `NoPaidSubscription`.
+    /// `Denied` as in [`Checkouts::payer`]; `Invalid`; `NoPaidSubscription`; `ChangeInProgress`.
     pub async fn cancel(&mut self, input: &Cancellation) -> Result<ProviderSubscription, BillingError> {
         let (tenant, _) = Checkouts::payer(self.scope)?;
         let mut violations = Violations::default();
@@ -183,6 +183,7 @@ impl<'a> PlanChanges<'a> {
         let found = self.repositories.accounts().lock(tenant).await?;
         let mut account = found.ok_or(BillingError::NoPaidSubscription)?;
         let running = account.running().cloned().ok_or(BillingError::NoPaidSubscription)?;
+        self.check_settled(tenant).await?;
         let reason = input.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
         account.cancel_reason = reason.map(str::to_owned);
         self.repositories.accounts().update(&account).await?;
@@ -195,7 +196,7 @@ impl<'a> PlanChanges<'a> {
     /// The subscription of the active tenant whose end, or whose scheduled change, is to be taken back.
     ///
     /// # Errors
-    /// `Denied` as in [`Checkouts::buyer`]; `NoPaidSubscription`; `NothingToResume`.
+    /// `Denied` as in [`Checkouts::buyer`]; `NoPaidSubscription`; `NothingToResume`; `ChangeInProgress`.
     pub async fn resume(&mut self) -> Result<ProviderSubscription, BillingError> {
         let (tenant, _) = Checkouts::buyer(self.scope)?;
         let found = self.repositories.accounts().lock(tenant).await?;
@@ -204,6 +205,7 @@ impl<'a> PlanChanges<'a> {
         if running.ends_at.is_none() && running.scheduled.is_none() {
             return Err(BillingError::NothingToResume);
         }
+        self.check_settled(tenant).await?;
         account.cancel_reason = None;
         self.repositories.accounts().update(&account).await?;
         self.tell(tenant, json!({"call": "resume"})).await?;
@@ -266,6 +268,15 @@ impl<'a> PlanChanges<'a> {
         self.lock(tenant).await?;
         let call = self.repositories.plan_calls().under_way(tenant).await?;
         Ok(call.filter(|call| call.id == id))
+    }
+
+    /// Whether every change that the tenant has asked for is known to be made or not. The call of one that is not may be on its way, or be
+    /// repeated with its key: the provider would answer what it did then, and not undo what was asked for since.
+    async fn check_settled(&mut self, tenant: TenantId) -> Result<(), BillingError> {
+        let call = self.repositories.plan_calls().under_way(tenant).await?;
+        let is_open =
+            |call: &PlanCall| call.stage == PlanCallStage::Calling && call.kind != PlanCallKind::Checkout;
+        if call.as_ref().is_some_and(is_open) { Err(BillingError::ChangeInProgress) } else { Ok(()) }
     }
 
     async fn lock(&mut self, tenant: TenantId) -> Result<BillingAccount, BillingError> {

@@ -6,9 +6,9 @@
 
 use portico_kernel::{
     Env, Event, List, PageRequest, Permission, Scope, StoreError, TenantId, Timestamp, Violations,
+    event::id_of_word,
 };
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
@@ -59,12 +59,9 @@ pub struct PlanHistory {
     pub versions: Vec<PlanVersion>,
 }
 
-/// The id of a plan in the event log, which names what an event is about by a UUID: a plan has a word.
+/// The id of a plan in the event log.
 pub fn resource_id(plan: &str) -> Uuid {
-    let digest = Sha256::digest(format!("portico.plan/{plan}"));
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    id_of_word("plan", plan)
 }
 
 /// Use cases around plans, for staff.

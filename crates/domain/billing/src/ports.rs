@@ -15,7 +15,7 @@ use crate::{
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
     ledger::{EntryKey, LedgerEntry, LedgerTransaction},
-    ledger_check::BookedPurchase,
+    ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
     limits::{Allowance, Overrides},
     paid::BillingAccount,
     payment::Provider,
@@ -24,6 +24,7 @@ use crate::{
     plan_call::PlanCall,
     plan_edit::{ManagedPlan, PlanVersion},
     product::Product,
+    product_edit::ProductPrice,
     purchase::Purchase,
     refund::PurchaseRefund,
     site_sale::SiteSale,
@@ -266,8 +267,31 @@ pub trait ProductRepository: Send {
     /// Stores a product unless there is one of this id, and answers whether it did. MUST leave one that is there as it is.
     async fn insert_missing(&mut self, product: &Product, now: Timestamp) -> Result<bool, StoreError>;
 
+    /// Stores a new product. MUST answer `Conflict` when there is one of this id, also under concurrency.
+    async fn insert(&mut self, product: &Product, now: Timestamp) -> Result<(), StoreError>;
+
     /// Those of these products that are on sale, by their ids.
     async fn active(&mut self, ids: &[String]) -> Result<Vec<Product>, StoreError>;
+
+    /// All products on sale, in the order in which they were made.
+    async fn on_sale(&mut self) -> Result<Vec<Product>, StoreError>;
+
+    /// One page of all products, in the order in which they were made.
+    async fn managed(&mut self, page: PageRequest) -> Result<List<Product>, StoreError>;
+
+    /// A product, also one that is not on sale.
+    async fn find<'s>(&mut self, id: &'s str) -> Result<Option<Product>, StoreError>;
+
+    /// The same, and keeps others from changing it until the unit of work ends. MUST wait for another unit of work that has locked it, and
+    /// answer what that has stored.
+    async fn lock<'s>(&mut self, id: &'s str) -> Result<Option<Product>, StoreError>;
+
+    /// The prices that a product has and had, the newest first; at most `limit`.
+    async fn prices<'s>(&mut self, id: &'s str, limit: u64) -> Result<Vec<ProductPrice>, StoreError>;
+
+    /// Stores name, description, whether it is on sale, and its prices: a price that it no longer has MUST end at `now`, one that it did not
+    /// have MUST be the next version in its currency, and one that it keeps MUST stay as it is.
+    async fn update(&mut self, product: &Product, now: Timestamp) -> Result<(), StoreError>;
 }
 
 /// Purchases.
@@ -549,6 +573,20 @@ pub trait LedgerRepository: Send {
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError>;
+
+    /// The same of invoices for plans. MUST leave out those of purchases.
+    async fn invoices(
+        &mut self,
+        after: Option<(TenantId, InvoiceId)>,
+        limit: u64,
+    ) -> Result<Vec<BookedInvoice>, StoreError>;
+
+    /// The same of sales of sites.
+    async fn sales(
+        &mut self,
+        after: Option<(TenantId, PurchaseId)>,
+        limit: u64,
+    ) -> Result<Vec<BookedSale>, StoreError>;
 }
 
 /// The repositories of billing, over one unit of work.

@@ -1,7 +1,7 @@
 //! What the unit tests of this crate share.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -17,8 +17,7 @@ use crate::{
     dispute::PurchaseDispute,
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
-    ledger::{EntryKey, LedgerEntry, LedgerTransaction, SourceKind},
-    ledger_check::BookedPurchase,
+    ledger::{LedgerEntry, LedgerTransaction},
     limits::{Allowance, Overrides},
     paid::BillingAccount,
     payment::Provider,
@@ -32,14 +31,17 @@ use crate::{
         SiteSaleRepository, SubscriptionRepository,
     },
     product::Product,
+    product_edit::ProductPrice,
     purchase::{Purchase, PurchaseItem, pending},
     refund::PurchaseRefund,
-    site_sale::SiteSale,
+    site_sale::{SiteSale, SiteSaleStatus},
 };
 
 mod coupons;
 
 pub use portico_kernel::testing::env;
+
+mod ledger;
 
 /// A plan that began a second before [`env`], and nothing that was agreed on instead.
 pub fn allowance(plan: Plan) -> Allowance {
@@ -149,10 +151,47 @@ pub fn purchase(env: &Env, tenant: TenantId) -> Purchase {
     pending(env, tenant, env.new_id(), vec![item], price, None)
 }
 
+/// A sale of a site whose payment has an id, not stored yet.
+pub fn sale(env: &Env, tenant: TenantId) -> SiteSale {
+    let id: PurchaseId = env.new_id();
+    SiteSale {
+        id,
+        tenant_id: tenant,
+        site_id: env.new_id(),
+        site_name: "Panadería Luz".to_owned(),
+        slug: "luz".to_owned(),
+        buyer_email: String::new(),
+        buyer_name: String::new(),
+        buyer: None,
+        amount: 150_000,
+        currency: "gtq".to_owned(),
+        status: SiteSaleStatus::Paid,
+        created_at: env.now(),
+        paid_at: None,
+        checkout: PurchaseCheckout {
+            id: CheckoutId::from_uuid(id.uuid()),
+            tenant_id: tenant,
+            purchase_id: id,
+            provider: Provider::Recurrente,
+            live: false,
+            stage: CheckoutStage::Paid,
+            session_id: Some("ch_1".to_owned()),
+            url: None,
+            payment_id: Some("ch_1".to_owned()),
+            success_url: String::new(),
+            cancel_url: String::new(),
+            created_at: env.now(),
+            expires_at: env.now(),
+            check_at: None,
+        },
+    }
+}
+
 /// What the tests of purchases store, in memory: what is done with it takes several steps, which mocks would have to repeat.
 #[derive(Default)]
 pub struct Rows {
     pub products: Vec<Product>,
+    pub prices: Vec<(String, ProductPrice)>,
     pub purchases: Vec<Purchase>,
     pub coupons: Vec<Coupon>,
     /// The purchases that use a coupon.
@@ -164,13 +203,37 @@ pub struct Rows {
     pub accounts: Vec<BillingAccount>,
     pub calls: Vec<PlanCall>,
     pub invoices: Vec<Invoice>,
-    /// The last number of each series.
-    pub numbers: BTreeMap<String, u64>,
     pub inbound: Vec<StoredEvent>,
     pub booked: Vec<(TenantId, LedgerTransaction)>,
     /// Entries besides those of what is booked: spoilt ones.
     pub entries: Vec<LedgerEntry>,
     pub jobs: Vec<NewJob>,
+}
+
+impl Rows {
+    /// Ends the prices that a product no longer has, and adds those that it did not have.
+    fn set_prices(&mut self, product: &Product, now: Timestamp) {
+        let current = |row: &&mut (String, ProductPrice)| row.0 == product.id && row.1.replaced_at.is_none();
+        for (_, stored) in self.prices.iter_mut().filter(current) {
+            if !product.prices.contains(&stored.price) {
+                stored.replaced_at = Some(now);
+            }
+        }
+        for price in &product.prices {
+            let of: Vec<&ProductPrice> = self
+                .prices
+                .iter()
+                .filter(|(id, stored)| *id == product.id && stored.price.currency == price.currency)
+                .map(|(_, stored)| stored)
+                .collect();
+            if of.iter().all(|stored| stored.replaced_at.is_some()) {
+                let version = of.len() as u32 + 1;
+                let added =
+                    ProductPrice { version, price: price.clone(), created_at: now, replaced_at: None };
+                self.prices.push((product.id.clone(), added));
+            }
+        }
+    }
 }
 
 /// Repositories of purchases over the same rows.
@@ -193,19 +256,59 @@ impl JobQueue for Shop {
 
 #[async_trait]
 impl ProductRepository for Shop {
-    async fn insert_missing(&mut self, product: &Product, _: Timestamp) -> Result<bool, StoreError> {
+    async fn insert_missing(&mut self, product: &Product, now: Timestamp) -> Result<bool, StoreError> {
         let mut rows = self.rows();
         let missing = rows.products.iter().all(|stored| stored.id != product.id);
         if missing {
             rows.products.push(product.clone());
+            rows.set_prices(product, now);
         }
         Ok(missing)
+    }
+
+    async fn insert(&mut self, product: &Product, now: Timestamp) -> Result<(), StoreError> {
+        match self.insert_missing(product, now).await? {
+            true => Ok(()),
+            false => Err(StoreError::Conflict("products_pkey".to_owned())),
+        }
     }
 
     async fn active(&mut self, ids: &[String]) -> Result<Vec<Product>, StoreError> {
         let rows = self.rows();
         let active = rows.products.iter().filter(|product| product.is_active && ids.contains(&product.id));
         Ok(active.cloned().collect())
+    }
+
+    async fn on_sale(&mut self) -> Result<Vec<Product>, StoreError> {
+        Ok(self.rows().products.iter().filter(|product| product.is_active).cloned().collect())
+    }
+
+    async fn managed(&mut self, page: PageRequest) -> Result<List<Product>, StoreError> {
+        let items = self.rows().products.clone();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
+    }
+
+    async fn find<'s>(&mut self, id: &'s str) -> Result<Option<Product>, StoreError> {
+        Ok(self.rows().products.iter().find(|product| product.id == id).cloned())
+    }
+
+    async fn lock<'s>(&mut self, id: &'s str) -> Result<Option<Product>, StoreError> {
+        ProductRepository::find(self, id).await
+    }
+
+    async fn prices<'s>(&mut self, id: &'s str, _: u64) -> Result<Vec<ProductPrice>, StoreError> {
+        let rows = self.rows();
+        let of = rows.prices.iter().rev().filter(|(product, _)| product == id);
+        Ok(of.map(|(_, price)| price.clone()).collect())
+    }
+
+    async fn update(&mut self, product: &Product, now: Timestamp) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.products.iter_mut().find(|stored| stored.id == product.id).unwrap();
+        *stored = product.clone();
+        rows.set_prices(product, now);
+        Ok(())
     }
 }
 
@@ -324,89 +427,6 @@ impl InboundEventRepository for Shop {
         let mut rows = self.rows();
         rows.inbound.iter_mut().find(|event| event.id == id).unwrap().status = status;
         Ok(())
-    }
-}
-
-#[async_trait]
-impl LedgerRepository for Shop {
-    async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        if rows.booked.iter().any(|(_, booked)| booked.source() == transaction.source()) {
-            return Err(StoreError::Conflict("ledger_entries_source_key".to_owned()));
-        }
-        rows.booked.push((tenant, transaction.clone()));
-        Ok(())
-    }
-
-    async fn book_missing(
-        &mut self,
-        tenant: TenantId,
-        transaction: &LedgerTransaction,
-    ) -> Result<bool, StoreError> {
-        match self.book(tenant, transaction).await {
-            Err(StoreError::Conflict(_)) => Ok(false),
-            booked => booked.map(|()| true),
-        }
-    }
-
-    async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError> {
-        let order =
-            |key: &EntryKey| (key.tenant_id, key.source.kind.as_str(), key.source.id.clone(), key.position);
-        let rows = self.rows();
-        let booked = rows.booked.iter().flat_map(|(tenant, booked)| {
-            (0_i32..).zip(booked.entries()).map(move |(position, entry)| LedgerEntry {
-                key: EntryKey { tenant_id: *tenant, source: booked.source().clone(), position },
-                entry: *entry,
-                currency: booked.currency().to_owned(),
-            })
-        });
-        let mut all: Vec<LedgerEntry> = rows.entries.iter().cloned().chain(booked).collect();
-        all.sort_by_key(|entry| order(&entry.key));
-        let after = after.as_ref().map(order);
-        let left = all.into_iter().filter(|entry| after.is_none() || Some(order(&entry.key)) > after);
-        Ok(left.take(limit as usize).collect())
-    }
-
-    async fn purchases(
-        &mut self,
-        after: Option<(TenantId, PurchaseId)>,
-        limit: u64,
-    ) -> Result<Vec<BookedPurchase>, StoreError> {
-        let rows = self.rows();
-        // The second entry of each transaction is the other side of the balance.
-        let sum = |kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
-            let booked = rows.booked.iter().map(|(_, booked)| booked);
-            let booked = booked.filter(|booked| {
-                kinds.contains(&booked.source().kind) && ids.contains(&booked.source().id.as_str())
-            });
-            booked.map(|booked| booked.entries()[1].amount).sum()
-        };
-        let booked = |purchase: &Purchase| {
-            let checkouts = rows.checkouts.iter().filter(|checkout| checkout.purchase_id == purchase.id);
-            let payments: Vec<&str> =
-                checkouts.filter_map(|checkout| checkout.payment_id.as_deref()).collect();
-            let refunds = rows.refunds.iter().filter(|refund| refund.purchase_id == purchase.id);
-            let refunds: Vec<&str> = refunds.filter_map(|refund| refund.provider_id.as_deref()).collect();
-            let disputes = rows.disputes.iter().filter(|dispute| dispute.purchase_id == purchase.id);
-            let disputes: Vec<&str> = disputes.map(|dispute| dispute.provider_id.as_str()).collect();
-            BookedPurchase {
-                tenant_id: purchase.tenant_id,
-                id: purchase.id,
-                is_paid: purchase.completed_at.is_some(),
-                status: purchase.status,
-                amount: purchase.amount,
-                refunded_amount: purchase.refunded_amount,
-                paid: -sum([SourceKind::Payment; 2], &payments),
-                refunded: sum([SourceKind::Refund, SourceKind::RefundFailed], &refunds),
-                disputed: sum([SourceKind::Dispute, SourceKind::DisputeWon], &disputes),
-            }
-        };
-        let mut all: Vec<BookedPurchase> = rows.purchases.iter().map(booked).collect();
-        all.sort_by_key(|purchase| (purchase.tenant_id, purchase.id));
-        let left = all
-            .into_iter()
-            .filter(|purchase| after.is_none_or(|after| (purchase.tenant_id, purchase.id) > after));
-        Ok(left.take(limit as usize).collect())
     }
 }
 
@@ -610,9 +630,8 @@ impl InvoiceRepository for Shop {
     }
 
     async fn next_number<'s>(&mut self, series: &'s str) -> Result<u64, StoreError> {
-        let mut rows = self.rows();
-        let last = rows.numbers.entry(series.to_owned()).or_default();
-        *last += 1;
-        Ok(*last)
+        let rows = self.rows();
+        let numbers = rows.invoices.iter().filter_map(|invoice| invoice.number.as_deref());
+        Ok(numbers.filter(|number| number.starts_with(series)).count() as u64 + 1)
     }
 }

@@ -25,7 +25,7 @@ const FILTER_MAX: usize = 100;
 const QUANTITY_MAX: i64 = 100;
 
 /// Most seats of a license.
-const SEATS_MAX: i64 = 1_000_000;
+pub(crate) const SEATS_MAX: i64 = 1_000_000;
 
 /// A license as staff see it: with the end of its key only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

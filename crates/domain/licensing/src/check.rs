@@ -1,6 +1,6 @@
 //! What a product asks with a key and no account. The key says whose license it is; no permission is asked for.
 
-use portico_kernel::{Env, LicenseId, Scope, TenantId, Timestamp, Violations};
+use portico_kernel::{ActivationId, Env, LicenseId, Scope, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -184,6 +184,19 @@ impl<'a> KeyHolders<'a> {
         self.verdict(license, fingerprint, check.product_type.as_deref()).await
     }
 
+    /// A machine of the license with a key, by the id of its seat: for programs that keep that instead of a fingerprint.
+    ///
+    /// # Errors
+    /// `Invalid`; `NoLicense`; `NoActivation`.
+    pub async fn machine_of(&mut self, key: &str, id: ActivationId) -> Result<Activation, LicensingError> {
+        let mut violations = Violations::default();
+        check_key(key, None, &mut violations);
+        violations.into_result().map_err(LicensingError::Invalid)?;
+        let (tenant, license) = self.held(key).await?;
+        let found = self.repositories.activations().find(tenant, license, id).await?;
+        found.ok_or(LicensingError::NoActivation)
+    }
+
     /// Takes a seat for a machine. One that has a seat keeps it. Answers the machine, and whether it is new.
     ///
     /// # Errors
@@ -201,10 +214,11 @@ impl<'a> KeyHolders<'a> {
         seat::take(self.repositories, self.scope, self.env, &license, machine).await
     }
 
-    /// Frees the seat of a machine. One without a seat has none.
+    /// Frees the seat of a machine. One without a seat has none. While a license file for the machine is good, it may go on there: then it
+    /// counts among the seats that are freed in a month, as where the owner frees it.
     ///
     /// # Errors
-    /// `Invalid`; `NoLicense`.
+    /// `Invalid`; `NoLicense`; `TooManyReleases`.
     pub async fn deactivate(&mut self, machine: &LicensedMachine) -> Result<(), LicensingError> {
         check_machine(machine)?;
         let license = self.locked(&machine.key).await?;
@@ -212,6 +226,13 @@ impl<'a> KeyHolders<'a> {
         let fingerprint = machine.fingerprint.trim();
         let found = self.repositories.activations().of_fingerprint(tenant, id, fingerprint).await?;
         let Some(found) = found else { return Ok(()) };
+        let now = self.env.now();
+        if found.offline_until.is_some_and(|until| until > now) {
+            let limit = license.terms.releases_per_month;
+            let releases = license.releases.one_more(now, limit);
+            let releases = releases.ok_or(LicensingError::TooManyReleases { limit })?;
+            self.repositories.licenses().update(&License { releases, ..license }).await?;
+        }
         self.repositories.activations().delete(tenant, id, found.id).await?;
         seat::note_free(self.repositories, self.scope, self.env, &found).await
     }

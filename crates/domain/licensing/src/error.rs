@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError};
 
+use crate::unavailable::Unavailable;
+
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
 pub enum LicensingError {
@@ -25,6 +27,9 @@ pub enum LicensingError {
     /// There are no licenses of the product.
     #[error("no policy for the product")]
     NoPolicy,
+    /// Nothing is offered with this token to whoever shows it, or not any more.
+    #[error("no such transfer")]
+    NoTransfer,
     /// The license is suspended.
     #[error("the license is suspended")]
     Suspended,
@@ -55,6 +60,30 @@ pub enum LicensingError {
     /// The installation has no key to sign license files with.
     #[error("no key to sign license files with")]
     FilesUnavailable,
+    /// There is no such release, or it was never offered.
+    #[error("no such release")]
+    NoRelease,
+    /// Another release has the slug.
+    #[error("the slug is taken")]
+    SlugTaken,
+    /// The release has a status in which this cannot be done.
+    #[error("the release is {status}")]
+    ReleaseStatus {
+        /// The word for it.
+        status: &'static str,
+    },
+    /// The release has no file yet.
+    #[error("the release has no file")]
+    NoReleaseFile,
+    /// The release is not offered any more.
+    #[error("the release was withdrawn")]
+    ReleaseWithdrawn,
+    /// No license of the customer covers the release, or the one of a link does not any more.
+    #[error("no license for it: {}", .0.as_str())]
+    LicenseRequired(Unavailable),
+    /// The link is none of ours, or its time is over.
+    #[error("no good link")]
+    InvalidLink,
     /// A secret does not open, or cannot be made.
     #[error("{0}")]
     Internal(String),
@@ -68,7 +97,14 @@ impl Fault for LicensingError {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::Invalid(_) => Kind::Invalid,
-            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy => Kind::NotFound,
+            Self::NoLicense
+            | Self::NoActivation
+            | Self::NoTenant
+            | Self::NoPolicy
+            | Self::NoTransfer
+            | Self::NoRelease => Kind::NotFound,
+            Self::ReleaseWithdrawn => Kind::Gone,
+            Self::LicenseRequired(_) | Self::InvalidLink => Kind::Forbidden,
             Self::Suspended
             | Self::Expired
             | Self::Revoked
@@ -76,7 +112,10 @@ impl Fault for LicensingError {
             | Self::TooManyActivations { .. }
             | Self::TooManyReleases { .. }
             | Self::OfflineNotAllowed
-            | Self::FilesUnavailable => Kind::Conflict,
+            | Self::FilesUnavailable
+            | Self::SlugTaken
+            | Self::ReleaseStatus { .. }
+            | Self::NoReleaseFile => Kind::Conflict,
             Self::Internal(_) => Kind::Internal,
             Self::Store(error) => error.kind(),
         }
@@ -86,7 +125,18 @@ impl Fault for LicensingError {
         match self {
             Self::Denied(denied) => denied.code(),
             Self::Invalid(_) => "invalid",
-            Self::NoLicense | Self::NoActivation | Self::NoTenant | Self::NoPolicy => "not_found",
+            Self::NoLicense
+            | Self::NoActivation
+            | Self::NoTenant
+            | Self::NoPolicy
+            | Self::NoTransfer
+            | Self::NoRelease => "not_found",
+            Self::SlugTaken => "slug_taken",
+            Self::ReleaseStatus { .. } => "release_status",
+            Self::NoReleaseFile => "release_without_file",
+            Self::ReleaseWithdrawn => "release_withdrawn",
+            Self::LicenseRequired(_) => "license_required",
+            Self::InvalidLink => "invalid_link",
             Self::Suspended => "license_suspended",
             Self::Expired => "license_expired",
             Self::Revoked => "license_revoked",
@@ -108,6 +158,7 @@ impl Fault for LicensingError {
             Self::NoActivation => "The license is not used on such a machine.",
             Self::NoTenant => "There is no such customer.",
             Self::NoPolicy => "There are no licenses of this product.",
+            Self::NoTransfer => "No license is offered to you with this token.",
             Self::Suspended => "The license is suspended. Ask the vendor.",
             Self::Expired => "The term of the license is over.",
             Self::Revoked => "The license was revoked.",
@@ -120,6 +171,20 @@ impl Fault for LicensingError {
             }
             Self::OfflineNotAllowed => "There are no license files for this license.",
             Self::FilesUnavailable => "This installation makes no license files.",
+            Self::NoRelease => "There is no such release.",
+            Self::SlugTaken => "Another release has this slug.",
+            Self::ReleaseStatus { status } => return format!("The release is {status}.").into(),
+            Self::NoReleaseFile => "Upload the file of the release first.",
+            Self::ReleaseWithdrawn => "This release is not offered any more.",
+            Self::LicenseRequired(reason) => match reason {
+                Unavailable::Withdrawn => "This release is not offered any more.",
+                Unavailable::NotCovered => "The license does not cover this release.",
+                Unavailable::LicenseSuspended => "The license is suspended. Ask the vendor.",
+                Unavailable::LicenseExpired => "The term of the license is over.",
+                Unavailable::LicenseRevoked => "The license was revoked.",
+                Unavailable::NoLicense => "There is no license of this product.",
+            },
+            Self::InvalidLink => "This link is not good, or not any more. Ask for a new one.",
             Self::Internal(_) => "Something went wrong on our side.",
             Self::Store(error) => return error.detail(),
         })
@@ -137,6 +202,8 @@ impl Fault for LicensingError {
             Self::TooManyActivations { limit } | Self::TooManyReleases { limit } => {
                 vec![("limit", (*limit).into())]
             }
+            Self::ReleaseStatus { status } => vec![("releaseStatus", (*status).into())],
+            Self::LicenseRequired(reason) => vec![("reason", reason.as_str().into())],
             _ => Vec::new(),
         }
     }

@@ -21,12 +21,13 @@ impl<'a> LicenseTermEnds<'a> {
         Self { repositories, env }
     }
 
-    /// Expires a batch of licenses whose term is over. Answers whether there are no others.
+    /// Expires a batch of licenses whose term is over, and forgets offers that nobody has accepted. Answers whether there are no others.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn expire(&mut self) -> Result<bool, LicensingError> {
         let now = self.env.now();
+        self.repositories.license_transfers().delete_expired(now).await?;
         let ended = self.repositories.licenses().ended(now, BATCH).await?;
         for found in &ended {
             let scope = Scope::system(Some(found.tenant_id), RequestInfo::default());

@@ -6,11 +6,12 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use portico_kernel::{ActivationId, LicenseId, RuleMessage, Timestamp, Violations};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::Duration;
 
 use crate::{
     activation::Activation,
+    envelope::{Envelope, json},
     license::License,
     policy::Channel,
     ports::{LicenseSigner, VerifyingKey},
@@ -27,9 +28,6 @@ const LINE: usize = 64;
 
 /// What is signed begins with this, so that no other signature by the key can be taken for one of a file.
 const SIGNED: &str = "license/";
-
-/// How `enc` and `sig` are made.
-const ALGORITHM: &str = "base64+ed25519";
 
 /// Version of the content.
 const VERSION: u32 = 1;
@@ -146,15 +144,6 @@ struct ContentMeta {
     ttl: i64,
 }
 
-/// What is between the two lines. Members in alphabetical order.
-#[derive(Serialize, Deserialize)]
-struct Envelope {
-    alg: String,
-    enc: String,
-    kid: String,
-    sig: String,
-}
-
 /// For how long a file is made, of a wish in seconds: an hour to what the license allows, which is also the default.
 pub(crate) fn ttl_of(wish: Option<i64>, license: &License, violations: &mut Violations) -> Duration {
     let most = i64::from(license.terms.file_days).saturating_mul(DAY).max(TTL_MIN);
@@ -190,9 +179,7 @@ pub fn made(
         meta: ContentMeta { expiry: end, issued: now, ttl: (end - now).whole_seconds() },
         version: VERSION,
     };
-    let enc = STANDARD.encode(json(&content));
-    let sig = STANDARD.encode(signer.sign(format!("{SIGNED}{enc}").as_bytes()));
-    let envelope = Envelope { alg: ALGORITHM.to_owned(), enc, kid: key_id.clone(), sig };
+    let envelope = Envelope::sign(signer, SIGNED, &content);
     let body = STANDARD.encode(json(&envelope));
     let mut file = format!("{BEGIN}\n");
     for (place, symbol) in body.chars().enumerate() {
@@ -207,15 +194,13 @@ pub fn made(
     LicenseFile { file, key_id, issued_at: now, expires_at: end }
 }
 
-/// Structs of texts and numbers can always be written.
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Signer, activation, env, license};
+    use crate::{
+        envelope::ALGORITHM,
+        testing::{Signer, activation, env, license},
+    };
 
     fn content(file: &str) -> (Envelope, String) {
         let body: String =

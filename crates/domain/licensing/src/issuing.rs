@@ -5,7 +5,7 @@ use portico_kernel::{Env, Event, PurchaseId, Scope, TenantId};
 use crate::{
     LicensingError, events,
     key::KeyVault,
-    license::{License, Move},
+    license::{License, LicenseStatus, Move},
     policy::LicensePolicy,
     ports::LicensingRepositories,
     transition,
@@ -81,19 +81,38 @@ impl<'a> Issuance<'a> {
         let (tenant, id) = (purchase.tenant_id, purchase.purchase_id);
         let issued = self.repositories.licenses().of_purchases(tenant, &[id]).await?;
         for license in &issued {
-            if license.after(by) == *license {
-                continue;
-            }
-            // Staff may have changed it since it was read.
-            let locked = self.repositories.licenses().lock(tenant, license.id).await?;
-            if let Some(locked) = locked {
-                transition::apply(self.repositories, self.scope, self.env, locked, by, None).await?;
-            }
+            self.move_last(license.clone(), by).await?;
         }
         if purchase.entitlement == Entitlement::Granted {
             self.issue_missing(purchase, &issued).await?;
         }
         Ok(())
+    }
+
+    /// Moves a license, or the one that follows it: what was given away has ended, and goes on in another tenant.
+    async fn move_last(&mut self, license: License, by: Move) -> Result<(), LicensingError> {
+        let mut at = license;
+        loop {
+            if at.status == LicenseStatus::Revoked {
+                let heir = self.repositories.license_transfers().heir(at.tenant_id, at.id).await?;
+                let Some((tenant, id)) = heir else { return Ok(()) };
+                let Some(next) = self.repositories.licenses().find(tenant, id).await? else { return Ok(()) };
+                at = next;
+                continue;
+            }
+            if at.after(by) == at {
+                return Ok(());
+            }
+            // Staff may have changed it since it was read, and its owner may have given it away.
+            let locked = self.repositories.licenses().lock(at.tenant_id, at.id).await?;
+            let Some(locked) = locked else { return Ok(()) };
+            if locked.status == LicenseStatus::Revoked {
+                at = locked;
+                continue;
+            }
+            transition::apply(self.repositories, self.scope, self.env, locked, by, None).await?;
+            return Ok(());
+        }
     }
 
     async fn issue_missing(
@@ -154,10 +173,7 @@ mod tests {
     use portico_kernel::RequestInfo;
 
     use super::*;
-    use crate::{
-        license::LicenseStatus,
-        testing::{Repositories, activation, env, vault},
-    };
+    use crate::testing::{Repositories, activation, env, vault};
 
     fn purchase(env: &Env, entitlement: Entitlement) -> LicensedPurchase {
         let item = |product: &str, quantity| LicensedItem { product_type: product.to_owned(), quantity };

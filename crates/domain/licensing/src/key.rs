@@ -13,11 +13,17 @@ use crate::{LicensingError, ports::KeyDigests};
 /// Purpose under which keys are sealed; the context is the id of the license.
 pub const KEY_PURPOSE: &str = "license key";
 
+/// Before the token of a transfer where it is hashed. What is looked up as a key is in upper case.
+const TOKEN_PURPOSE: &str = "transfer:";
+
 /// Crockford's base 32: no I, L, O and U, which are taken for others (<https://www.crockford.com/base32.html>).
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// 80 bits are 16 characters.
 const BYTES: usize = 10;
+
+/// Characters of a key without its hyphens.
+const SYMBOLS: usize = 16;
 
 /// Characters between two hyphens.
 const GROUP: usize = 4;
@@ -33,6 +39,22 @@ impl LicenseKey {
     /// A new one.
     pub fn new(env: &Env) -> Self {
         Self(text_of(env.random_bytes()))
+    }
+
+    /// A key as somebody has typed it; `None` for a text that is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let form = normal_form(text);
+        if form.len() != SYMBOLS || !form.bytes().all(|byte| ALPHABET.contains(&byte)) {
+            return None;
+        }
+        let mut grouped = String::with_capacity(19);
+        for (place, symbol) in form.chars().enumerate() {
+            if place > 0 && place.is_multiple_of(GROUP) {
+                grouped.push('-');
+            }
+            grouped.push(symbol);
+        }
+        Some(Self(grouped))
     }
 
     /// With its hyphens, for its owner.
@@ -115,7 +137,14 @@ impl KeyVault {
     /// # Errors
     /// `Internal` where it cannot be sealed.
     pub fn make(&self, env: &Env, license: LicenseId) -> Result<SealedKey, LicensingError> {
-        let key = LicenseKey::new(env);
+        self.keep(&LicenseKey::new(env), license)
+    }
+
+    /// A key that there is already, of an older system, for a license.
+    ///
+    /// # Errors
+    /// `Internal` where it cannot be sealed.
+    pub fn keep(&self, key: &LicenseKey, license: LicenseId) -> Result<SealedKey, LicensingError> {
         let sealed = self.sealer.seal(KEY_PURPOSE, license.uuid().as_bytes(), key.0.as_bytes());
         let sealed = sealed.map_err(|error| LicensingError::Internal(error.to_string()))?;
         Ok(SealedKey { digest: self.digests.digest(&normal_form(&key.0)), sealed })
@@ -144,6 +173,16 @@ impl KeyVault {
         let Some(sealed) = anew else { return Ok(None) };
         let text = self.open(license, key)?;
         Ok(Some(SealedKey { digest: self.digests.digest(&normal_form(&text.0)), sealed }))
+    }
+
+    /// The hash under which the token of a transfer is stored. No token has that of a key.
+    pub fn digest_of_token(&self, token: &str) -> [u8; 32] {
+        self.digests.digest(&format!("{TOKEN_PURPOSE}{token}"))
+    }
+
+    /// The hashes under which the token of a transfer may be stored.
+    pub fn digests_of_token(&self, token: &str) -> Vec<[u8; 32]> {
+        self.digests.digests(&format!("{TOKEN_PURPOSE}{token}"))
     }
 
     /// The hashes under which a key with this text may be stored.
@@ -184,6 +223,17 @@ mod tests {
         assert_eq!(normal_form(&"A".repeat(10_000)).len(), TEXT_MAX);
     }
 
+    #[test]
+    fn what_is_no_key_is_not_kept() {
+        let key = LicenseKey::parse(" 7k2m 9qxd-4tob hz5r ").unwrap();
+        assert_eq!(key.as_str(), "7K2M-9QXD-4T0B-HZ5R");
+        for text in
+            ["", "7K2M-9QXD-4T0B-HZ5", "7K2M-9QXD-4T0B-HZ5RX", "7K2M-9QXD-4T0B-HZ5U", "7K2M-9QXD-4T0B-HZñ"]
+        {
+            assert_eq!(LicenseKey::parse(text), None, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn two_keys_have_two_texts_and_no_letter_that_is_mistaken(one: [u8; 10], other: [u8; 10]) {
@@ -191,6 +241,7 @@ mod tests {
             prop_assert_eq!(text.len(), 19);
             prop_assert!(text.chars().all(|c| c == '-' || ALPHABET.contains(&(c as u8))));
             prop_assert_eq!(normal_form(&text), text.replace('-', ""));
+            prop_assert_eq!(LicenseKey::parse(&text), Some(LicenseKey(text.clone())));
             prop_assert_eq!(text == text_of(other), one == other);
         }
 

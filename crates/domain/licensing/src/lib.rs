@@ -1,21 +1,33 @@
-//! Licenses of products: who may use a product, on which machines, and the files with which it works without a connection.
+//! Licenses of products: who may use a product, on which machines, the files with which it works without a connection, and its releases
+//! with whoever downloads them.
 
 pub mod activation;
 pub mod administration;
 pub mod check;
+pub mod download;
+pub mod download_link;
+pub mod envelope;
 pub mod error;
 pub mod events;
 pub mod expiry;
 pub mod file;
+pub mod import;
 pub mod issuing;
 pub mod key;
 pub mod license;
 pub mod owned;
 pub mod policy;
+pub mod policy_edit;
 pub mod ports;
+pub mod release;
+pub mod release_administration;
+pub mod release_version;
 mod seat;
 #[cfg(test)]
 mod testing;
+pub mod transfer;
 mod transition;
+pub mod unavailable;
+pub mod update_manifest;
 
 pub use error::LicensingError;

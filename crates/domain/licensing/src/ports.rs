@@ -2,13 +2,18 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    ActivationId, LicenseId, List, Outbox, PageRequest, PurchaseId, StoreError, TenantId, Timestamp,
+    ActivationId, LicenseId, List, Outbox, PageRequest, PurchaseId, ReleaseId, StoreError, TenantId,
+    Timestamp,
 };
 
 use crate::{
     activation::Activation,
+    download::{DownloadRecord, DownloadUse},
     license::{License, LicenseStatus},
-    policy::LicensePolicy,
+    policy::{Channel, LicensePolicy},
+    release::{Release, ReleaseStatus},
+    release_version::ReleaseVersion,
+    transfer::TransferOffer,
 };
 
 /// Keyed hashes of license keys, with keys of the installation.
@@ -49,6 +54,13 @@ pub trait LicenseSigner: Send + Sync {
 pub trait LicensePolicyRepository: Send {
     /// Stores a policy unless the product has one, and answers whether it did. MUST leave one that is there as it is.
     async fn insert_missing(&mut self, policy: &LicensePolicy, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Stores what a policy says; the product stays. MUST change nothing where the product has none.
+    async fn update(&mut self, policy: &LicensePolicy) -> Result<(), StoreError>;
+
+    /// The policy of a product, and keeps others from changing it until the unit of work ends. MUST wait for another unit of work that has
+    /// locked it, and answer what that has stored.
+    async fn lock<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError>;
 
     /// The policy of a product.
     async fn find<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError>;
@@ -102,7 +114,16 @@ pub trait LicenseRepository: Send {
         purchases: &[PurchaseId],
     ) -> Result<Vec<License>, StoreError>;
 
-    /// Whose a license is, whichever tenant that is: for staff.
+    /// Of the licenses of a tenant for these products, one for all that have equal products and terms and are alike in whether they may be
+    /// used at `now`: the one that covers releases longest. What none of them covers, no license of the tenant does.
+    async fn representatives(
+        &mut self,
+        tenant: TenantId,
+        products: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<License>, StoreError>;
+
+    /// Whose a license is, whichever tenant that is: for staff, and for links that name a license.
     async fn tenant_of(&mut self, id: LicenseId) -> Result<Option<TenantId>, StoreError>;
 
     /// Whose license has a key with one of these hashes.
@@ -148,6 +169,14 @@ pub trait ActivationRepository: Send {
         page: PageRequest,
     ) -> Result<List<Activation>, StoreError>;
 
+    /// A machine. MUST answer `None` for one of another license.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError>;
+
     /// The machine with a fingerprint.
     async fn of_fingerprint<'s>(
         &mut self,
@@ -171,12 +200,136 @@ pub trait ActivationRepository: Send {
     async fn delete_all(&mut self, tenant: TenantId, license: LicenseId) -> Result<u64, StoreError>;
 }
 
+/// Which releases staff want to see. What is `None` does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReleaseFilter {
+    /// Those of this product.
+    pub product_type: Option<String>,
+    /// Those with this status.
+    pub status: Option<ReleaseStatus>,
+}
+
+/// The releases among which a program looks for a newer one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateFilter {
+    /// Id of the product.
+    pub product_type: String,
+    /// Those above this version; all where absent.
+    pub above: Option<ReleaseVersion>,
+    /// Those for this platform, and those for all; the latter only where absent.
+    pub platform: Option<String>,
+    /// Those of these channels; there is one at least.
+    pub channels: Vec<Channel>,
+}
+
+/// Releases. They belong to the installation.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait ReleaseRepository: Send {
+    /// Stores a new release. MUST answer `Conflict` when another one has the slug, also under concurrency.
+    async fn insert(&mut self, release: &Release) -> Result<(), StoreError>;
+
+    /// A release.
+    async fn find(&mut self, id: ReleaseId) -> Result<Option<Release>, StoreError>;
+
+    /// The same, and keeps others from changing it until the unit of work ends. MUST wait for another unit of work that has locked it, and
+    /// answer what that has stored.
+    async fn lock(&mut self, id: ReleaseId) -> Result<Option<Release>, StoreError>;
+
+    /// The release with a slug.
+    async fn of_slug<'s>(&mut self, slug: &'s str) -> Result<Option<Release>, StoreError>;
+
+    /// One page of the releases that a filter lets through, the one made last first.
+    async fn list(&mut self, filter: &ReleaseFilter, page: PageRequest) -> Result<List<Release>, StoreError>;
+
+    /// One page of those that are or were published, of a product or of all, the one published last first.
+    async fn offered(
+        &mut self,
+        product_type: Option<String>,
+        page: PageRequest,
+    ) -> Result<List<Release>, StoreError>;
+
+    /// The published one with the highest version among these; of several the one published last.
+    async fn newest(&mut self, filter: &UpdateFilter) -> Result<Option<Release>, StoreError>;
+
+    /// Stores what may change: name, notes, status with its reason and time, file, and the time of the change.
+    async fn update(&mut self, release: &Release) -> Result<(), StoreError>;
+}
+
+/// The log of downloads.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DownloadRepository: Send {
+    /// Notes a use of a link. MUST answer `MissingReference` for a license of another tenant.
+    async fn insert(&mut self, used: &DownloadUse) -> Result<(), StoreError>;
+
+    /// One page of the uses of a license, the last first.
+    async fn of_license(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        page: PageRequest,
+    ) -> Result<List<DownloadRecord>, StoreError>;
+
+    /// One page of the uses of a release by all tenants, the last first: for staff.
+    async fn of_release(
+        &mut self,
+        release: ReleaseId,
+        page: PageRequest,
+    ) -> Result<List<DownloadRecord>, StoreError>;
+
+    /// Deletes uses of all tenants before a moment, at most `limit`. Answers how many.
+    async fn forget(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError>;
+}
+
+/// Licenses that are given to other tenants.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait LicenseTransferRepository: Send {
+    /// Stores an offer. MUST replace an earlier one of the license. MUST answer `MissingReference` for a license of another tenant.
+    async fn offer(&mut self, offer: &TransferOffer) -> Result<(), StoreError>;
+
+    /// The open offer of a license, whether or not its time is over. MUST answer `None` for one that was accepted.
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<TransferOffer>, StoreError>;
+
+    /// Deletes the open offer of a license. Answers whether there was one. MUST leave one that was accepted.
+    async fn withdraw(&mut self, tenant: TenantId, license: LicenseId) -> Result<bool, StoreError>;
+
+    /// Notes which license follows one that was offered. MUST forget the address and the token.
+    async fn accept(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        heir: (TenantId, LicenseId),
+    ) -> Result<(), StoreError>;
+
+    /// The license that follows one that was given away.
+    async fn heir(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
+
+    /// Deletes the open offers of all tenants whose time was over by `now`. Answers how many.
+    async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError>;
+}
+
 /// The repositories of licensing, over one unit of work.
 pub trait LicensingRepositories: Outbox {
     /// Policies of products.
     fn license_policies<'c>(&'c mut self) -> Box<dyn LicensePolicyRepository + 'c>;
     /// Licenses.
     fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c>;
+    /// Licenses that are given to other tenants.
+    fn license_transfers<'c>(&'c mut self) -> Box<dyn LicenseTransferRepository + 'c>;
     /// Machines.
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c>;
+    /// Releases.
+    fn releases<'c>(&'c mut self) -> Box<dyn ReleaseRepository + 'c>;
+    /// The log of downloads.
+    fn downloads<'c>(&'c mut self) -> Box<dyn DownloadRepository + 'c>;
 }

@@ -1,5 +1,9 @@
 //! What the unit tests of this crate share: repositories in memory, because use cases take several steps.
 
+mod releases;
+
+pub use releases::{file, release};
+
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -11,13 +15,17 @@ use portico_kernel::{
 
 use crate::{
     activation::Activation,
+    download::DownloadUse,
     key::KeyVault,
     license::License,
     policy::{LicensePolicy, catalogue},
     ports::{
-        ActivationRepository, CountedLicense, KeyDigests, LicenseFilter, LicensePolicyRepository,
-        LicenseRepository, LicenseSigner, LicensingRepositories, VerifyingKey,
+        ActivationRepository, CountedLicense, DownloadRepository, KeyDigests, LicenseFilter,
+        LicensePolicyRepository, LicenseRepository, LicenseSigner, LicenseTransferRepository,
+        LicensingRepositories, ReleaseRepository, VerifyingKey,
     },
+    release::Release,
+    transfer::TransferOffer,
 };
 
 /// With random bytes that count, so that two ids and two keys differ.
@@ -42,14 +50,15 @@ impl Sealer for OpenSealer {
     }
 }
 
-/// Hashes by writing the first 32 bytes of the text.
+/// Hashes by adding up: every byte of the text counts.
 struct OpenDigests;
 
 impl KeyDigests for OpenDigests {
     fn digest(&self, key: &str) -> [u8; 32] {
-        let mut digest = [0; 32];
-        for (place, byte) in digest.iter_mut().zip(key.bytes()) {
-            *place = byte;
+        let mut digest = [0_u8; 32];
+        for (place, byte) in key.bytes().enumerate() {
+            let sum = &mut digest[place % 32];
+            *sum = sum.wrapping_mul(31).wrapping_add(byte);
         }
         digest
     }
@@ -109,7 +118,12 @@ pub struct Rows {
     pub policies: Vec<LicensePolicy>,
     pub licenses: Vec<License>,
     pub activations: Vec<Activation>,
+    pub releases: Vec<Release>,
+    pub downloads: Vec<DownloadUse>,
+    pub offers: Vec<TransferOffer>,
+    pub heirs: Vec<((TenantId, LicenseId), (TenantId, LicenseId))>,
     pub events: Vec<Event>,
+    pub jobs: Vec<NewJob>,
 }
 
 /// Repositories over the same rows.
@@ -144,8 +158,9 @@ impl EventLog for Repositories {
 
 #[async_trait]
 impl JobQueue for Repositories {
-    async fn enqueue(&mut self, _: NewJob) -> Result<(), StoreError> {
-        Err(StoreError::Conflict("no job is expected".to_owned()))
+    async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
+        self.rows().jobs.push(job);
+        Ok(())
     }
 }
 
@@ -165,8 +180,72 @@ impl LicensingRepositories for Repositories {
     fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c> {
         Box::new(self.clone())
     }
+    fn license_transfers<'c>(&'c mut self) -> Box<dyn LicenseTransferRepository + 'c> {
+        Box::new(self.clone())
+    }
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c> {
         Box::new(self.clone())
+    }
+    fn releases<'c>(&'c mut self) -> Box<dyn ReleaseRepository + 'c> {
+        Box::new(self.clone())
+    }
+    fn downloads<'c>(&'c mut self) -> Box<dyn DownloadRepository + 'c> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl LicenseTransferRepository for Repositories {
+    async fn offer(&mut self, offer: &TransferOffer) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.offers.retain(|stored| stored.license_id != offer.license_id);
+        rows.offers.push(offer.clone());
+        Ok(())
+    }
+
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<TransferOffer>, StoreError> {
+        let rows = self.rows();
+        let found = rows.offers.iter().find(|offer| (offer.tenant_id, offer.license_id) == (tenant, license));
+        Ok(found.cloned())
+    }
+
+    async fn withdraw(&mut self, tenant: TenantId, license: LicenseId) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let before = rows.offers.len();
+        rows.offers.retain(|offer| (offer.tenant_id, offer.license_id) != (tenant, license));
+        Ok(rows.offers.len() < before)
+    }
+
+    async fn accept(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        heir: (TenantId, LicenseId),
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.offers.retain(|offer| (offer.tenant_id, offer.license_id) != (tenant, license));
+        rows.heirs.push(((tenant, license), heir));
+        Ok(())
+    }
+
+    async fn heir(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+    ) -> Result<Option<(TenantId, LicenseId)>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.heirs.iter().find(|(given, _)| *given == (tenant, license)).map(|(_, heir)| *heir))
+    }
+
+    async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let before = rows.offers.len();
+        rows.offers.retain(|offer| offer.expires_at > now);
+        Ok((before - rows.offers.len()) as u64)
     }
 }
 
@@ -179,6 +258,17 @@ impl LicensePolicyRepository for Repositories {
             rows.policies.push(policy.clone());
         }
         Ok(missing)
+    }
+
+    async fn update(&mut self, policy: &LicensePolicy) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.policies.iter_mut().find(|stored| stored.product_type == policy.product_type);
+        *stored.unwrap() = policy.clone();
+        Ok(())
+    }
+
+    async fn lock<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError> {
+        LicensePolicyRepository::find(self, product_type).await
     }
 
     async fn find<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError> {
@@ -235,6 +325,17 @@ impl LicenseRepository for Repositories {
         let of = |license: &&License| {
             license.tenant_id == tenant && license.purchase_id.is_some_and(|id| purchases.contains(&id))
         };
+        Ok(rows.licenses.iter().filter(of).cloned().collect())
+    }
+
+    async fn representatives(
+        &mut self,
+        tenant: TenantId,
+        products: &[String],
+        _: Timestamp,
+    ) -> Result<Vec<License>, StoreError> {
+        let rows = self.rows();
+        let of = |license: &&License| license.tenant_id == tenant && products.contains(&license.product_type);
         Ok(rows.licenses.iter().filter(of).cloned().collect())
     }
 
@@ -316,6 +417,20 @@ impl ActivationRepository for Repositories {
         let items: Vec<_> = rows.activations.iter().filter(of).cloned().collect();
         let total = items.len() as u64;
         Ok(List::new(items, page, total))
+    }
+
+    async fn find(
+        &mut self,
+        _: TenantId,
+        license: LicenseId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError> {
+        let rows = self.rows();
+        let found = rows
+            .activations
+            .iter()
+            .find(|activation| (activation.license_id, activation.id) == (license, id));
+        Ok(found.cloned())
     }
 
     async fn of_fingerprint<'s>(

@@ -133,6 +133,19 @@ impl<'a> Customers<'a> {
         }
     }
 
+    /// The same, also for a tenant that is deleted: what it was sold is there, and is ended by staff.
+    ///
+    /// # Errors
+    /// `Denied`; `NotFound`.
+    pub async fn check_former(&mut self, id: TenantId, permission: Permission) -> Result<(), TenancyError> {
+        self.scope.require_platform(permission)?;
+        let all = self.scope.crosses_tenants();
+        match self.repositories.customers().existed(id, all).await? {
+            true => Ok(()),
+            false => Err(TenancyError::NotFound("customer")),
+        }
+    }
+
     /// Suspends a customer, see [`Tenants::suspend`].
     ///
     /// # Errors

@@ -77,6 +77,33 @@ async fn who_is_no_customer_does_not_exist_for_staff() {
 }
 
 #[tokio::test]
+async fn who_was_a_customer_is_known_and_who_never_was_is_not() {
+    let (env, own, other) = (env(), env().new_id(), env().new_id());
+    for there in [true, false] {
+        let mut customers = MockCustomerRepository::new();
+        customers
+            .expect_existed()
+            .times(1)
+            .withf(move |id, all| (*id, *all) == (other, false))
+            .return_once(move |_, _| Ok(there));
+        let mut repositories = Repositories::default();
+        repositories.customers.push_back(customers);
+        let scope = staff_in(own);
+        let checked = Customers::new(&mut repositories, &scope, &env)
+            .check_former(other, Permission::PlatformLicenses)
+            .await;
+        assert_eq!(checked.is_ok(), there);
+        assert!(checked.is_ok() || checked.is_err_and(|error| error.kind() == Kind::NotFound));
+    }
+    let scope = owner_of(own);
+    let mut repositories = Repositories::default();
+    let refused = Customers::new(&mut repositories, &scope, &env)
+        .check_former(other, Permission::PlatformLicenses)
+        .await;
+    assert!(matches!(refused, Err(TenancyError::Denied(_))));
+}
+
+#[tokio::test]
 async fn customers_are_not_for_customers() {
     let (env, own) = (env(), env().new_id());
     let scope = owner_of(own);

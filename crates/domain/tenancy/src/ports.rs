@@ -73,6 +73,9 @@ pub trait CustomerRepository: Send {
 
     /// Whether it is one of them.
     async fn exists(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError>;
+
+    /// Whether it is one of them, or was one until it was deleted.
+    async fn existed(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError>;
 }
 
 /// Memberships.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portico_runtime::worker::{jobs::Handlers, schedules::Schedule};
+use portico_runtime::worker::{jobs::Handlers, readers::EventReader, schedules::Schedule};
 
 use crate::{
     flows::{payments, receipts, site_hand_over, site_sale_mail, site_sales, subscriptions},
@@ -16,10 +16,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub fn register(app: &App, handlers: &mut Handlers) {
     handlers.on(app, |app, event, job| Box::pin(payments::work_off(app, event, job)));
     handlers.on(app, |app, mail, job| Box::pin(receipts::confirm(app, mail, job)));
+    handlers.on(app, |app, ended, job| Box::pin(subscriptions::end_of_deleted(app, ended, job)));
     handlers.on(app, |app, sale, job| Box::pin(site_hand_over::hand_over(app, sale, job)));
     handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_buyer(app, mail, job)));
     handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_owners(app, mail, job)));
     handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_owner(app, mail, job)));
+}
+
+/// Event readers that start background work other than mail.
+pub fn readers() -> [EventReader; 1] {
+    [EventReader { name: "subscriptions_of_deleted", jobs_for: subscriptions::jobs_for }]
 }
 
 /// Periodic jobs of this feature.

@@ -1,18 +1,33 @@
-//! Background work of licensing: terms that are over.
+//! Background work of licensing: terms that are over, files that no release has, and the log of downloads.
 
 use std::time::Duration;
 
+use portico_kernel::StoreError;
 use portico_licensing::{LicensingError, expiry::LicenseTermEnds};
-use portico_runtime::worker::schedules::Schedule;
+use portico_runtime::worker::{
+    jobs::Handlers,
+    schedules::{HOUR, Schedule},
+};
 
-use crate::state::App;
+use crate::{flows::release_files, state::App};
 
 /// Interval of looking for licenses whose term is over. Whoever asks about one is told at once; this is for its events.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Rows of one transaction.
+const ROWS: u64 = 1000;
+
+/// Registers the handlers of this feature's jobs.
+pub fn register(app: &App, handlers: &mut Handlers) {
+    handlers.on(app, |app, purge, job| Box::pin(release_files::purge(app, purge, job)));
+}
+
 /// Periodic work of this feature.
-pub fn schedules(app: &App) -> [Schedule; 1] {
-    [Schedule::new("license_terms", MINUTE, app, |app| Box::pin(expire(app)))]
+pub fn schedules(app: &App) -> [Schedule; 2] {
+    [
+        Schedule::new("license_terms", MINUTE, app, |app| Box::pin(expire(app))),
+        Schedule::new("download_log", HOUR, app, |app| Box::pin(forget(app))),
+    ]
 }
 
 /// Expires the licenses whose term is over, a batch in each transaction.
@@ -25,6 +40,22 @@ pub async fn expire(app: &App) -> Result<(), LicensingError> {
         let is_done = LicenseTermEnds::new(&mut *work, &app.core.env).expire().await?;
         work.commit().await?;
         if is_done {
+            return Ok(());
+        }
+    }
+}
+
+/// Deletes what is not kept any more of who has downloaded what (`downloads.log_retention`).
+///
+/// # Errors
+/// Those of the database: the rest is done in the next round.
+pub async fn forget(app: &App) -> Result<(), StoreError> {
+    let Some(retention) = app.downloads.log_retention else { return Ok(()) };
+    loop {
+        let mut work = app.core.begin().await?;
+        let forgotten = work.downloads().forget(app.core.env.now() - retention, ROWS).await?;
+        work.commit().await?;
+        if forgotten < ROWS {
             return Ok(());
         }
     }

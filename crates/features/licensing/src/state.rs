@@ -2,18 +2,40 @@
 
 use std::sync::Arc;
 
+use portico_kernel::files::FileStore;
 use portico_licensing::{key::KeyVault, ports::LicenseSigner};
 use portico_runtime::core::Core;
+use portico_web::api::Api;
+use time::Duration;
+
+/// How downloads work in this installation.
+#[derive(Clone, Debug)]
+pub struct DownloadRule {
+    /// Most bytes of the file of a release.
+    pub max_file_bytes: u64,
+    /// For how long a link to download is good.
+    pub link_lifetime: Duration,
+    /// Whether files of a bucket are sent by this server too, and not by the bucket itself.
+    pub through_server: bool,
+    /// For how long it is kept who has downloaded what; `None` for ever.
+    pub log_retention: Option<Duration>,
+}
 
 /// The dependencies of this feature. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
     /// Shared by the whole process.
     pub core: Core,
+    /// Shared by the routes of all features.
+    pub api: Api,
     /// Makes and reads license keys.
     pub vault: KeyVault,
-    /// Signs license files; none where the installation has no key of its own for that.
+    /// Signs license files and manifests of updates; none where the installation has no key of its own for that.
     pub signer: Option<Arc<dyn LicenseSigner>>,
+    /// Keeps the files of releases.
+    pub files: Arc<dyn FileStore>,
+    /// How downloads work.
+    pub downloads: Arc<DownloadRule>,
 }
 
 impl App {

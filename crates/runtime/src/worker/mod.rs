@@ -3,6 +3,7 @@
 mod announcements;
 mod broadcasts;
 mod clock;
+pub mod failures;
 mod housekeeping;
 pub mod jobs;
 mod key_usage;

@@ -6,13 +6,11 @@ use portico_billing::thresholds::Thresholds;
 use portico_kernel::{StoreError, TenantId};
 use tokio::{sync::watch, time::sleep};
 
+use super::failures::Failures;
 use crate::{backoff::Backoff, core::Core, usage::UsageMarks};
 
 /// Interval of checking: how late a tenant is told at most, and how often one that is busy is looked at.
 const EVERY: Duration = Duration::from_secs(5);
-
-/// Tenants in a row that could not be checked, after which the others are left for the next time.
-const FAILURES: usize = 3;
 
 /// Interval of looking whether a day is over: how much of the next one may be counted to it.
 pub const RECORD_EVERY: Duration = Duration::from_secs(60);
@@ -49,16 +47,16 @@ async fn check_each<F: Future<Output = Result<(), StoreError>>>(
     marks: &UsageMarks,
     check: impl Fn(TenantId) -> F,
 ) -> Result<(), StoreError> {
-    let (mut due, mut failures, mut outcome) = (marks.take().into_iter(), 0, Ok(()));
+    let mut due = marks.take().into_iter();
+    let (mut failures, mut outcome) = (Failures::default(), Ok(()));
     for tenant in due.by_ref() {
-        let Err(error) = check(tenant).await else {
-            failures = 0;
-            continue;
-        };
-        marks.mark(tenant);
-        outcome = Err(error);
-        failures += 1;
-        if failures == FAILURES {
+        let checked = check(tenant).await;
+        let are_enough = failures.are_enough(&checked);
+        if let Err(error) = checked {
+            marks.mark(tenant);
+            outcome = Err(error);
+        }
+        if are_enough {
             break;
         }
     }

@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 133] = [
+pub const CODES: [&str; 139] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -39,6 +39,7 @@ pub const CODES: [&str; 133] = [
     "invalid_code",
     "invalid_credentials",
     "invalid_idempotency_key",
+    "invalid_link",
     "invalid_mfa_token",
     "invalid_passkey",
     "invalid_path",
@@ -54,6 +55,7 @@ pub const CODES: [&str; 133] = [
     "license_files_unavailable",
     "license_offline_not_allowed",
     "license_product_mismatch",
+    "license_required",
     "license_revoked",
     "license_suspended",
     "malformed_body",
@@ -89,6 +91,7 @@ pub const CODES: [&str; 133] = [
     "plan_required",
     "plan_retired",
     "precondition_failed",
+    "product_exists",
     "provider_unavailable",
     "purchase_disputed",
     "purchase_not_paid",
@@ -97,6 +100,9 @@ pub const CODES: [&str; 133] = [
     "reauthentication_required",
     "refund_in_progress",
     "refund_too_large",
+    "release_status",
+    "release_withdrawn",
+    "release_without_file",
     "request_timeout",
     "role_too_high",
     "sample_content",

@@ -299,6 +299,18 @@ fn describe_problems(components: &mut Components) {
                 .into(),
         ),
         (
+            "reason".to_owned(),
+            words(
+                "`license_required`: why no license covers the release.",
+                &["not_covered", "license_suspended", "license_expired", "license_revoked", "no_license"],
+            )
+            .into(),
+        ),
+        (
+            "releaseStatus".to_owned(),
+            words("`release_status`: what the release is.", &["draft", "published", "withdrawn"]).into(),
+        ),
+        (
             "branding".to_owned(),
             ObjectBuilder::new()
                 .schema_type(Type::Boolean)

@@ -1,7 +1,7 @@
 //! The tags of the API document: groups of operations, in the order in which a reader meets them.
 
 /// Name and description of every tag.
-pub const TAGS: [(&str, &str); 37] = [
+pub const TAGS: [(&str, &str); 38] = [
     ("Authentication", "Registering, signing in and out, passwords and the address of an account."),
     (
         "SSO (OpenID Connect)",
@@ -20,6 +20,7 @@ pub const TAGS: [(&str, &str); 37] = [
     ("Purchases", "Products that are paid once, and what a tenant has bought."),
     ("Licenses", "What a tenant may use of the products that it has bought, and on which machines."),
     ("License checks", "For the products themselves, which have a key and no account."),
+    ("Downloads", "Releases of products: who may download them, and how staff publish them."),
     ("Customers", "Tenants as the people of the operator look after them: plans, limits, suspensions."),
     ("Support", "What customers ask, and how staff answer: in the portal and by mail."),
     ("Templates", "The catalogue from which sites and pages are made."),

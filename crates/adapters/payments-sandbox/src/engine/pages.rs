@@ -40,7 +40,7 @@ pub(crate) enum Page {
 }
 
 /// Cards that the pages offer, with what they do.
-const OFFERED: [(&str, &str); 10] = [
+const OFFERED: [(&str, &str); 13] = [
     ("visa", "Visa that pays (… 4242)"),
     ("mastercard", "Mastercard that pays (… 4444)"),
     ("visa_chargeDeclined", "Visa that is declined (… 0002)"),
@@ -49,6 +49,9 @@ const OFFERED: [(&str, &str); 10] = [
     ("threeDSecure2Required", "Visa that asks for 3-D Secure (… 3220)"),
     ("authenticationRequired", "Visa that asks for 3-D Secure until it is saved (… 3155)"),
     ("createDispute", "Visa whose payment is disputed (… 0259)"),
+    ("createDisputeInquiry", "Visa whose bank only inquires (… 1976)"),
+    ("pendingRefund", "Visa whose refund takes a day (… 7726)"),
+    ("refundFail", "Visa whose refund fails a day later (… 5126)"),
     ("sepa", "Bank debit that is settled a day later"),
     ("sepa_fail", "Bank debit that fails a day later"),
 ];

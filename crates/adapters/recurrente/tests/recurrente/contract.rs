@@ -1,6 +1,8 @@
 //! What the port `PaymentProvider` says that an implementation must do, as far as this provider can.
 
-use portico_billing::payment::{CheckoutState, NewCheckout, NewRefund, PaymentError, PaymentProvider};
+use portico_billing::payment::{
+    CheckoutState, NewCheckout, NewRefund, PaymentError, PaymentProvider, RefundState,
+};
 use portico_kernel::Money;
 use portico_recurrente::stand_in::Act;
 use time::Duration;
@@ -163,7 +165,7 @@ async fn the_whole_of_a_payment_is_given_back_once() {
     let server = Server::start().await;
     let provider = server.provider();
     let id = provider.create_checkout(&order("t_1", server.env.now()), "k").await.unwrap().id;
-    let back = |amount: Money| NewRefund { payment_id: id.clone(), amount };
+    let back = |amount: Money| NewRefund { reference: "r_1".to_owned(), payment_id: id.clone(), amount };
     assert!(
         matches!(provider.refund(&back(gtq(150_000)), "r").await, Err(PaymentError::Refused(_))),
         "not paid"
@@ -175,8 +177,10 @@ async fn the_whole_of_a_payment_is_given_back_once() {
     }
     assert_eq!(server.made("refunds"), 0);
     let refund = provider.refund(&back(gtq(150_000)), "r").await.unwrap();
-    assert_eq!(refund.amount, gtq(150_000));
+    assert_eq!((refund.amount, refund.state), (gtq(150_000), RefundState::Succeeded));
+    assert_eq!(refund.reference.as_deref(), Some("r_1"));
+    assert_eq!(provider.payment(&id).await, Err(PaymentError::Unsupported), "there is no list of refunds");
     assert!(matches!(provider.refund(&back(gtq(150_000)), "r2").await, Err(PaymentError::Refused(_))));
-    let unknown = NewRefund { payment_id: "ch_unknown".to_owned(), amount: gtq(1) };
+    let unknown = NewRefund { payment_id: "ch_unknown".to_owned(), ..back(gtq(1)) };
     assert_eq!(provider.refund(&unknown, "r").await, Err(PaymentError::NotFound));
 }

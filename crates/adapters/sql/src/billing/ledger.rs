@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use portico_billing::{
     ledger::{Account, Entry, EntryKey, LedgerEntry, LedgerTransaction, Source, SourceKind},
-    ledger_check::BookedPurchase,
+    ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
     ports::LedgerRepository,
     purchase::PurchaseStatus,
 };
-use portico_kernel::{PurchaseId, StoreError, TenantId, Timestamp};
+use portico_kernel::{InvoiceId, PurchaseId, StoreError, TenantId, Timestamp};
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::{
@@ -76,15 +76,46 @@ fn booked_purchase(
     BookedPurchase { tenant_id, id, is_paid, status, amount, refunded_amount, paid, refunded, disputed }
 }
 
+/// A row of the invoices: the invoice, and two sums of the ledger.
+type InvoiceRow = (TenantId, InvoiceId, i64, i64, i64, i64);
+
+fn booked_invoice(
+    (tenant_id, id, amount_paid, amount_refunded, paid, refunded): InvoiceRow,
+) -> BookedInvoice {
+    BookedInvoice { tenant_id, id, amount_paid, amount_refunded, paid, refunded }
+}
+
+/// A row of the sales: the sale, and a sum of the ledger.
+type SaleRow = (TenantId, PurchaseId, Option<Timestamp>, i64, i64);
+
+fn booked_sale((tenant_id, id, paid_at, amount, paid): SaleRow) -> BookedSale {
+    BookedSale { tenant_id, id, is_paid: paid_at.is_some(), amount, paid }
+}
+
+/// Names of kinds, for a list of SQL.
+fn names(kinds: &[SourceKind]) -> String {
+    let kinds: Vec<String> = kinds.iter().map(|kind| format!("'{}'", kind.as_str())).collect();
+    kinds.join(", ")
+}
+
 /// The sum of an account over what a table names as sources, for a row of `purchases`.
 fn sum_of(account: Account, table: &str, id: &str, kinds: &[SourceKind]) -> String {
-    let kinds: Vec<String> = kinds.iter().map(|kind| format!("'{}'", kind.as_str())).collect();
     format!(
         "cast(coalesce((select sum(e.amount) from {table} t join ledger_entries e on e.tenant_id = t.tenant_id \
          and e.source_kind in ({}) and e.source_id = t.{id} and e.account = '{account}' \
          where t.tenant_id = purchases.tenant_id and t.purchase_id = purchases.id \
          and e.currency = purchases.currency), 0) as bigint)",
-        kinds.join(", ")
+        names(kinds)
+    )
+}
+
+/// The sum of an account over the sources of an invoice, for a row of `invoices`. Their ids begin with that of the invoice.
+fn sum_of_invoice(account: Account, kinds: &[SourceKind]) -> String {
+    format!(
+        "cast(coalesce((select sum(e.amount) from ledger_entries e where e.tenant_id = invoices.tenant_id \
+         and e.source_kind in ({}) and e.account = '{account}' and e.currency = invoices.currency \
+         and substr(e.source_id, 1, length(invoices.provider_id) + 1) = invoices.provider_id || ':'), 0) as bigint)",
+        names(kinds)
     )
 }
 
@@ -137,5 +168,41 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
             after.unwrap_or((TenantId::PLATFORM, PurchaseId::from_uuid(TenantId::PLATFORM.uuid())));
         let rows: Vec<PurchaseRow> = self.db.rows(&sql, (tenant, id, limit)).await?;
         Ok(rows.into_iter().map(booked_purchase).collect())
+    }
+
+    async fn invoices(
+        &mut self,
+        after: Option<(TenantId, InvoiceId)>,
+        limit: u64,
+    ) -> Result<Vec<BookedInvoice>, StoreError> {
+        let paid = sum_of_invoice(Account::SubscriptionRevenue, &[SourceKind::Invoice]);
+        let refund = [SourceKind::InvoiceRefund, SourceKind::InvoiceRefundFailed];
+        let refunded = sum_of_invoice(Account::Refunds, &refund);
+        let sql = format!(
+            "select tenant_id, id, amount_paid, amount_refunded, -{paid}, {refunded} from invoices \
+             where (tenant_id, id) > ($1, $2) and kind = 'subscription' order by tenant_id, id limit $3"
+        );
+        let (tenant, id) =
+            after.unwrap_or((TenantId::PLATFORM, InvoiceId::from_uuid(TenantId::PLATFORM.uuid())));
+        let rows: Vec<InvoiceRow> = self.db.rows(&sql, (tenant, id, limit)).await?;
+        Ok(rows.into_iter().map(booked_invoice).collect())
+    }
+
+    async fn sales(
+        &mut self,
+        after: Option<(TenantId, PurchaseId)>,
+        limit: u64,
+    ) -> Result<Vec<BookedSale>, StoreError> {
+        let (kind, account) = (SourceKind::Payment.as_str(), Account::PurchaseRevenue);
+        let sql = format!(
+            "select tenant_id, id, paid_at, amount, -cast(coalesce((select sum(e.amount) from ledger_entries e \
+             where e.tenant_id = site_sales.tenant_id and e.source_kind = '{kind}' and e.source_id = site_sales.payment_id \
+             and e.account = '{account}' and e.currency = site_sales.currency), 0) as bigint) \
+             from site_sales where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3"
+        );
+        let (tenant, id) =
+            after.unwrap_or((TenantId::PLATFORM, PurchaseId::from_uuid(TenantId::PLATFORM.uuid())));
+        let rows: Vec<SaleRow> = self.db.rows(&sql, (tenant, id, limit)).await?;
+        Ok(rows.into_iter().map(booked_sale).collect())
     }
 }

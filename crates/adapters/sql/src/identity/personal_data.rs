@@ -106,6 +106,20 @@ const TABLES: &[Table] = &[
             ("createdAt", "created_at", Time),
         ],
     },
+    // With the address that they had.
+    Table {
+        name: "downloads",
+        user: "user_id",
+        fate: Fate::Deleted,
+        list: "downloads",
+        columns: &[
+            ("id", "id", Id),
+            ("tenantId", "tenant_id", Id),
+            ("releaseId", "release_id", Id),
+            ("address", "address", Text),
+            ("downloadedAt", "downloaded_at", Time),
+        ],
+    },
     // Of the tenant that sold a site, which keeps its books.
     Table { name: "site_sales", user: "buyer_user_id", fate: Fate::Kept, list: "", columns: &[] },
     Table {

@@ -102,6 +102,18 @@ impl<C: ConnectionTrait + Send> ActivationRepository for Activations<'_, C> {
         in_pages(page, self.db.total(count, (tenant, license)), rows).await
     }
 
+    async fn find(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from license_activations where tenant_id = $1 and license_id = $2 and id = $3"
+        );
+        Ok(self.db.row(&sql, (tenant, license, id)).await?.map(activation))
+    }
+
     async fn of_fingerprint<'s>(
         &mut self,
         tenant: TenantId,

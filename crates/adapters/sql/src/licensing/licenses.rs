@@ -136,6 +136,30 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
         self.db.rows_with(&sql, values, license).await
     }
 
+    async fn representatives(
+        &mut self,
+        tenant: TenantId,
+        products: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<License>, StoreError> {
+        if products.is_empty() {
+            // A list without an item is none to SQL.
+            return Ok(Vec::new());
+        }
+        // What is stored as active and is over by now is apart from what is not.
+        let sql = format!(
+            "with ranked as (select {COLUMNS}, row_number() over (\
+             partition by product_type, terms, status, case when expires_at <= $2 then 1 else 0 end \
+             order by case when supported_until is null then 0 else 1 end, supported_until desc, id desc) as place \
+             from licenses where tenant_id = $1 and product_type in ({})) \
+             select {COLUMNS} from ranked where place = 1 order by id desc",
+            places(2, products.len())
+        );
+        let values: Vec<Value> =
+            [tenant.value(), now.value()].into_iter().chain(products.iter().map(Param::value)).collect();
+        self.db.rows_with(&sql, values, license).await
+    }
+
     async fn tenant_of(&mut self, id: LicenseId) -> Result<Option<TenantId>, StoreError> {
         self.db.row("select tenant_id from license_keys where license_id = $1", [id]).await
     }

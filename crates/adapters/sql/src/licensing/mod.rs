@@ -1,14 +1,18 @@
-//! Licenses of products, and where they are used.
+//! Licenses of products, where they are used, and what is downloaded by them.
 
 use portico_licensing::ports::{
-    ActivationRepository, LicensePolicyRepository, LicenseRepository, LicensingRepositories,
+    ActivationRepository, DownloadRepository, LicensePolicyRepository, LicenseRepository,
+    LicenseTransferRepository, LicensingRepositories, ReleaseRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
 
 mod activations;
+mod downloads;
 mod licenses;
 mod policies;
+mod releases;
+mod transfers;
 
 impl<C: StatementConnection + Send> LicensingRepositories for Repositories<C> {
     fn license_policies<'c>(&'c mut self) -> Box<dyn LicensePolicyRepository + 'c> {
@@ -19,7 +23,19 @@ impl<C: StatementConnection + Send> LicensingRepositories for Repositories<C> {
         Box::new(licenses::Licenses { db: self.db() })
     }
 
+    fn license_transfers<'c>(&'c mut self) -> Box<dyn LicenseTransferRepository + 'c> {
+        Box::new(transfers::LicenseTransfers { db: self.db() })
+    }
+
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c> {
         Box::new(activations::Activations { db: self.db() })
+    }
+
+    fn releases<'c>(&'c mut self) -> Box<dyn ReleaseRepository + 'c> {
+        Box::new(releases::Releases { db: self.db() })
+    }
+
+    fn downloads<'c>(&'c mut self) -> Box<dyn DownloadRepository + 'c> {
+        Box::new(downloads::Downloads { db: self.db() })
     }
 }

@@ -45,6 +45,26 @@ impl<C: ConnectionTrait + Send> LicensePolicyRepository for LicensePolicies<'_, 
         Ok(self.db.execute(&sql, values).await? == 1)
     }
 
+    async fn update(&mut self, policy: &LicensePolicy) -> Result<(), StoreError> {
+        let sql = "update license_policies set product_name = $2, seats = $3, term_days = $4, support_days = $5, terms = $6 \
+             where product_type = $1";
+        let values = (
+            &policy.product_type,
+            &policy.product_name,
+            policy.seats,
+            policy.term_days,
+            policy.support_days,
+            policy.terms.clone(),
+        );
+        self.db.execute(sql, values).await.map(drop)
+    }
+
+    async fn lock<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError> {
+        let lock = self.db.dialect().for_update;
+        let sql = format!("select {COLUMNS} from license_policies where product_type = $1 {lock}");
+        Ok(self.db.row(&sql, [product_type]).await?.map(policy))
+    }
+
     async fn find<'s>(&mut self, product_type: &'s str) -> Result<Option<LicensePolicy>, StoreError> {
         let sql = format!("select {COLUMNS} from license_policies where product_type = $1");
         Ok(self.db.row(&sql, [product_type]).await?.map(policy))

@@ -94,6 +94,11 @@ impl From<CustomerRow> for Customer {
     }
 }
 
+/// The condition that leaves out those of the operator's people, unless `all`.
+fn looked_after(all: bool) -> String {
+    if all { "true".to_owned() } else { format!("not {OPERATORS}") }
+}
+
 /// The tenants that are customers.
 fn customers(all: bool) -> Select<row::Entity> {
     let found = row::Entity::find().filter(row::Column::Status.ne(Col(TenantStatus::Deleted)));
@@ -164,10 +169,15 @@ impl<C: ConnectionTrait + Send> CustomerRepository for Customers<'_, C> {
     }
 
     async fn exists(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError> {
-        let operators = if all { "true".to_owned() } else { format!("not {OPERATORS}") };
         let sql = format!(
-            "select 1 from tenants where tenants.id = $1 and tenants.status <> 'deleted' and {operators}"
+            "select 1 from tenants where tenants.id = $1 and tenants.status <> 'deleted' and {}",
+            looked_after(all)
         );
+        self.db.exists(&sql, [id]).await
+    }
+
+    async fn existed(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError> {
+        let sql = format!("select 1 from tenants where tenants.id = $1 and {}", looked_after(all));
         self.db.exists(&sql, [id]).await
     }
 }

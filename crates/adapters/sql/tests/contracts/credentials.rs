@@ -58,6 +58,7 @@ const CREDENTIALS: &[(&str, &str, &str, Taken)] = &[
 /// Every other column with a user, and why its row lets nobody in.
 const OTHERS: &[(&str, &str, &str)] = &[
     ("customer_notes", "author_id", "says who wrote a note"),
+    ("downloads", "user_id", "says who got a link to download something"),
     ("memberships", "user_id", "says what somebody may do who is in"),
     (
         "invitations",

@@ -14,7 +14,7 @@ use portico_tenancy::{
     customer_note::CustomerNote,
     membership::Membership,
     ports::TenancyRepositories,
-    tenant::{TenantFilter, TenantSortKey, TenantStatus},
+    tenant::{Tenant, TenantFilter, TenantSortKey, TenantStatus},
 };
 use portico_testkit::{env, on_each_database};
 use time::Duration;
@@ -105,8 +105,20 @@ async fn customers_are_found_by_name_and_owner_and_operators_are_none() {
             (env.new_id(), true, false),
         ] {
             assert_eq!(reader.customers().exists(id, all).await.unwrap(), there);
+            assert!(!there || reader.customers().existed(id, all).await.unwrap());
             assert_eq!(reader.customers().find(id, all).await.unwrap().is_some(), there);
         }
+        for id in [acme, office] {
+            let mut work = store.begin().await.unwrap();
+            let tenant = work.tenants().find(id).await.unwrap().unwrap();
+            let gone = Tenant { status: TenantStatus::Deleted, ..tenant };
+            work.tenants().update(&gone).await.unwrap();
+            work.commit().await.unwrap();
+            assert!(!reader.customers().exists(id, true).await.unwrap());
+            assert!(reader.customers().existed(id, true).await.unwrap());
+            assert_eq!(reader.customers().existed(id, false).await.unwrap(), id == acme);
+        }
+        assert!(!reader.customers().existed(env.new_id(), true).await.unwrap());
     })
     .await;
 }

@@ -11,6 +11,7 @@ use portico_licensing::{
     license::{License, LicenseStatus, Move, SeatReleases},
     policy::{LicensePolicy, catalogue},
     ports::{LicenseFilter, LicensingRepositories},
+    transfer::TransferOffer,
 };
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
@@ -19,7 +20,7 @@ use time::{Date, Duration, Month};
 use crate::fixtures::{at_once, stored_tenant, stored_user};
 
 /// A license of a unit of a purchase; of none where there is no purchase.
-fn license(env: &Env, tenant: TenantId, purchase: Option<PurchaseId>, unit: u32) -> License {
+pub fn license(env: &Env, tenant: TenantId, purchase: Option<PurchaseId>, unit: u32) -> License {
     let policy = catalogue().remove(0);
     License {
         id: env.new_id(),
@@ -66,6 +67,8 @@ async fn stored_purchase(store: &SqlStore, env: &Env, tenant: TenantId) -> Purch
         currency: "usd".to_owned(),
         status: PurchaseStatus::Completed,
         items: Vec::new(),
+        discount: 0,
+        coupon: None,
         refunded_amount: 0,
         created_at: env.now(),
         completed_at: Some(env.now()),
@@ -76,7 +79,8 @@ async fn stored_purchase(store: &SqlStore, env: &Env, tenant: TenantId) -> Purch
     id
 }
 
-async fn insert(store: &SqlStore, license: &License) -> Result<(), StoreError> {
+/// Stores it.
+pub async fn insert(store: &SqlStore, license: &License) -> Result<(), StoreError> {
     let mut work = store.begin().await.unwrap();
     work.licenses().insert(license).await?;
     work.commit().await
@@ -305,6 +309,9 @@ async fn a_machine_is_there_once_for_a_license() {
         let of = reader.activations().of_fingerprint(tenant, stored.id, "f1").await.unwrap();
         assert_eq!(of, Some(one.clone()));
         assert_eq!(reader.activations().of_fingerprint(other, stored.id, "f1").await.unwrap(), None);
+        assert_eq!(reader.activations().find(tenant, stored.id, one.id).await.unwrap(), Some(one.clone()));
+        assert_eq!(reader.activations().find(tenant, second.id, one.id).await.unwrap(), None);
+        assert_eq!(reader.activations().find(other, stored.id, one.id).await.unwrap(), None);
         let counted = reader.licenses().list(tenant, PageRequest::default()).await.unwrap();
         let counts: Vec<_> = counted.items.iter().map(|item| (item.license.id, item.activations)).collect();
         assert_eq!(counts, [(second.id, 1), (stored.id, 2)]);
@@ -329,6 +336,110 @@ async fn a_machine_is_there_once_for_a_license() {
         work.commit().await.unwrap();
         assert_eq!(reader.activations().count(tenant, stored.id).await.unwrap(), 0);
         assert_eq!(reader.activations().count(tenant, second.id).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_is_replaced_withdrawn_or_leads_to_the_license_that_follows() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (tenant, other) = tenants(store, &env).await;
+        let stored = license(&env, tenant, None, 0);
+        let heir = license(&env, other, None, 0);
+        insert(store, &stored).await.unwrap();
+        insert(store, &heir).await.unwrap();
+        let offer = |email: &str| TransferOffer {
+            tenant_id: tenant,
+            license_id: stored.id,
+            digest: env.random_bytes(),
+            email: email.to_owned(),
+            expires_at: env.now() + Duration::DAY,
+            created_at: env.now(),
+        };
+        let mut work = store.begin().await.unwrap();
+        work.license_transfers().offer(&offer("a@example.com")).await.unwrap();
+        let second = offer("b@example.com");
+        work.license_transfers().offer(&second).await.unwrap();
+        assert_eq!(work.license_transfers().find(tenant, stored.id).await.unwrap(), Some(second.clone()));
+        assert_eq!(work.license_transfers().find(other, stored.id).await.unwrap(), None);
+        assert_eq!(work.license_transfers().heir(tenant, stored.id).await.unwrap(), None);
+        assert!(!work.license_transfers().withdraw(other, stored.id).await.unwrap());
+        assert!(work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
+        assert!(!work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
+        work.license_transfers().offer(&second).await.unwrap();
+        assert_eq!(work.license_transfers().delete_expired(env.now()).await.unwrap(), 0);
+        let to = (other, heir.id);
+        work.license_transfers().accept(tenant, stored.id, to).await.unwrap();
+        assert_eq!(work.license_transfers().heir(tenant, stored.id).await.unwrap(), Some(to));
+        assert_eq!(work.license_transfers().find(tenant, stored.id).await.unwrap(), None);
+        assert!(!work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
+        let late = env.now() + Duration::WEEK;
+        assert_eq!(work.license_transfers().delete_expired(late).await.unwrap(), 0, "it was accepted");
+        let open = TransferOffer { tenant_id: other, license_id: heir.id, ..offer("c@example.com") };
+        work.license_transfers().offer(&open).await.unwrap();
+        assert_eq!(work.license_transfers().delete_expired(late).await.unwrap(), 1);
+        work.commit().await.unwrap();
+        let mut work = store.begin().await.unwrap();
+        let foreign = TransferOffer { license_id: heir.id, ..second };
+        let refused = work.license_transfers().offer(&foreign).await;
+        assert!(matches!(refused, Err(StoreError::MissingReference(_))), "{refused:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_16_that_put_a_machine_there_at_once_one_does() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (tenant, _) = tenants(store, &env).await;
+        let stored = license(&env, tenant, None, 0);
+        insert(store, &stored).await.unwrap();
+        let id = stored.id;
+        let machines: Vec<_> = (0..16).map(|_| machine(&env, &stored, "same")).collect();
+        // Without the lock of the license: the fingerprint itself is there once.
+        let stored = at_once(store, 16, move |store, number| {
+            let machine = machines[number].clone();
+            async move {
+                let mut work = store.begin().await.unwrap();
+                match work.activations().insert(&machine).await {
+                    Ok(()) => {
+                        work.commit().await.unwrap();
+                        true
+                    }
+                    Err(StoreError::Conflict(_)) => false,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
+        .await;
+        assert_eq!(stored.into_iter().filter(|stored| *stored).count(), 1);
+        assert_eq!(store.reader().activations().count(tenant, id).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_locks_a_license_waits_and_sees_what_the_one_before_has_stored() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (tenant, _) = tenants(store, &env).await;
+        let stored = license(&env, tenant, None, 0);
+        insert(store, &stored).await.unwrap();
+        let id = stored.id;
+        let mut seen = at_once(store, 16, move |store, _| async move {
+            let mut work = store.begin().await.unwrap();
+            let license = work.licenses().lock(tenant, id).await.unwrap().unwrap();
+            let releases = SeatReleases { count: license.releases.count + 1, ..license.releases };
+            work.licenses().update(&License { releases, ..license.clone() }).await.unwrap();
+            work.commit().await.unwrap();
+            license.releases.count
+        })
+        .await;
+        seen.sort_unstable();
+        assert_eq!(seen, (0..16).collect::<Vec<u32>>(), "none read what another one was about to change");
+        let last = store.reader().licenses().find(tenant, id).await.unwrap().unwrap();
+        assert_eq!(last.releases.count, 16);
     })
     .await;
 }

@@ -2,6 +2,8 @@
 
 use portico_billing::{
     invoice::{Invoice, InvoiceKind},
+    ledger::{Account, LedgerTransaction, SourceKind},
+    ledger_check::check_ledger,
     paid::{BillingAccount, PriceReference},
     payment::Provider,
     plan::BillingInterval,
@@ -318,6 +320,64 @@ async fn numbers_of_receipts_have_no_gaps_and_are_given_once() {
         assert_eq!(numbers, (1..=32).map(Some).collect::<Vec<_>>());
         let mut work = store.begin().await.unwrap();
         assert_eq!(work.invoices().next_number("TEST").await.unwrap(), 1, "each series by itself");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invoices_are_compared_with_what_is_booked_about_them() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let first = stored_tenant(store, &env, "one").await.id;
+        env.clock.advance(Duration::SECOND);
+        let second = stored_tenant(store, &env, "two").await.id;
+        // An id with a sign that means anything in a pattern, and one that begins with it.
+        let open = invoice(&env, first, "in_1");
+        let paid = Invoice { amount_paid: 1200, amount_refunded: 700, ..invoice(&env, second, "in_1") };
+        env.clock.advance(Duration::SECOND);
+        let other = Invoice { amount_paid: 500, ..invoice(&env, second, "in_11") };
+        env.clock.advance(Duration::SECOND);
+        let bought = Invoice { kind: InvoiceKind::Purchase, amount_paid: 9, ..invoice(&env, second, "pi_1") };
+        let mut work = store.begin().await.unwrap();
+        for invoice in [&open, &paid, &other, &bought] {
+            work.invoices().upsert(invoice).await.unwrap();
+        }
+        let half = Invoice { amount_paid: 500, amount_refunded: 0, ..paid.clone() };
+        let back = Invoice { amount_refunded: 900, ..paid.clone() };
+        let steps = [(None, &half, 1), (Some(&half), &back, 2), (Some(&back), &paid, 3), (None, &other, 3)];
+        for (before, after, revision) in steps {
+            for moved in LedgerTransaction::of_invoice(before, after, revision, env.now()).unwrap() {
+                work.ledger().book(second, &moved).await.unwrap();
+            }
+        }
+        // The same source of another tenant, and another currency.
+        let money = Money { amount: 1200, currency: "eur".to_owned() };
+        let elsewhere =
+            LedgerTransaction::moved(Provider::Stripe, SourceKind::Invoice, "in_1:9", &money, env.now());
+        work.ledger().book(first, &elsewhere.unwrap()).await.unwrap();
+        work.commit().await.unwrap();
+
+        let mut reader = store.reader();
+        let report = check_ledger(&mut reader).await.unwrap();
+        assert_eq!((report.transactions, report.invoices, report.differing), (6, 3, 0), "{report}");
+        assert_eq!(report.balances[&(Account::SubscriptionRevenue, "usd".to_owned())], -1700);
+        assert_eq!(report.balances[&(Account::Refunds, "usd".to_owned())], 700);
+        let one = reader.ledger().invoices(None, 1).await.unwrap();
+        assert_eq!((one.len(), one[0].id, one[0].paid), (1, open.id, 0));
+        let rest = reader.ledger().invoices(Some((first, open.id)), 10).await.unwrap();
+        let seen: Vec<_> = rest.iter().map(|invoice| (invoice.id, invoice.paid, invoice.refunded)).collect();
+        assert_eq!(seen, [(paid.id, 1200, 700), (other.id, 500, 0)]);
+        assert_eq!(reader.ledger().invoices(Some((second, other.id)), 10).await.unwrap(), []);
+
+        let mut work = store.begin().await.unwrap();
+        work.invoices().upsert(&Invoice { amount_refunded: 701, ..paid.clone() }).await.unwrap();
+        work.invoices().upsert(&Invoice { amount_paid: 1, ..open.clone() }).await.unwrap();
+        work.commit().await.unwrap();
+        let report = check_ledger(&mut store.reader()).await.unwrap().to_string();
+        let refunded = format!("tenant {second}: invoice {} has refunded 701, the ledger 700", paid.id);
+        let paid = format!("tenant {first}: invoice {} has paid 1, the ledger 0", open.id);
+        assert!(report.contains(&refunded) && report.contains(&paid), "{report}");
+        assert!(report.ends_with("2 differences."), "{report}");
     })
     .await;
 }

@@ -73,7 +73,7 @@ async fn products_that_are_there_stay_as_they_are() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());
         let product = catalogue().remove(0);
-        let cheap = portico_billing::product::Product { amount: 1, ..product.clone() };
+        let cheap = portico_billing::product::Product { name: "Cheap".to_owned(), ..product.clone() };
         let off =
             portico_billing::product::Product { id: "old".to_owned(), is_active: false, ..product.clone() };
         let ids = ["old", "base_product", "unknown"].map(str::to_owned);

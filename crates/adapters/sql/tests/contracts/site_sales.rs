@@ -2,6 +2,8 @@
 
 use portico_billing::{
     checkout::{CheckoutStage, PurchaseCheckout},
+    ledger::{LedgerTransaction, SourceKind},
+    ledger_check::check_ledger,
     payment::Provider,
     ports::BillingRepositories,
     site_sale::{SiteSale, SiteSaleStatus},
@@ -151,6 +153,50 @@ async fn what_was_paid_is_sold_and_what_is_due_comes_in_order() {
             );
         }
         assert!(!reader.site_sales().sold_at("elsewhere").await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sales_are_compared_with_what_is_booked_about_them() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let first = stored_tenant(store, &env, "one").await.id;
+        env.clock.advance(Duration::SECOND);
+        let second = stored_tenant(store, &env, "two").await.id;
+        let (pending, sold) = (sale(&env, first, env.new_id()), sale(&env, second, env.new_id()));
+        insert(store, &pending).await.unwrap();
+        insert(store, &sold).await.unwrap();
+        let mut paid = SiteSale { status: SiteSaleStatus::Paid, paid_at: Some(env.now()), ..sold.clone() };
+        paid.checkout.payment_id = Some("ch_1".to_owned());
+        update(store, &paid).await;
+        let report = check_ledger(&mut store.reader()).await.unwrap();
+        assert_eq!((report.sales, report.differing), (2, 1));
+        let line = format!("tenant {second}: sale {} has paid 150000, the ledger 0", sold.id);
+        assert!(report.to_string().contains(&line), "{report}");
+
+        let moved = LedgerTransaction::moved(
+            Provider::Recurrente,
+            SourceKind::Payment,
+            "ch_1",
+            &paid.price(),
+            env.now(),
+        )
+        .unwrap();
+        let mut work = store.begin().await.unwrap();
+        work.ledger().book(second, &moved).await.unwrap();
+        work.commit().await.unwrap();
+        let mut reader = store.reader();
+        assert_eq!(check_ledger(&mut reader).await.unwrap().differing, 0);
+        let one = reader.ledger().sales(None, 1).await.unwrap();
+        assert_eq!((one.len(), one[0].id, one[0].is_paid, one[0].paid), (1, pending.id, false, 0));
+        let rest = reader.ledger().sales(Some((first, pending.id)), 10).await.unwrap();
+        assert_eq!((rest.len(), rest[0].id, rest[0].paid), (1, sold.id, 150_000));
+        assert_eq!(reader.ledger().sales(Some((second, sold.id)), 10).await.unwrap(), []);
+
+        update(store, &SiteSale { paid_at: None, ..paid }).await;
+        let report = check_ledger(&mut store.reader()).await.unwrap().to_string();
+        assert!(report.contains("has paid 0, the ledger 150000"), "{report}");
     })
     .await;
 }

@@ -6,9 +6,7 @@ use portico_billing::payment::{
     Checkout, CheckoutLine, CheckoutState, InboundSubject, PaymentError, PaymentProvider,
 };
 
-use crate::shop::{Place, Shop};
-
-const DAY: Duration = Duration::from_secs(86_400);
+use crate::shop::{DAY, Place, Shop};
 
 async fn open(shop: &Shop, key: &str) -> Checkout {
     shop.provider.create_checkout(&shop.new_checkout(35900, "usd"), key).await.unwrap()

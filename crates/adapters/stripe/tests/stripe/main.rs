@@ -1,4 +1,5 @@
-//! The port `PaymentProvider`: its contract, against a server that behaves like Stripe, and what comes of one that does not.
+//! The ports `PaymentProvider` and `SubscriptionProvider`: their contracts, against a server that behaves like Stripe, and what comes of one
+//! that does not.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test as the test itself would")]
 
 mod contract;
@@ -6,3 +7,6 @@ mod misbehaviour;
 mod refunds;
 mod server;
 mod shop;
+mod subscription_faults;
+mod subscription_life;
+mod subscription_money;

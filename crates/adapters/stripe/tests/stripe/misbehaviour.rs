@@ -30,7 +30,8 @@ async fn calls_are_those_of_the_version_with_the_key_of_the_caller_over_one_conn
         panic!("it is paid")
     };
     let amount = Money { amount: 100, currency: "usd".to_owned() };
-    shop.provider.refund(&NewRefund { payment_id, amount }, "refund_1").await.unwrap();
+    let back = NewRefund { reference: "refund_1".to_owned(), payment_id, amount };
+    shop.provider.refund(&back, "refund_1").await.unwrap();
     shop.provider.expire_checkout(&made.id).await.unwrap();
     let requests = shop.server().requests();
     let keys: Vec<_> = requests
@@ -74,7 +75,7 @@ async fn an_answer_that_is_lost_is_asked_for_again_with_the_same_key() {
         panic!("it is paid")
     };
     let amount = Money { amount: 20000, currency: "usd".to_owned() };
-    let half = NewRefund { payment_id: payment_id.clone(), amount };
+    let half = NewRefund { reference: "refund_1".to_owned(), payment_id: payment_id.clone(), amount };
     inject(&shop, Fault::Timeout);
     is_unavailable(shop.provider.refund(&half, "refund_1").await);
     let refund = shop.provider.refund(&half, "refund_1").await.unwrap();

@@ -43,6 +43,8 @@ pub struct Server {
     pub connections: Arc<AtomicUsize>,
     /// For the next requests, each once.
     pub instead: Arc<Mutex<VecDeque<Instead>>>,
+    /// Method and beginning of the path of calls whose answers are lost, each once.
+    pub losing: Arc<Mutex<Vec<(&'static str, &'static str)>>>,
 }
 
 impl Server {
@@ -54,15 +56,19 @@ impl Server {
             requests: Arc::default(),
             connections: Arc::default(),
             instead: Arc::default(),
+            losing: Arc::default(),
         };
         let (sandbox, requests) = (server.sandbox.clone(), server.requests.clone());
         let (connections, instead) = (server.connections.clone(), server.instead.clone());
+        let losing = server.losing.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::Relaxed);
                 let (sandbox, requests) = (sandbox.clone(), requests.clone());
-                let (instead, hands) = (instead.clone(), hands.clone());
-                tokio::spawn(async move { serve(stream, &sandbox, &requests, &instead, &hands).await });
+                let (instead, hands, losing) = (instead.clone(), hands.clone(), losing.clone());
+                tokio::spawn(
+                    async move { serve(stream, &sandbox, &requests, &instead, &losing, &hands).await },
+                );
             }
         });
         server
@@ -83,6 +89,7 @@ async fn serve(
     sandbox: &Mutex<Sandbox>,
     requests: &Mutex<Vec<Request>>,
     instead: &Mutex<VecDeque<Instead>>,
+    losing: &Mutex<Vec<(&'static str, &'static str)>>,
     hands: &Hands,
 ) -> Option<()> {
     loop {
@@ -105,7 +112,14 @@ async fn serve(
         let ApiResponse { status, headers, body, delay, lost } =
             sandbox.lock().unwrap().handle(call, hands.time());
         tokio::time::sleep(delay).await;
-        if lost {
+        let loses = {
+            let mut losing = losing.lock().unwrap();
+            let found = losing
+                .iter()
+                .position(|(method, path)| *method == request.method && request.path.starts_with(path));
+            found.map(|place| losing.remove(place)).is_some()
+        };
+        if lost || loses {
             return None;
         }
         let mut head = format!("HTTP/1.1 {status} Whatever\r\ncontent-length: {}\r\n", body.len());

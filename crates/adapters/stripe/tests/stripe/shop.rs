@@ -9,13 +9,16 @@ use std::{
 };
 
 use portico_billing::payment::{CheckoutLine, NewCheckout};
-use portico_kernel::{Clock, Env, Money, Random, Timestamp, http::HttpClient};
+use portico_kernel::{
+    Clock, Env, Money, Random, Timestamp,
+    http::{HttpClient, HttpMethod, HttpRequest},
+};
 use portico_outbound::{Bounds, GuardedClient, Purpose, Rules};
 use portico_payments_sandbox::{
     ApiRequest, Config, Endpoint, PageRequest, Sandbox, WebhookDelivery,
     embedded::{self, EmbeddedSandbox},
 };
-use portico_stripe::{StripeConfig, StripePayments};
+use portico_stripe::{StripeConfig, StripePayments, StripeSubscriptions};
 use serde_json::Value;
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -24,6 +27,8 @@ use crate::server::Server;
 
 pub const KEY: &str = "sk_test_0123456789";
 pub const SECRET: &str = "whsec_0123456789";
+
+pub const DAY: Duration = Duration::from_secs(86_400);
 
 /// However loaded the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,6 +73,7 @@ pub enum Place {
 
 pub struct Shop {
     pub provider: StripePayments,
+    pub subscriptions: StripeSubscriptions,
     pub place: Place,
     pub hands: Arc<Hands>,
 }
@@ -79,13 +85,16 @@ pub fn client(total: Duration) -> Arc<dyn HttpClient> {
     Arc::new(GuardedClient::new(rules, Bounds { total, ..Bounds::default() }).unwrap())
 }
 
-pub fn provider(base_url: &str, key: &str, http: Arc<dyn HttpClient>) -> StripePayments {
-    let config = StripeConfig {
+pub fn config(base_url: &str, key: &str) -> StripeConfig {
+    StripeConfig {
         base_url: base_url.to_owned(),
         secret_key: key.into(),
         webhook_secrets: vec!["whsec_older".into(), SECRET.into()],
-    };
-    StripePayments::new(&config, http)
+    }
+}
+
+pub fn provider(base_url: &str, key: &str, http: Arc<dyn HttpClient>) -> StripePayments {
+    StripePayments::new(&config(base_url, key), http)
 }
 
 impl Shop {
@@ -105,8 +114,13 @@ impl Shop {
         });
         let server = Server::start(sandbox, hands.clone()).await;
         // With a slash, as people write addresses.
-        let provider = provider(&format!("{}/", server.url()), KEY, client(PATIENCE));
-        Self { provider, place: Place::Http(server), hands }
+        let (config, http) = (config(&format!("{}/", server.url()), KEY), client(PATIENCE));
+        Self {
+            provider: StripePayments::new(&config, http.clone()),
+            subscriptions: StripeSubscriptions::new(&config, http),
+            place: Place::Http(server),
+            hands,
+        }
     }
 
     pub fn in_process() -> Self {
@@ -118,8 +132,13 @@ impl Shop {
             secret_key: sandbox.secret_key().into(),
             webhook_secrets: vec![sandbox.webhook_secret().into()],
         };
-        let provider = StripePayments::new(&config, Arc::new(sandbox.clone()));
-        Self { provider, place: Place::Process(sandbox, folder), hands }
+        let http: Arc<dyn HttpClient> = Arc::new(sandbox.clone());
+        Self {
+            provider: StripePayments::new(&config, http.clone()),
+            subscriptions: StripeSubscriptions::new(&config, http),
+            place: Place::Process(sandbox, folder),
+            hands,
+        }
     }
 
     pub async fn each() -> [Self; 2] {
@@ -153,6 +172,29 @@ impl Shop {
     /// A buyer chooses a card on a page, and answers what comes of it.
     pub async fn pay(&self, url: &str, card: &str) -> (u16, String) {
         self.post(url, &format!("action=pay&card={card}&email=ana%40shop.example")).await
+    }
+
+    /// Calls the sandbox as somebody else who has its key.
+    pub async fn call(&self, path: &str, form: &str) -> Value {
+        let form = form.as_bytes().to_vec();
+        let body = match &self.place {
+            Place::Http(server) => {
+                let authorization = format!("Bearer {KEY}");
+                let headers = [("authorization", authorization.as_str())];
+                let method = if form.is_empty() { "GET" } else { "POST" };
+                let call = ApiRequest { method, path, headers: &headers, body: &form };
+                server.sandbox.lock().unwrap().handle(call, self.hands.time()).body
+            }
+            Place::Process(sandbox, _) => {
+                let authorization = ("authorization".to_owned(), format!("Bearer {}", sandbox.secret_key()));
+                let method = if form.is_empty() { HttpMethod::Get } else { HttpMethod::Post };
+                let url = format!("{}{path}", embedded::BASE_URL);
+                let request =
+                    HttpRequest { method, headers: vec![authorization], body: form, ..HttpRequest::get(url) };
+                sandbox.send(request).await.unwrap().body
+            }
+        };
+        serde_json::from_slice(&body).unwrap()
     }
 
     /// Time passes at the sandbox.

@@ -16,9 +16,9 @@ use super::{
     },
 };
 use crate::{
-    assets, factor_stage,
-    fixture::{Fixture, Person, fill, invitation, linked, parameters},
-    site_sales,
+    assets, downloads, factor_stage,
+    fixture::{Fixture, PICTURE, Person, fill, invitation, linked, parameters},
+    license_transfers, site_sales,
     support_mails::MAIL_PROVIDER,
 };
 
@@ -30,7 +30,15 @@ pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value
         if path.ends_with("/assets/upload") {
             return client.send(method, path, Some(assets::form_of("dot.gif", &bytes)), assets::FORM).await;
         }
+        if path.starts_with("/api/v1/admin/releases/") {
+            let path = format!("{path}?fileName=dot.gif&sha256={}", downloads::sha256(PICTURE));
+            return client.send(method, &path, Some(bytes), "image/gif").await;
+        }
         return client.send(method, path, Some(bytes), "image/gif").await;
+    }
+    if path == "/api/v1/admin/licenses/import" {
+        let table = body.and_then(Value::as_str).unwrap_or_default().as_bytes().to_vec();
+        return client.send(method, path, Some(table), "text/csv").await;
     }
     let body = body.map(|body| body.to_string().into_bytes());
     if path == "/api/v1/webhooks/recurrente" {
@@ -112,6 +120,8 @@ pub async fn check(
         ("POST", Some(&"customerId")) if allowed => Some("customerId"),
         // A license that has ended cannot be resumed, and a key that was replaced finds nothing.
         ("POST", Some(&"licenseId")) if allowed => Some("licenseId"),
+        // A draft is published once, and what was withdrawn stays so.
+        ("POST", Some(&"releaseId")) if allowed => Some("releaseId"),
         // A ticket ends once.
         ("POST", Some(&"ticketId")) if allowed && !template.ends_with("/messages") => Some("ticketId"),
         ("POST", Some(&"invitationId")) if template.starts_with("/api/v1/invitations/") => {
@@ -171,6 +181,11 @@ pub async fn check(
         }
         "/api/v1/site-purchases/claim" => {
             let token = site_sales::waiting(server, &callers.spare.client.tenant, &person.email).await;
+            Some(json!({"token": token}))
+        }
+        "/api/v1/licenses/transfers/accept" => {
+            let token =
+                license_transfers::offered(server, &callers.spare.client.tenant, &person.email).await.1;
             Some(json!({"token": token}))
         }
         _ if stage.body.is_some() => stage.body.clone(),

@@ -160,7 +160,7 @@ impl Settlements<'_> {
         let after = before.reversed(refunded, disputes.iter().any(PurchaseDispute::is_held));
         if after != before {
             self.repositories.purchases().update(&after).await?;
-            self.note_on_invoice(&after).await?;
+            self.follow_invoice(&after).await?;
         }
         for declared in news.events() {
             let event = Event::new(self.env, self.scope, declared, id.uuid());
@@ -175,13 +175,13 @@ impl Settlements<'_> {
         Ok(PaymentSettled { purchase: after, status_changed, checkout, refunds, opened, mismatch: None })
     }
 
-    /// Has the invoice of a purchase say how much of it was given back. One that was paid before there were invoices has none.
-    async fn note_on_invoice(&mut self, purchase: &Purchase) -> Result<(), BillingError> {
+    /// The invoice of a purchase says what was given back of it.
+    async fn follow_invoice(&mut self, purchase: &Purchase) -> Result<(), BillingError> {
         let id = InvoiceId::from_uuid(purchase.id.uuid());
-        let found = self.repositories.invoices().find(purchase.tenant_id, id).await?;
-        if let Some(invoice) = found.filter(|found| found.amount_refunded != purchase.refunded_amount) {
-            let invoice = Invoice { amount_refunded: purchase.refunded_amount, ..invoice };
-            self.repositories.invoices().upsert(&invoice).await?;
+        let stored = self.repositories.invoices().find(purchase.tenant_id, id).await?;
+        let amount_refunded = purchase.refunded_amount;
+        if let Some(stored) = stored.filter(|invoice| invoice.amount_refunded != amount_refunded) {
+            self.repositories.invoices().upsert(&Invoice { amount_refunded, ..stored }).await?;
         }
         Ok(())
     }

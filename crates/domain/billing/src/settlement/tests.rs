@@ -13,6 +13,8 @@ use crate::{
     testing::{Repositories, env},
 };
 
+mod properties;
+
 fn rule() -> CheckoutRule {
     CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere }
 }
@@ -36,6 +38,7 @@ fn buyer(env: &Env, email_verified: bool) -> Scope {
 fn order() -> Order {
     Order {
         items: vec![OrderItem { product_type: "base_product".to_owned(), quantity: Some(2) }],
+        currency: None,
         success_url: "https://app.example.com/paid".to_owned(),
         cancel_url: "https://app.example.com/cart".to_owned(),
         coupon: None,
@@ -201,7 +204,6 @@ async fn a_hundred_times_paid_is_one_completion_and_one_booking() {
     assert_eq!(rows.checkouts[0].payment_id.as_deref(), Some("pi_1"));
     // One number, of the series of what is paid without real money.
     let [invoice] = rows.invoices.as_slice() else { panic!("{:?}", rows.invoices) };
-    assert_eq!(rows.numbers, [("TEST".to_owned(), 1)].into());
     assert_eq!(invoice.number.as_deref(), Some("TEST-000001"));
     assert_eq!((invoice.tax, &invoice.seller), (7693, &Some(seller())), "12 of 112");
 }

@@ -84,6 +84,11 @@ impl SimulatedSubscriptions {
         id
     }
 
+    /// Whether a page for a first payment can be finished.
+    pub fn is_open(&self, session: &str) -> bool {
+        self.world().pages.get(session).is_some_and(|(_, is_open)| *is_open)
+    }
+
     /// A buyer finishes the page for a first payment, with a card or, during a trial, without one.
     ///
     /// # Panics
@@ -100,7 +105,7 @@ impl SimulatedSubscriptions {
         world.begin(&page.customer_id, &page.price_id, page.trial_days).expect("a subscription");
     }
 
-    /// Gives back money of an invoice.
+    /// Gives back money of an invoice; less than nothing for money that did not reach the buyer.
     ///
     /// # Panics
     /// Where there is no such invoice.
@@ -119,6 +124,22 @@ impl SimulatedSubscriptions {
         let mut world = self.world();
         let customer = world.customers.get_mut(customer).expect("a customer");
         customer.subscriptions.last_mut().expect("a subscription").seen.status = status;
+    }
+
+    /// How many subscriptions of a customer go on.
+    pub fn running_of(&self, customer: &str) -> usize {
+        let world = self.world();
+        let subscriptions = world.customers.get(customer).map(|customer| customer.subscriptions.iter());
+        let running = subscriptions.into_iter().flatten();
+        running.filter(|one| one.seen.status != SubscriptionStatus::Canceled).count()
+    }
+
+    /// Has it answer no more about the subscription of a customer.
+    ///
+    /// # Panics
+    /// Where there is no such customer.
+    pub fn leave_unanswered(&self, customer: &str) {
+        self.world().customers.get_mut(customer).expect("a customer").is_unanswered = true;
     }
 
     /// The invoices of a customer, the newest first.
@@ -222,7 +243,11 @@ impl SubscriptionProvider for SimulatedSubscriptions {
 
     async fn subscription(&self, customer_id: &str) -> Result<Option<ProviderSubscription>, PaymentError> {
         let mut world = self.answering()?;
-        Ok(world.customer(customer_id)?.newest().map(|running| running.seen.clone()))
+        let customer = world.customer(customer_id)?;
+        match customer.is_unanswered {
+            true => Err(PaymentError::Unavailable("the test says so of this one".to_owned())),
+            false => Ok(customer.newest().map(|running| running.seen.clone())),
+        }
     }
 
     async fn quote(&self, change: &NewChange) -> Result<ChangeQuote, PaymentError> {

@@ -33,6 +33,8 @@ pub(super) struct Running {
 #[derive(Clone, Default)]
 pub(super) struct Customer {
     pub reference: String,
+    /// Whether there is no answer about their subscription.
+    pub is_unanswered: bool,
     pub methods: Vec<PaymentMethod>,
     pub subscriptions: Vec<Running>,
     pub invoices: Vec<ProviderInvoice>,

@@ -57,6 +57,20 @@ async fn three_seats_are_taken_freed_and_taken_again() {
 }
 
 #[tokio::test]
+async fn a_machine_is_found_by_its_seat_with_the_key_only() {
+    let (env, vault, scope) = (env(), vault(), product());
+    let (mut repositories, _, key) = shop(&env);
+    let mut holders = KeyHolders::new(&mut repositories, &scope, &env, &vault);
+    let (taken, _) = holders.activate(&machine(&key, "f1")).await.unwrap();
+    assert_eq!(holders.machine_of(&key.to_lowercase(), taken.id).await.unwrap(), taken);
+    let unknown = holders.machine_of(&key, env.new_id()).await;
+    assert!(matches!(unknown, Err(LicensingError::NoActivation)));
+    let nobodys = holders.machine_of("0000-0000-0000-0000", taken.id).await;
+    assert!(matches!(nobodys, Err(LicensingError::NoLicense)));
+    assert!(matches!(holders.machine_of("", taken.id).await, Err(LicensingError::Invalid(_))));
+}
+
+#[tokio::test]
 async fn every_reason_has_its_code() {
     let (env, vault, scope) = (env(), vault(), product());
     let over = Some(env.now() - Duration::SECOND);
@@ -163,4 +177,32 @@ async fn a_file_takes_a_seat_and_is_noted_and_not_every_license_has_one() {
         holders.file(&request(None), Some(&Signer)).await,
         Err(LicensingError::OfflineNotAllowed)
     ));
+}
+
+#[tokio::test]
+async fn a_machine_that_goes_on_with_a_file_is_freed_as_often_as_an_owner_frees_one() {
+    let (env, vault, scope) = (env(), vault(), product());
+    let (mut repositories, _, key) = shop(&env);
+    for number in 0..7 {
+        let fingerprint = format!("f{number}");
+        let mut holders = KeyHolders::new(&mut repositories, &scope, &env, &vault);
+        let request = FileRequest { key: key.clone(), fingerprint: fingerprint.clone(), ttl: Some(3600) };
+        holders.file(&request, Some(&Signer)).await.unwrap();
+        let freed = holders.deactivate(&of(&key, &fingerprint)).await;
+        match number < 5 {
+            true => freed.unwrap(),
+            false => assert!(matches!(freed, Err(LicensingError::TooManyReleases { limit: 5 })), "{freed:?}"),
+        }
+    }
+    assert_eq!(repositories.rows().activations.len(), 2, "those keep their seats");
+    assert_eq!(repositories.rows().licenses[0].releases.count, 5);
+    // One whose file is over, and one that had none, are not counted.
+    repositories.rows().activations[0].offline_until = Some(env.now());
+    repositories.rows().activations[1].offline_until = None;
+    let mut holders = KeyHolders::new(&mut repositories, &scope, &env, &vault);
+    for fingerprint in ["f5", "f6"] {
+        holders.deactivate(&of(&key, fingerprint)).await.unwrap();
+    }
+    assert!(repositories.rows().activations.is_empty());
+    assert_eq!(repositories.rows().licenses[0].releases.count, 5);
 }

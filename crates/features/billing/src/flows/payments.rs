@@ -5,6 +5,7 @@ use portico_billing::{
     checkout::{CheckoutStage, Checkouts, PurchaseCheckout},
     inbound::{InboundEvents, InboundStatus, PaymentEvent},
     payment::{Checkout, PaymentError, Provider},
+    purchase::PurchaseStatus,
     settlement::{Settled, Settlements},
     site_sale::SiteSale,
 };
@@ -12,7 +13,10 @@ use portico_kernel::{CheckoutId, Job, RequestInfo, Scope, TenantId};
 use portico_runtime::{
     logging::{chain, warn_about},
     store::UnitOfWork,
-    worker::jobs::{JobError, scope},
+    worker::{
+        failures::Failures,
+        jobs::{JobError, scope},
+    },
 };
 
 use super::{licenses, refunds, site_sales, subscriptions};
@@ -20,9 +24,6 @@ use crate::state::App;
 
 /// Checkouts that the schedule reads at once.
 const BATCH: u64 = 100;
-
-/// Checkouts in a row that the provider does not answer about, after which it is left alone for this round.
-pub(super) const FAILURES: usize = 3;
 
 /// Stores what the provider says about a checkout, in a transaction of its own.
 ///
@@ -56,7 +57,10 @@ pub async fn settle_in(
 ) -> Result<Settled, BillingError> {
     let mut settlements = Settlements::new(&mut *work, scope, &app.core.env);
     let settled = settlements.settle(tenant, id, observed, &app.seller).await?;
-    licenses::follow(app, work, scope, &settled.purchase).await?;
+    // A dispute is told to licenses once, by what finds it: staff may have resumed one since.
+    if settled.purchase.status != PurchaseStatus::Disputed {
+        licenses::follow(app, work, scope, &settled.purchase).await?;
+    }
     Ok(settled)
 }
 
@@ -183,20 +187,18 @@ async fn follow_payment(
 /// Where the provider or the database does not answer, several times in a row: the rest is done in the next round.
 pub async fn look_after(app: &App) -> Result<(), BillingError> {
     let now = app.core.env.now();
-    let mut failures = 0;
+    let mut failures = Failures::default();
     loop {
         // Each one that was asked about is due later, or never again.
         let due = app.core.reader().checkouts().due(now, BATCH).await?;
         for checkout in &due {
-            let Err(error) = ask(app, checkout).await else {
-                failures = 0;
-                continue;
-            };
+            let asked = ask(app, checkout).await;
+            let are_enough = failures.are_enough(&asked);
+            let Err(error) = asked else { continue };
             // Later than the others, so that one about which there never is an answer does not hold them up.
             warn_about("the payment provider does not answer about a checkout", checkout.id, &error);
             postpone(app, checkout).await?;
-            failures += 1;
-            if failures == FAILURES {
+            if are_enough {
                 return Err(error);
             }
         }

@@ -11,7 +11,10 @@ use portico_identity::{
     user::{EmailAddress, check_name},
 };
 use portico_kernel::{PurchaseId, RequestInfo, Scope, TenantId, Timestamp, Violations};
-use portico_runtime::logging::{chain, warn_about};
+use portico_runtime::{
+    logging::{chain, warn_about},
+    worker::failures::Failures,
+};
 use portico_sites::{
     SitesError,
     sale::Sales,
@@ -23,7 +26,6 @@ use time::Duration;
 use url::Url;
 use utoipa::ToSchema;
 
-use super::payments::FAILURES;
 use crate::state::{App, SaleSettings};
 
 /// Sales that the schedule reads at once.
@@ -216,20 +218,18 @@ async fn give_up(app: &App, scope: &Scope, sale: &SiteSale) -> Result<(), Billin
 /// Where the provider or the database does not answer, several times in a row: the rest is done in the next round.
 pub async fn look_after(app: &App) -> Result<(), BillingError> {
     let now = app.core.env.now();
-    let mut failures = 0;
+    let mut failures = Failures::default();
     loop {
         // Each one that was asked about is due later, or never again.
         let due = app.core.reader().site_sales().due(now, BATCH).await?;
         for sale in &due {
-            let Err(error) = ask(app, sale, now).await else {
-                failures = 0;
-                continue;
-            };
+            let asked = ask(app, sale, now).await;
+            let are_enough = failures.are_enough(&asked);
+            let Err(error) = asked else { continue };
             // Later than the others, so that one about which there never is an answer does not hold them up.
             warn_about("the payment provider does not answer about the sale of a site", sale.id, &error);
             postpone(app, sale).await?;
-            failures += 1;
-            if failures == FAILURES {
+            if are_enough {
                 return Err(error);
             }
         }

@@ -6,9 +6,18 @@ use portico_billing::{
     observation::{Answer, Observations, Observed, Overdue},
     paid::BillingAccount,
     payment::{PaymentError, Provider},
+    plan_call::PlanCall,
 };
-use portico_kernel::{RequestInfo, Scope, TenantId};
-use portico_runtime::logging::chain;
+use portico_kernel::{Env, Event, Job, JobType, NewJob, RequestInfo, Scope, TenantId};
+use portico_runtime::{
+    logging::{chain, warn_about},
+    worker::{
+        failures::Failures,
+        jobs::{JobError, scope},
+    },
+};
+use portico_tenancy::events::TENANT_DELETED;
+use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use super::plan_changes;
@@ -22,6 +31,40 @@ const TRIES: usize = 5;
 
 /// When an account is asked about again of which the provider refuses to say anything.
 const REFUSED: Duration = Duration::HOUR;
+
+/// When an account is asked about again of which the provider did not answer.
+const UNANSWERED: Duration = Duration::minutes(5);
+
+/// The job that ends what a deleted tenant pays for: the next payment may be due in an hour, and the schedule asks once a day.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndSubscription {
+    tenant_id: TenantId,
+}
+
+impl JobType for EndSubscription {
+    const KIND: &'static str = "subscription.end";
+    /// With a backoff that grows to an hour, a provider may be unavailable for half a day. The schedule asks after that.
+    const MAX_ATTEMPTS: u32 = 24;
+}
+
+/// The jobs that an event leads to.
+pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
+    let ends = event.kind.is(&TENANT_DELETED);
+    let job = ends.then(|| NewJob::following(env, event, &EndSubscription { tenant_id: event.tenant }));
+    job.into_iter().collect()
+}
+
+/// `subscription.end`: ends what a deleted tenant pays for, if anything.
+///
+/// # Errors
+/// Where the provider or the database does not answer: the job is to run again.
+pub async fn end_of_deleted(app: &App, ended: EndSubscription, job: &Job) -> Result<(), JobError> {
+    match sync(app, &scope(job), ended.tenant_id).await {
+        Ok(_) | Err(BillingError::NoAccount) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Asks the provider for the subscription of a tenant and its invoices, and stores them. The subscription of a tenant that is deleted is
 /// ended.
@@ -82,19 +125,22 @@ pub async fn follow(app: &App, scope: &Scope, customer: &str) -> Result<InboundS
 /// for, and looks after calls that a process has left behind.
 ///
 /// # Errors
-/// Where the provider or the database does not answer: the rest is done in the next round.
+/// Where the provider or the database does not answer, several times in a row: the rest is done in the next round.
 pub async fn look_after(app: &App) -> Result<(), BillingError> {
     let now = app.core.env.now();
+    let mut failures = Failures::default();
     loop {
         // Each call that was looked after is due later, or never again.
         let due = app.core.reader().plan_calls().due(now, BATCH).await?;
         for call in &due {
-            match plan_changes::look_after(app, call).await {
-                Err(BillingError::Payment(error)) if !error.is_passing() => {
-                    tracing::error!(error = %chain(&error), tenant = %call.tenant_id, "the payment provider refuses a change of plan");
-                    plan_changes::postpone(app, call).await?;
-                }
-                looked_after => looked_after?,
+            let asked = finish(app, call).await;
+            let are_enough = failures.are_enough(&asked);
+            let Err(error) = asked else { continue };
+            // Later than the others, so that one about which there never is an answer does not hold them up.
+            warn_about("the payment provider does not answer about a change of plan", call.tenant_id, &error);
+            plan_changes::postpone(app, call).await?;
+            if are_enough {
+                return Err(error);
             }
         }
         if due.len() < BATCH as usize {
@@ -104,7 +150,15 @@ pub async fn look_after(app: &App) -> Result<(), BillingError> {
     loop {
         let due = app.core.reader().accounts().due(now, BATCH).await?;
         for account in &due {
-            ask(app, account.tenant_id).await?;
+            let tenant = account.tenant_id;
+            let asked = ask(app, tenant).await;
+            let are_enough = failures.are_enough(&asked);
+            let Err(error) = asked else { continue };
+            warn_about("the payment provider does not answer about a subscription", tenant, &error);
+            postpone(app, tenant, UNANSWERED).await?;
+            if are_enough {
+                return Err(error);
+            }
         }
         if due.len() < BATCH as usize {
             return Ok(());
@@ -112,18 +166,33 @@ pub async fn look_after(app: &App) -> Result<(), BillingError> {
     }
 }
 
+/// Looks after a call. One about which the provider refuses to say anything is looked after again later.
+async fn finish(app: &App, call: &PlanCall) -> Result<(), BillingError> {
+    match plan_changes::look_after(app, call).await {
+        Err(BillingError::Payment(error)) if !error.is_passing() => {
+            tracing::error!(error = %chain(&error), tenant = %call.tenant_id, "the payment provider refuses a change of plan");
+            plan_changes::postpone(app, call).await
+        }
+        looked_after => looked_after,
+    }
+}
+
 async fn ask(app: &App, tenant: TenantId) -> Result<(), BillingError> {
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     match overdue(app, &scope, tenant).await {
-        Ok(()) => Ok(()),
         Err(BillingError::Payment(error)) if !error.is_passing() => {
             tracing::error!(error = %chain(&error), %tenant, "the payment provider refuses to answer about a subscription");
-            let mut work = app.core.begin().await?;
-            Observations::new(&mut *work, &scope, &app.core.env).postpone(tenant, REFUSED).await?;
-            Ok(work.commit().await?)
+            postpone(app, tenant, REFUSED).await
         }
-        Err(error) => Err(error),
+        asked => asked,
     }
+}
+
+async fn postpone(app: &App, tenant: TenantId, pause: Duration) -> Result<(), BillingError> {
+    let scope = Scope::system(Some(tenant), RequestInfo::default());
+    let mut work = app.core.begin().await?;
+    Observations::new(&mut *work, &scope, &app.core.env).postpone(tenant, pause).await?;
+    Ok(work.commit().await?)
 }
 
 /// Asks about a subscription, and does what is due about a payment that is missing.

@@ -11,6 +11,8 @@ pub mod payment_webhooks;
 pub mod plan_administration;
 pub mod plan_changes;
 pub mod plans;
+pub mod product_administration;
+pub mod products;
 pub mod purchases;
 pub mod site_sales;
 pub mod subscription;
@@ -26,6 +28,8 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(grants::configure)
         .configure(limits::configure)
         .configure(usage::configure)
+        .configure(products::configure)
+        .configure(product_administration::configure)
         .configure(plan_changes::configure)
         .configure(subscription::configure)
         .configure(payment_methods::configure)

@@ -85,7 +85,7 @@ async fn setup(app: Data<App>, caller: Caller, body: Body<SetupRequest>) -> Resu
 /// The subscription is paid with it from now on.
 #[utoipa::path(
     tag = "Billing",
-    operation_id = "setDefaultPaymentMethod",
+    operation_id = "updateDefaultPaymentMethod",
     request_body = DefaultPaymentMethod,
     responses(
         (status = 200, body = PaymentMethod),

@@ -104,7 +104,7 @@ async fn downgrade(app: Data<App>, caller: Caller, body: Body<PlanWish>) -> Resu
     request_body = Cancellation,
     responses(
         (status = 200, body = PlannedChange),
-        (status = 409, description = "Nothing is paid for (`no_subscription`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Nothing is paid for (`no_subscription`), or nobody knows yet what came of a change (`change_in_progress`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The payment provider does not answer (`payment_provider_unavailable`). Send the same again.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["billing:write"])),
@@ -123,7 +123,7 @@ async fn cancel(app: Data<App>, caller: Caller, body: Body<Cancellation>) -> Res
     responses(
         (status = 200, body = TenantSubscription),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
-        (status = 409, description = "Nothing is paid for (`no_subscription`), or nothing was to end or change (`nothing_to_resume`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Nothing is paid for (`no_subscription`), nothing was to end or change (`nothing_to_resume`), or nobody knows yet what came of a change (`change_in_progress`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The payment provider does not answer (`payment_provider_unavailable`). Send the same again.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["billing:write"])),

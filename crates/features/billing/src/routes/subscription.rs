@@ -102,7 +102,7 @@ async fn change(app: Data<App>, caller: Caller, body: Body<PlanWish>) -> Result<
     params(("tenantId" = TenantId, Path)),
     responses(
         (status = 200, body = PlannedChange),
-        (status = 409, description = "Nothing is paid for (`no_subscription`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Nothing is paid for (`no_subscription`), or nobody knows yet what came of a change (`change_in_progress`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The payment provider does not answer (`payment_provider_unavailable`). Send the same again.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["billing:write"])),

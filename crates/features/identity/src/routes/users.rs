@@ -345,6 +345,8 @@ struct Export {
     invitations_sent: Vec<serde_json::Value>,
     /// Invitations to the person's address.
     invitations_received: Vec<serde_json::Value>,
+    /// Downloads by links that the person got.
+    downloads: Vec<serde_json::Value>,
     /// Support tickets that the person opened.
     support_tickets: Vec<serde_json::Value>,
     /// What the person wrote in support tickets.

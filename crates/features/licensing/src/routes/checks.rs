@@ -96,7 +96,8 @@ async fn activate(
 
 /// Deactivate a license on a machine
 ///
-/// Frees its seat, for instance where the product is removed. It may be sent again.
+/// Frees its seat, for instance where the product is removed. It may be sent again. While a license file for the machine is good, it counts
+/// among the seats that an owner may free in a calendar month (UTC).
 #[utoipa::path(
     tag = "License checks",
     operation_id = "deactivateLicense",
@@ -104,6 +105,7 @@ async fn activate(
     responses(
         (status = 204, description = "The machine has no seat."),
         (status = 404, description = "No license has the key.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The machine has a license file that is good, and as many were freed in this month as the license allows (`too_many_seat_releases`).", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[post("/licenses/deactivate")]

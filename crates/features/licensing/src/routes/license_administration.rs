@@ -130,10 +130,12 @@ async fn issue(app: Data<App>, caller: Caller, body: Body<NewLicenses>) -> Resul
 )]
 #[get("/admin/licenses/{licenseId}")]
 async fn read(app: Data<App>, caller: Caller, path: Path<LicenseId>) -> Result<HttpResponse, Problem> {
-    let mut repositories = app.core.reader();
-    let mut administration =
-        LicenseAdministration::new(&mut *repositories, &caller.0, &app.core.env, &app.vault);
-    let customer = administration.customer_of(*path).await?;
+    let (mut repositories, env) = (app.core.reader(), &app.core.env);
+    let customer =
+        LicenseAdministration::new(&mut *repositories, &caller.0, env, &app.vault).customer_of(*path).await?;
+    let permission = Permission::PlatformLicenses;
+    Customers::new(&mut *repositories, &caller.0, env).check_former(customer, permission).await?;
+    let mut administration = LicenseAdministration::new(&mut *repositories, &caller.0, env, &app.vault);
     Ok(HttpResponse::Ok().json(administration.get(customer, *path).await?))
 }
 
@@ -219,7 +221,7 @@ async fn change(
             let customer =
                 LicenseAdministration::new(&mut *work, &caller.0, env, &app.vault).customer_of(id).await?;
             let permission = Permission::PlatformLicenses;
-            Customers::new(&mut *work, &caller.0, env).check(customer, permission).await?;
+            Customers::new(&mut *work, &caller.0, env).check_former(customer, permission).await?;
             let mut administration = LicenseAdministration::new(&mut *work, &caller.0, env, &app.vault);
             Ok(HttpResponse::Ok().json(administration.change(customer, id, by, why).await?))
         })

@@ -38,6 +38,13 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/webhooks/recurrente", Everybody),
     ("POST", "/api/v1/sites/{siteSlug}/purchase", Everybody),
     ("POST", "/api/v1/site-purchases/claim", VERIFIED_ADMIN_IN_PERSON),
+    ("GET", "/api/v1/products", Everybody),
+    ("GET", "/api/v1/admin/products", STAFF),
+    ("POST", "/api/v1/admin/products", STAFF),
+    ("GET", "/api/v1/admin/products/{productType}", STAFF),
+    ("PUT", "/api/v1/admin/products/{productType}", STAFF),
+    ("GET", "/api/v1/admin/products/{productType}/license-policy", STAFF),
+    ("PUT", "/api/v1/admin/products/{productType}/license-policy", STAFF),
     ("GET", "/api/v1/admin/plans", STAFF),
     ("POST", "/api/v1/admin/plans", STAFF),
     ("GET", "/api/v1/admin/plans/{planId}", STAFF),
@@ -78,6 +85,19 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         }
         // Others each time.
         ("PUT", "/admin/coupons/{couponId}") => json!({"maxRedemptions": 100 + call.number}),
+        // Not on sale, so that the offer stays as it is for other tests.
+        ("POST", "/admin/products") => json!({
+            "id": format!("product_{}", call.server.app.core.env.random_uuid().simple()), "name": "Report Pack", "isActive": false,
+            "prices": [{"amount": 4900, "currency": "usd"}],
+        }),
+        // Another price each time.
+        ("PUT", "/admin/products/{productType}") => {
+            json!({"prices": [{"amount": 100 + call.number, "currency": "usd"}]})
+        }
+        ("PUT", "/admin/products/{productType}/license-policy") => json!({
+            "productName": "Report Pack", "seats": 1 + call.number, "channels": ["stable"], "graceDays": 0, "offline": true,
+            "fileDays": 30, "releasesPerMonth": 5,
+        }),
         ("PUT", "/admin/customers/{customerId}/limits") => {
             json!({"limits": {"bandwidth": 1000 + call.number}, "reason": "Agreed on by phone"})
         }
@@ -86,12 +106,11 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
             json!({"amount": 100, "reason": "Not used"})
         }
         ("POST", "/checkout/create-session") => purchases::order(),
-        ("POST", "/tenants/{tenantId}/subscription") => subscriptions::wish("starter"),
+        // Of a tenant: `/tenants/{tenantId}/subscription`.
+        ("POST", "/subscription") => subscriptions::wish("starter"),
         ("POST", "/billing/preview") => subscriptions::wish("professional"),
         ("POST", "/billing/upgrade") => subscriptions::wish("enterprise"),
-        ("POST", "/billing/downgrade") | ("PUT", "/tenants/{tenantId}/subscription") => {
-            subscriptions::wish("professional")
-        }
+        ("POST", "/billing/downgrade") | ("PUT", "/subscription") => subscriptions::wish("professional"),
         ("POST", "/billing/cancel") => json!({"reason": "We close our shop"}),
         ("POST", "/billing/payment-methods") => {
             json!({"successUrl": "https://app.example.com/billing", "cancelUrl": "https://app.example.com/"})

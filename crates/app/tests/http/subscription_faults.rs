@@ -1,0 +1,137 @@
+//! Plans that are paid for at a provider that does not answer, whose answers are lost, or whose money comes back.
+
+use std::time::Duration;
+
+use portico::settings::Settings;
+use portico_billing::{plan_call::PlanCall, subscription::SubscriptionStatus};
+use portico_feature_billing::flows::subscriptions;
+use portico_kernel::TenantId;
+use portico_testkit::{
+    ledger,
+    server::{Client, Database, TestServer, eventually},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    sites::events,
+    subscriptions::{CANCEL, DOWNGRADE, INVOICES, RESUME, SUBSCRIPTION, UPGRADE, paying, sync, wish},
+};
+
+/// Has the schedule ask about the subscription of a client next, `age` before all that is due now.
+async fn due(server: &TestServer, client: &Client, age: time::Duration) {
+    let at = server.app.core.env.now() - age;
+    let mut work = server.app.core.begin().await.unwrap();
+    let mut account = work.accounts().lock(client.tenant.parse().unwrap()).await.unwrap().unwrap();
+    account.check_at = Some(at);
+    work.accounts().update(&account).await.unwrap();
+    work.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_without_an_answer_holds_up_no_other() {
+    TestServer::alone(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let eve = server.customer(server.email("eve")).await;
+        let silent = paying(server, &ada, "starter").await;
+        let speaking = paying(server, &eve, "starter").await;
+        // A call of hers is left behind, too.
+        server.subscriptions.set_losing_answers(true);
+        ada.post(UPGRADE, wish("professional")).await.expect(503);
+        server.subscriptions.set_losing_answers(false);
+        let tenant: TenantId = ada.tenant.parse().unwrap();
+        let mut work = server.app.core.begin().await.unwrap();
+        let call = work.plan_calls().under_way(tenant).await.unwrap().expect("a call");
+        let due_now = PlanCall { check_at: Some(server.app.core.env.now()), ..call };
+        work.plan_calls().update(&due_now).await.unwrap();
+        work.commit().await.unwrap();
+        due(server, &ada, time::Duration::MINUTE).await;
+        due(server, &eve, time::Duration::ZERO).await;
+        server.subscriptions.leave_unanswered(&silent);
+        server.subscriptions.set_status(&speaking, SubscriptionStatus::PastDue);
+
+        subscriptions::look_after(&server.app.billing).await.unwrap();
+        assert_eq!(eve.get(SUBSCRIPTION).await.expect(200)["status"], "past_due");
+        // Hers were put off.
+        let now = server.app.core.env.now();
+        let mut reader = server.app.core.reader();
+        assert!(reader.accounts().due(now, 10).await.unwrap().is_empty());
+        assert!(reader.plan_calls().due(now, 10).await.unwrap().is_empty());
+        assert!(reader.plan_calls().under_way(tenant).await.unwrap().is_some(), "and is not forgotten");
+        drop(reader);
+
+        // A provider that answers nobody is left alone after three.
+        server.subscriptions.set_down(true);
+        let mut people = vec![ada, eve];
+        for number in 0..3 {
+            let person = server.customer(server.email(&format!("person{number}"))).await;
+            server.subscriptions.set_down(false);
+            paying(server, &person, "starter").await;
+            server.subscriptions.set_down(true);
+            people.push(person);
+        }
+        for person in &people {
+            due(server, person, time::Duration::ZERO).await;
+        }
+        subscriptions::look_after(&server.app.billing).await.unwrap_err();
+        let left = server.app.core.reader().accounts().due(server.app.core.env.now(), 10).await.unwrap();
+        assert_eq!(left.len(), people.len() - 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_waits_for_a_change_that_nobody_got_an_answer_to() {
+    TestServer::alone(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        paying(server, &ada, "professional").await;
+        server.subscriptions.set_losing_answers(true);
+        ada.post(DOWNGRADE, wish("starter")).await.expect(503);
+        server.subscriptions.set_losing_answers(false);
+        // To take it back now, and to ask for the same again, would have the provider answer what it did before.
+        assert_eq!(ada.post_empty(RESUME).await.expect(409)["code"], "change_in_progress");
+        assert_eq!(ada.post(CANCEL, json!({})).await.expect(409)["code"], "change_in_progress");
+        let planned = ada.post(DOWNGRADE, wish("starter")).await.expect(200);
+        assert_eq!(planned["pendingChange"]["plan"], "starter");
+        assert_eq!(ada.post_empty(RESUME).await.expect(200)["pendingChange"], Value::Null);
+        let planned = ada.post(DOWNGRADE, wish("starter")).await.expect(200);
+        assert_eq!(planned["pendingChange"]["plan"], "starter", "another call");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_of_an_invoice_that_comes_back_is_booked_each_time() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let customer = paying(server, &ada, "starter").await;
+        let invoice = server.subscriptions.invoices_of(&customer)[0].id.clone();
+        // It does not reach the buyer, and is given back once more.
+        for (amount, refunded) in [(500, 500), (-500, 0), (500, 500)] {
+            server.subscriptions.refund(&customer, &invoice, amount);
+            sync(server, &ada).await;
+            sync(server, &ada).await;
+            let shown = ada.get(INVOICES).await.expect(200);
+            assert_eq!(shown["items"][0]["amountRefunded"], json!(refunded));
+            ledger::sound(server).await;
+        }
+        assert_eq!(events(&ada, "invoice.refunded").await, 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_deleted_pays_no_more_at_once() {
+    let at_once = |settings: &mut Settings| settings.tenancy.deletion_grace = Duration::ZERO;
+    let server = TestServer::start_with(Database::Sqlite, at_once).await;
+    let ada = server.customer("ada@example.com").await;
+    let customer = paying(&server, &ada, "starter").await;
+    assert_eq!(server.subscriptions.running_of(&customer), 1);
+    // The provider does not answer at first.
+    server.subscriptions.set_down(true);
+    let tenant = ada.t("");
+    assert!(ada.delete(&tenant).await.status.is_success());
+    server.subscriptions.set_down(false);
+    let ended = async || (server.subscriptions.running_of(&customer) == 0).then_some(());
+    eventually(Duration::from_secs(30), ended).await.expect("nothing is paid for any more");
+    server.stop().await;
+}
