@@ -267,7 +267,7 @@ impl ProductRepository for Shop {
     }
 
     async fn insert(&mut self, product: &Product, now: Timestamp) -> Result<(), StoreError> {
-        match self.insert_missing(product, now).await? {
+        match ProductRepository::insert_missing(self, product, now).await? {
             true => Ok(()),
             false => Err(StoreError::Conflict("products_pkey".to_owned())),
         }
