@@ -65,6 +65,8 @@ mod m20261123_000093_license_transfers;
 mod m20261123_000094_refused_mails;
 mod m20261123_000095_reports;
 mod m20261123_000096_growth;
+mod m20261123_000097_receipts;
+mod m20261123_000098_coupons;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -127,6 +129,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000094_refused_mails::Migration),
             Box::new(m20261123_000095_reports::Migration),
             Box::new(m20261123_000096_growth::Migration),
+            Box::new(m20261123_000097_receipts::Migration),
+            Box::new(m20261123_000098_coupons::Migration),
         ]
     }
 }

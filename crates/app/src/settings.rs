@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 mod ai;
+mod billing;
 mod check;
 mod domains;
 mod downloads;
@@ -33,6 +34,7 @@ mod stripe;
 mod support;
 
 pub use ai::Ai;
+pub use billing::Billing;
 pub use domains::Dns;
 pub use downloads::Downloads;
 pub use files::Storage;
@@ -103,6 +105,8 @@ pub struct Settings {
     pub ai: Ai,
     /// Payments.
     pub payments: Payments,
+    /// Receipts.
+    pub billing: Billing,
     /// Stripe.
     pub stripe: Stripe,
     /// Licenses.
@@ -231,6 +235,7 @@ impl Default for Settings {
             oidc: BTreeMap::new(),
             ai: Ai::default(),
             payments: Payments::default(),
+            billing: Billing::default(),
             stripe: Stripe::default(),
             licensing: Licensing::default(),
             downloads: Downloads::default(),

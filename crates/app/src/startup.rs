@@ -12,6 +12,7 @@ use anyhow::Context;
 use portico_billing::{plan::Plans, product::Products};
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
 use portico_dns::HickoryResolver;
+use portico_documents::PdfReceipts;
 use portico_email::{SmtpTransport, TemplateMailer};
 use portico_feature_billing::state::App as Billing;
 use portico_feature_identity::{flows::registration, state::App as Identity, throttle::Throttling};
@@ -266,6 +267,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         provider: providers.payments,
         subscriptions: providers.subscriptions,
         checkout_rule: payments::checkout_rule(&settings, &parsed),
+        seller: Arc::new(settings.billing.seller()),
+        receipts: Arc::new(PdfReceipts),
         vault: vault.clone(),
         recurrente: site_payments.provider,
         sale_settings: recurrente::sale_settings(

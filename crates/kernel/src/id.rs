@@ -148,6 +148,8 @@ ids! {
     GenerationKind => GenerationId;
     /// What a tenant has bought and pays once.
     PurchaseKind => PurchaseId;
+    /// What takes something off the price of an order.
+    CouponKind => CouponId;
     /// One payment of a purchase on the pages of a payment provider.
     CheckoutKind => CheckoutId;
     /// The right of a tenant to use one copy of a product.

@@ -145,6 +145,7 @@ fn mails() -> Vec<MailContent> {
         Box::new(submission()),
         Box::new(PurchaseMail::Confirmation {
             number: "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d".into(),
+            receipt: Some("R-000012".into()),
             items: "2 × Base Software License".into(),
             total: "718.00 USD".into(),
             paid_at: at(),

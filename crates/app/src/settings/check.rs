@@ -48,6 +48,7 @@ impl Settings {
         }
         problems.note(self.ai.check());
         problems.note(self.payments.check());
+        problems.note(self.billing.check());
         problems.note(self.stripe.check());
         problems.note(self.licensing.check());
         problems.note(self.downloads.check());

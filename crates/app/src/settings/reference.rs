@@ -56,6 +56,7 @@ fn sections() -> Vec<Section> {
         named("oidc.<name>.", OidcProvider::FIELD_NAMES, OidcProvider::FIELD_DOCS),
         section("ai.", &all.ai),
         section("payments.", &all.payments),
+        section("billing.", &all.billing),
         section("stripe.", &all.stripe),
         section("licensing.", &all.licensing),
         section("downloads.", &all.downloads),

@@ -272,3 +272,30 @@ fn an_account_at_stripe_has_a_key_and_secrets_of_its_webhooks() {
         assert!(read(wrong).is_err(), "{wrong:?}");
     }
 }
+
+#[test]
+fn receipts_name_a_seller_on_lines() {
+    let read = |pairs: &[(&str, &str)]| Settings::from_sources("", environment(pairs));
+    let seller = read(&[]).unwrap().billing.seller();
+    assert_eq!((seller.name.as_str(), seller.tax_rate), ("Portico", 0));
+    let named = read(&[
+        ("PORTICO__BILLING__SELLER_NAME", "Example Ltd"),
+        ("PORTICO__BILLING__SELLER_ADDRESS", "1 High Street, London"),
+        ("PORTICO__BILLING__SELLER_TAX_ID", "GB123"),
+        ("PORTICO__BILLING__TAX_NAME", "VAT"),
+        ("PORTICO__BILLING__TAX_RATE", "2000"),
+    ]);
+    let seller = named.unwrap().billing.seller();
+    assert_eq!(
+        (seller.address, seller.tax_rate),
+        (vec!["1 High Street".to_owned(), "London".to_owned()], 2000)
+    );
+    for (name, wrong) in [
+        ("PORTICO__BILLING__SELLER_NAME", "two\nlines"),
+        ("PORTICO__BILLING__SELLER_ADDRESS", "1,2,3,4,5,6,7,8,9,10,11"),
+        ("PORTICO__BILLING__TAX_RATE", "10001"),
+    ] {
+        let refused = read(&[(name, wrong)]).unwrap_err().to_string();
+        assert!(refused.contains("billing."), "{name}: {refused}");
+    }
+}

@@ -356,6 +356,8 @@ async fn the_ledger_is_checked_from_the_command_line() {
         currency: "usd".to_owned(),
         status: PurchaseStatus::Completed,
         items: Vec::new(),
+        discount: 0,
+        coupon: None,
         refunded_amount: 0,
         created_at: env.now(),
         completed_at: Some(env.now()),

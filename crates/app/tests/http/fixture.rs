@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use portico_billing::{
+    coupon_edit::{CouponAdministration, CouponInput},
     plan::{Plan, catalogue},
     product::{Product, catalogue as products},
 };
@@ -205,6 +206,18 @@ pub async fn plan(server: &TestServer) -> String {
     id
 }
 
+/// A coupon that no order uses.
+pub async fn coupon(server: &TestServer) -> String {
+    let env = &server.app.core.env;
+    let scope = Scope::system(None, RequestInfo::default());
+    let code = format!("C{}", env.random_uuid().simple());
+    let input = CouponInput { code, percent: Some(10), ..CouponInput::default() };
+    let mut work = server.app.core.begin().await.unwrap();
+    let made = CouponAdministration::new(&mut *work, &scope, env).create(input).await.unwrap();
+    work.commit().await.unwrap();
+    made.id.to_string()
+}
+
 /// A product that is not on sale, so that the offer stays as it is for other tests, with a policy for its licenses.
 pub async fn product(server: &TestServer) -> String {
     let (id, now) =
@@ -370,6 +383,7 @@ impl Fixture {
         fixture.ids.insert("sessionId".into(), fixture.owner.claims.session.to_string());
         fixture.ids.insert("jobId".into(), dead_job(server).await);
         fixture.ids.insert("planId".into(), plan(server).await);
+        fixture.ids.insert("couponId".into(), coupon(server).await);
         fixture.ids.insert("productType".into(), product(server).await);
         let asset = fixture.fresh(server, "assetId").await;
         let link = client.get(&client.t(&format!("/assets/{asset}"))).await.expect(200);
@@ -495,6 +509,7 @@ impl Fixture {
             "domainId" => return self.domain(server).await,
             "jobId" => return dead_job(server).await,
             "planId" => return plan(server).await,
+            "couponId" => return coupon(server).await,
             "productType" => return product(server).await,
             "submissionId" => return submission(server, self).await,
             // Shared by all tenants, so without the marker in its name.

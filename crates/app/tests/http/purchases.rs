@@ -114,7 +114,10 @@ async fn a_purchase_is_made_paid_and_confirmed() {
             purchase,
             json!({
                 "id": id, "amount": 35900, "currency": "usd", "status": "pending", "refundedAmount": 0,
-                "items": [{"productType": "base_product", "description": "Base Software License", "amount": 35900, "quantity": 1}],
+                "items": [{
+                    "productType": "base_product", "description": "Base Software License", "amount": 35900, "quantity": 1, "discount": 0,
+                }],
+                "discount": 0,
                 "createdAt": purchase["createdAt"], "licenses": [],
             })
         );

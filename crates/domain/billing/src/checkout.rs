@@ -11,8 +11,11 @@ use serde::Serialize;
 use time::Duration;
 
 use crate::{
-    BillingError, events,
-    order::{Order, ReturnRule},
+    BillingError,
+    coupon::{self, Coupon},
+    events,
+    money::Currency,
+    order::{Order, Priced, ReturnRule},
     payment::{Checkout, CheckoutLine, CheckoutState, NewCheckout, Provider},
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseItem, pending},
@@ -145,14 +148,11 @@ impl PurchaseCheckout {
 
     /// The call that makes it: the same at every try, because it is made of what is stored.
     pub fn call(&self, purchase: &Purchase) -> NewCheckout {
-        let line = |item: &PurchaseItem| CheckoutLine {
-            description: item.description.clone(),
-            unit_amount: item.amount,
-            quantity: item.quantity,
-        };
+        // A line that costs nothing any more is not paid.
+        let is_paid = |item: &&PurchaseItem| item.discount < item.total() || item.discount == 0;
         NewCheckout {
             reference: self.reference(),
-            lines: purchase.items.iter().map(line).collect(),
+            lines: purchase.items.iter().filter(is_paid).map(|item| line(item, &purchase.currency)).collect(),
             amount: purchase.price(),
             success_url: self.success_url.clone(),
             cancel_url: self.cancel_url.clone(),
@@ -192,6 +192,19 @@ impl PurchaseCheckout {
         let next = now + pause;
         if now < self.expires_at { next.min(self.expires_at) } else { next }
     }
+}
+
+/// An item as the buyer sees it on the page of the provider: at what is left of its price. Where that is no price of one that can be
+/// charged, all of them are one line: `3 × Base Software License`.
+fn line(item: &PurchaseItem, currency: &str) -> CheckoutLine {
+    let (left, quantity) = (item.total() - item.discount, i64::from(item.quantity).max(1));
+    let step = Currency::parse(currency).map_or(1, Currency::step);
+    if item.discount == 0 || left % (step * quantity) == 0 {
+        let description = item.description.clone();
+        return CheckoutLine { description, unit_amount: left / quantity, quantity: item.quantity };
+    }
+    let description = format!("{} × {}", item.quantity, item.description);
+    CheckoutLine { description, unit_amount: left, quantity: 1 }
 }
 
 /// A purchase that is to be paid on a page of the provider.
@@ -254,7 +267,8 @@ impl<'a> Checkouts<'a> {
         Ok((tenant, user))
     }
 
-    /// Stores a purchase at the prices of the catalogue, not paid yet, with a checkout whose call is to be made once this is committed.
+    /// Stores a purchase at the prices of the catalogue, less what its coupon takes off, not paid yet, with a checkout whose call is to be
+    /// made once this is committed.
     ///
     /// # Errors
     /// `Denied` as in [`Checkouts::buyer`]; `Invalid`.
@@ -269,9 +283,11 @@ impl<'a> Checkouts<'a> {
         let priced = order.price(&products, &rule.returns, &mut violations);
         violations.into_result().map_err(BillingError::Invalid)?;
         // Without an error there is an item, and with an item a price.
-        let priced = priced.ok_or_else(|| BillingError::Invalid(Vec::new()))?;
-        let purchase = pending(self.env, tenant, user, priced.items, priced.price);
+        let mut priced = priced.ok_or_else(|| BillingError::Invalid(Vec::new()))?;
         let now = self.env.now();
+        let coupon = self.redeem(tenant, order, &mut priced).await?;
+        let code = coupon.as_ref().map(|coupon| coupon.code.clone());
+        let purchase = pending(self.env, tenant, user, priced.items, priced.price, code);
         let checkout = PurchaseCheckout {
             id: self.env.new_id(),
             tenant_id: tenant,
@@ -289,10 +305,29 @@ impl<'a> Checkouts<'a> {
             check_at: Some(now + FIRST_CHECK),
         };
         self.repositories.purchases().insert(&purchase).await?;
+        if let Some(coupon) = coupon {
+            self.repositories.coupons().redeem(tenant, purchase.id, coupon.id, now).await?;
+        }
         self.repositories.checkouts().insert(&checkout).await?;
         let event = Event::new(self.env, self.scope, &events::PURCHASE_CREATED, purchase.id.uuid());
         self.repositories.events().append(event.in_tenant(tenant).after(&purchase)).await?;
         Ok((purchase, checkout))
+    }
+
+    /// The coupon that an order names, if it names one, and what it takes off taken off the prices.
+    async fn redeem(
+        &mut self,
+        tenant: TenantId,
+        order: &Order,
+        priced: &mut Priced,
+    ) -> Result<Option<Coupon>, BillingError> {
+        let Some(code) = order.coupon.as_deref().filter(|code| !code.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let (now, currency) = (self.env.now(), &priced.price.currency);
+        let coupon = coupon::apply(self.repositories, tenant, code, now, &mut priced.items, currency).await?;
+        priced.price.amount -= priced.items.iter().map(|item| item.discount).sum::<i64>();
+        Ok(Some(coupon))
     }
 
     /// The checkout of a session of the active tenant, to ask the provider about it.
@@ -323,6 +358,7 @@ impl<'a> Checkouts<'a> {
         let after = before.after(&CheckoutState::Failed, self.env.now());
         if after.status != before.status {
             self.repositories.purchases().update(&after).await?;
+            coupon::follow(self.repositories, &after, self.env.now()).await?;
             let event = Event::new(self.env, self.scope, &events::PURCHASE_FAILED, after.id.uuid());
             self.repositories.events().append(event.in_tenant(tenant).before(&before).after(&after)).await?;
         }

@@ -27,6 +27,15 @@ pub enum BillingError {
     /// The plan was taken off the offer, and is not changed any more.
     #[error("the plan is retired")]
     PlanRetired,
+    /// There is no such coupon.
+    #[error("no such coupon")]
+    NoCoupon,
+    /// Another coupon has the code, or had it.
+    #[error("a coupon has this code")]
+    CouponExists,
+    /// The coupon is archived, and is not changed any more.
+    #[error("the coupon is archived")]
+    CouponArchived,
     /// Every tenant begins with this plan.
     #[error("the plan of new tenants")]
     PlanNeeded,
@@ -132,6 +141,7 @@ impl Fault for BillingError {
             Self::Invalid(_) => Kind::Invalid,
             Self::NoTenant
             | Self::NoPlan
+            | Self::NoCoupon
             | Self::NoProduct
             | Self::NoPurchase
             | Self::NoCheckout
@@ -140,6 +150,8 @@ impl Fault for BillingError {
             Self::PlanExists
             | Self::PlanRetired
             | Self::PlanNeeded
+            | Self::CouponExists
+            | Self::CouponArchived
             | Self::ProductExists
             | Self::SiteReserved
             | Self::SiteSold
@@ -173,11 +185,14 @@ impl Fault for BillingError {
             Self::Invalid(_) => "invalid",
             Self::NoTenant
             | Self::NoPlan
+            | Self::NoCoupon
             | Self::NoProduct
             | Self::NoPurchase
             | Self::NoCheckout
             | Self::NoInvoice
             | Self::NoAccount => "not_found",
+            Self::CouponExists => "coupon_exists",
+            Self::CouponArchived => "coupon_archived",
             Self::NoPaidSubscription => "no_subscription",
             Self::SubscriptionExists => "subscription_exists",
             Self::AlreadyOnPlan => "already_on_plan",
@@ -220,6 +235,9 @@ impl Fault for BillingError {
             Self::PlanNeeded => {
                 "Every tenant begins with this plan, so it cannot be taken off the offer.".into()
             }
+            Self::NoCoupon => "There is no such coupon.".into(),
+            Self::CouponExists => "Another coupon has this code, or had it.".into(),
+            Self::CouponArchived => "The coupon is archived and cannot be changed any more.".into(),
             Self::NoProduct => "There is no such product.".into(),
             Self::ProductExists => "Another product has this id.".into(),
             Self::NoPurchase => "There is no such purchase.".into(),

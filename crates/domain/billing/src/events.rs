@@ -12,6 +12,12 @@ use portico_kernel::{
 };
 
 declare_events! {
+    "A coupon was archived: it cannot be used any more."
+    COUPON_ARCHIVED { name: "coupon.archived", audience: Internal, invalidates: &[], audit: Sealed }
+    "A coupon was made."
+    COUPON_CREATED { name: "coupon.created", audience: Internal, invalidates: &[], audit: Sealed }
+    "The terms of a coupon were changed."
+    COUPON_UPDATED { name: "coupon.updated", audience: Internal, invalidates: &[], audit: Sealed }
     "An invoice of the subscription was paid."
     INVOICE_PAID { name: "invoice.paid", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Money of an invoice was given back."

@@ -8,6 +8,7 @@ use crate::{
     payment::Provider,
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseItem},
+    seller::Seller,
     subscription_provider::{InvoiceLine, InvoiceStatus, ProviderInvoice},
 };
 
@@ -56,7 +57,7 @@ pub struct Invoice {
     /// The provider's id of it; that of the payment where it is for a purchase.
     #[serde(skip)]
     pub provider_id: String,
-    /// Number on it; null while it is a draft, and for a purchase.
+    /// Number on it; null while it is a draft.
     pub number: Option<String>,
     /// What became of it.
     pub status: InvoiceStatus,
@@ -84,12 +85,16 @@ pub struct Invoice {
     pub due_at: Option<Timestamp>,
     /// When it was paid.
     pub paid_at: Option<Timestamp>,
-    /// Address of it as a PDF. It may be good for some weeks only: `GET /billing/invoices/{invoiceId}/pdf` leads to one that is.
+    /// Address of it as a PDF; null for a purchase. It may be good for some weeks only: `GET /billing/invoices/{invoiceId}/pdf` leads to
+    /// one that is, and answers that of a purchase.
     pub pdf_url: Option<String>,
     /// Page of the provider where it can be paid.
     pub hosted_url: Option<String>,
     /// Page of the provider with the receipt.
     pub receipt_url: Option<String>,
+    /// Who sold it, as they were then; `None` where the provider makes the document.
+    #[serde(skip)]
+    pub seller: Option<Seller>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -124,6 +129,7 @@ impl Invoice {
             pdf_url: seen.pdf_url,
             hosted_url: seen.hosted_url,
             receipt_url: seen.receipt_url,
+            seller: None,
             created_at: seen.created_at,
         }
     }
@@ -138,8 +144,14 @@ impl Invoice {
         let line = |item: &PurchaseItem| InvoiceLine {
             description: item.description.clone(),
             quantity: item.quantity,
-            amount: item.amount.saturating_mul(i64::from(item.quantity)),
+            amount: item.total(),
         };
+        // What the coupon takes off, described by its code.
+        let discount = purchase.coupon.iter().map(|code| InvoiceLine {
+            description: code.clone(),
+            quantity: 1,
+            amount: purchase.discount.saturating_neg(),
+        });
         Self {
             id: InvoiceId::from_uuid(purchase.id.uuid()),
             tenant_id: purchase.tenant_id,
@@ -153,7 +165,7 @@ impl Invoice {
             amount_refunded: purchase.refunded_amount,
             tax: 0,
             currency: purchase.currency.clone(),
-            lines: purchase.items.iter().map(line).collect(),
+            lines: purchase.items.iter().map(line).chain(discount).collect(),
             period_start: None,
             period_end: None,
             due_at: None,
@@ -161,8 +173,16 @@ impl Invoice {
             pdf_url: None,
             hosted_url: None,
             receipt_url: None,
+            seller: None,
             created_at: purchase.created_at,
         }
+    }
+
+    /// With its number, the one who sells, and the tax in it.
+    #[must_use]
+    pub(crate) fn sold_by(self, seller: &Seller, number: String) -> Self {
+        let tax = seller.tax_in(self.amount_due);
+        Self { number: Some(number), tax, seller: Some(seller.clone()), ..self }
     }
 
     /// The provider's id of the invoice, where it has one with a PDF.

@@ -1,6 +1,8 @@
 //! What a tenant has bought and used: plans, subscriptions, meters and quotas, and purchases that are paid once.
 
 pub mod checkout;
+pub mod coupon;
+pub mod coupon_edit;
 pub mod dispute;
 pub mod error;
 pub mod events;
@@ -33,8 +35,10 @@ pub mod product_input;
 pub mod purchase;
 pub mod purchase_mail;
 pub mod quota;
+pub mod receipt;
 pub mod recurring;
 pub mod refund;
+pub mod seller;
 pub mod settlement;
 pub mod site_sale;
 pub mod site_sale_mail;

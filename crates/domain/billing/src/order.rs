@@ -60,6 +60,9 @@ pub struct Order {
     /// Where the buyer comes to without having paid.
     #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 2000))]
     pub cancel_url: String,
+    /// Code of a coupon, in any case; none where it is absent or empty.
+    #[cfg_attr(feature = "openapi", schema(max_length = 40, example = "SUMMER25"))]
+    pub coupon: Option<String>,
 }
 
 /// Where buyers may be sent after a payment.
@@ -175,12 +178,10 @@ impl Order {
                 description: product.name.clone(),
                 amount: price.amount,
                 quantity: u32::try_from(quantity).unwrap_or_default(),
+                discount: 0,
             });
         }
-        let amount = items
-            .iter()
-            .map(|item| item.amount.saturating_mul(i64::from(item.quantity)))
-            .fold(0, i64::saturating_add);
+        let amount = items.iter().map(PurchaseItem::total).fold(0, i64::saturating_add);
         if amount > AMOUNT_MAX {
             let message = "This costs more than can be charged at once. Buy it in several orders.";
             violations.add("items", "amount_too_large", message);
@@ -212,6 +213,7 @@ mod tests {
             currency: None,
             success_url: "https://app.example.com/paid?session={CHECKOUT_SESSION_ID}".to_owned(),
             cancel_url: "https://app.example.com/".to_owned(),
+            coupon: None,
         }
     }
 

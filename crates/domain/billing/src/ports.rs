@@ -4,13 +4,14 @@ mod finance;
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, GenerationId, InvoiceId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError, TenantId,
-    Timestamp,
+    CheckoutId, CouponId, GenerationId, InvoiceId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError,
+    TenantId, Timestamp,
 };
 use time::Date;
 
 use crate::{
     checkout::PurchaseCheckout,
+    coupon::Coupon,
     dispute::PurchaseDispute,
     generation::Reservation,
     inbound::{InboundStatus, StoredEvent},
@@ -318,6 +319,50 @@ pub trait PurchaseRepository: Send {
     async fn update(&mut self, purchase: &Purchase) -> Result<(), StoreError>;
 }
 
+/// Coupons, and the purchases that use them.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait CouponRepository: Send {
+    /// Stores a new coupon. MUST answer `Conflict` when another one has or had its code, also under concurrency.
+    async fn insert(&mut self, coupon: &Coupon) -> Result<(), StoreError>;
+
+    /// One page of all coupons, newest first, archived ones included.
+    async fn list(&mut self, page: PageRequest) -> Result<List<Coupon>, StoreError>;
+
+    /// A coupon.
+    async fn find(&mut self, id: CouponId) -> Result<Option<Coupon>, StoreError>;
+
+    /// The same, and keeps others from changing and from using it until the unit of work ends. MUST wait for another unit of work that has
+    /// locked it, and answer what that has stored.
+    async fn lock(&mut self, id: CouponId) -> Result<Option<Coupon>, StoreError>;
+
+    /// The same by the code, which is in capital letters.
+    async fn lock_code<'s>(&mut self, code: &'s str) -> Result<Option<Coupon>, StoreError>;
+
+    /// Stores products, limits, times, when it was archived and when it was changed. MUST leave all else as it is.
+    async fn update(&mut self, coupon: &Coupon) -> Result<(), StoreError>;
+
+    /// How many purchases of a tenant use a coupon.
+    async fn redemptions_of(&mut self, tenant: TenantId, id: CouponId) -> Result<u64, StoreError>;
+
+    /// Has a purchase use a coupon, unless it does, and counts that. MUST answer `MissingReference` for a purchase of another tenant.
+    async fn redeem(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+        id: CouponId,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Gives the use of a coupon by a purchase back, if there is one, and counts that.
+    async fn release(
+        &mut self,
+        tenant: TenantId,
+        purchase: PurchaseId,
+        id: CouponId,
+    ) -> Result<(), StoreError>;
+}
+
 /// Payments of purchases on pages of providers.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -445,8 +490,13 @@ pub trait InvoiceRepository: Send {
         ids: &[String],
     ) -> Result<Vec<Invoice>, StoreError>;
 
-    /// Stores an invoice, or replaces the one of this id. MUST answer `Conflict` when another one of the tenant has the provider's id.
+    /// Stores an invoice, or replaces the one of this id. MUST answer `Conflict` when another one of the tenant has the provider's id. MUST
+    /// leave who sold it as it is.
     async fn upsert(&mut self, invoice: &Invoice) -> Result<(), StoreError>;
+
+    /// The next number of a series: 1, 2, 3 and so on. MUST NOT answer the same to two units of work that commit, and MUST leave no gap
+    /// where one does not: whoever asks waits for another unit of work that has asked.
+    async fn next_number<'s>(&mut self, series: &'s str) -> Result<u64, StoreError>;
 }
 
 /// Events of payment providers.
@@ -557,6 +607,8 @@ pub trait BillingRepositories: Outbox {
     fn products<'c>(&'c mut self) -> Box<dyn ProductRepository + 'c>;
     /// Purchases.
     fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c>;
+    /// Coupons.
+    fn coupons<'c>(&'c mut self) -> Box<dyn CouponRepository + 'c>;
     /// Payments of purchases.
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c>;
     /// Sales of sites.

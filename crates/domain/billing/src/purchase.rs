@@ -105,6 +105,17 @@ pub struct PurchaseItem {
     /// How many.
     #[cfg_attr(feature = "openapi", schema(example = 1, minimum = 1, maximum = 100))]
     pub quantity: u32,
+    /// What a coupon takes off all of them together.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true, example = 0))]
+    pub discount: i64,
+}
+
+impl PurchaseItem {
+    /// What all of them cost, before anything is taken off.
+    pub fn total(&self) -> i64 {
+        self.amount.saturating_mul(i64::from(self.quantity))
+    }
 }
 
 /// What a tenant has bought and pays once.
@@ -120,7 +131,7 @@ pub struct Purchase {
     /// Who bought it.
     #[serde(skip)]
     pub user_id: UserId,
-    /// What all items cost together, in minor units of the currency, for instance cents.
+    /// What is to be paid for all items together, discounts taken off, in minor units of the currency, for instance cents.
     #[cfg_attr(feature = "openapi", schema(example = 35900))]
     pub amount: i64,
     /// Lower-case ISO 4217.
@@ -130,6 +141,13 @@ pub struct Purchase {
     pub status: PurchaseStatus,
     /// What was bought.
     pub items: Vec<PurchaseItem>,
+    /// What a coupon takes off all items together.
+    #[cfg_attr(feature = "openapi", schema(example = 0))]
+    pub discount: i64,
+    /// Code of the coupon that was used; absent where none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = String, example = "SUMMER25"))]
+    pub coupon: Option<String>,
     /// How much of the amount was given back, or is on its way to the buyer.
     pub refunded_amount: i64,
     /// When it was made, before it was paid.
@@ -203,13 +221,14 @@ impl<'a> Purchases<'a> {
     }
 }
 
-/// A new purchase of items with the prices of now, not paid yet.
+/// A new purchase of items with the prices of now, not paid yet. `price` is what is to be paid.
 pub(crate) fn pending(
     env: &Env,
     tenant_id: TenantId,
     user_id: UserId,
     items: Vec<PurchaseItem>,
     price: Money,
+    coupon: Option<String>,
 ) -> Purchase {
     Purchase {
         id: env.new_id(),
@@ -218,7 +237,9 @@ pub(crate) fn pending(
         amount: price.amount,
         currency: price.currency,
         status: PurchaseStatus::Pending,
+        discount: items.iter().map(|item| item.discount).sum(),
         items,
+        coupon,
         refunded_amount: 0,
         created_at: env.now(),
         completed_at: None,
@@ -310,7 +331,7 @@ mod tests {
         members.sort_unstable();
         assert_eq!(
             members,
-            ["amount", "createdAt", "currency", "id", "items", "refundedAmount", "status"],
+            ["amount", "createdAt", "currency", "discount", "id", "items", "refundedAmount", "status"],
             "no buyer, no tenant"
         );
     }

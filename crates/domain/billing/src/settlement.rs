@@ -10,12 +10,14 @@ use serde::Serialize;
 use crate::{
     BillingError,
     checkout::{CheckoutSession, CheckoutStage, FIRST_CHECK, PurchaseCheckout, lock},
-    events,
+    coupon, events,
     invoice::Invoice,
     ledger::{LedgerTransaction, SourceKind},
     payment::Checkout,
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseStatus},
+    receipt,
+    seller::Seller,
     subject::Subject,
 };
 
@@ -93,6 +95,8 @@ impl<'a> Settlements<'a> {
     /// Stores what the provider says about a checkout, and completes or ends its purchase. The same answer again changes nothing, and neither
     /// does an older one.
     ///
+    /// A purchase that is completed gets its invoice, with the number of its receipt, from `seller` as they are now.
+    ///
     /// Where the reference, the amount, the currency or the mode of the payment is not what was asked for, nothing is granted: the
     /// purchase stays as it is, and staff get an event.
     ///
@@ -103,6 +107,7 @@ impl<'a> Settlements<'a> {
         tenant: TenantId,
         id: CheckoutId,
         observed: &Checkout,
+        seller: &Seller,
     ) -> Result<Settled, BillingError> {
         let (before, checkout) = lock(self.repositories, tenant, id).await?;
         if checkout.stage == CheckoutStage::Mismatched {
@@ -124,7 +129,7 @@ impl<'a> Settlements<'a> {
         }
         let after = before.after(&observed.state, now);
         if after.status != before.status {
-            self.change(&before, &after, &next).await?;
+            self.change(&before, &after, &next, seller).await?;
         }
         Ok(Settled { purchase: after, checkout: next, mismatch: None })
     }
@@ -135,8 +140,10 @@ impl<'a> Settlements<'a> {
         before: &Purchase,
         after: &Purchase,
         checkout: &PurchaseCheckout,
+        seller: &Seller,
     ) -> Result<(), BillingError> {
         self.repositories.purchases().update(after).await?;
+        coupon::follow(self.repositories, after, self.env.now()).await?;
         let completed = after.status == PurchaseStatus::Completed;
         if let (true, Some(payment)) = (completed, &checkout.payment_id) {
             let (price, now) = (after.price(), self.env.now());
@@ -144,7 +151,10 @@ impl<'a> Settlements<'a> {
                 .map_err(|error| StoreError::Internal(Box::new(error)))?
                 .about(&Subject::shares(after));
             self.repositories.ledger().book(after.tenant_id, &paid).await?;
+            let series = receipt::series(checkout.live);
+            let place = self.repositories.invoices().next_number(series).await?;
             let invoice = Invoice::of_purchase(after, checkout.provider, payment, now);
+            let invoice = invoice.sold_by(seller, receipt::number(series, place));
             self.repositories.invoices().upsert(&invoice).await?;
         }
         let declared = if completed { &events::PURCHASE_COMPLETED } else { &events::PURCHASE_FAILED };

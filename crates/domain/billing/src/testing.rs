@@ -7,12 +7,13 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, Month, NewJob, Outbox, PageRequest,
-    PurchaseId, StoreError, TenantId, Timestamp,
+    CheckoutId, CouponId, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, Month, NewJob, Outbox,
+    PageRequest, PurchaseId, StoreError, TenantId, Timestamp,
 };
 
 use crate::{
     checkout::{CheckoutStage, PurchaseCheckout},
+    coupon::Coupon,
     dispute::PurchaseDispute,
     finance::{BookedSum, ChangeCount, PricedVersion},
     inbound::{InboundStatus, StoredEvent},
@@ -24,11 +25,11 @@ use crate::{
     plan::Plan,
     plan_call::{PlanCall, PlanCallStage},
     ports::{
-        AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, FinanceRepository,
-        GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
-        MockGenerationRepository, MockMeterRepository, MockPlanRepository, MockSubscriptionRepository,
-        PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository, RefundRepository,
-        SiteSaleRepository, SubscriptionRepository,
+        AccountRepository, BillingRepositories, CheckoutRepository, CouponRepository, DisputeRepository,
+        FinanceRepository, GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository,
+        MeterRepository, MockGenerationRepository, MockMeterRepository, MockPlanRepository,
+        MockSubscriptionRepository, PlanCallRepository, PlanRepository, ProductRepository,
+        PurchaseRepository, RefundRepository, SiteSaleRepository, SubscriptionRepository,
     },
     product::Product,
     product_edit::ProductPrice,
@@ -37,6 +38,8 @@ use crate::{
     refund::PurchaseRefund,
     site_sale::{SiteSale, SiteSaleStatus},
 };
+
+mod coupons;
 
 pub use portico_kernel::testing::env;
 
@@ -105,6 +108,9 @@ impl BillingRepositories for Repositories {
     fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c> {
         Box::new(self.shop.clone())
     }
+    fn coupons<'c>(&'c mut self) -> Box<dyn CouponRepository + 'c> {
+        Box::new(self.shop.clone())
+    }
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
         Box::new(self.shop.clone())
     }
@@ -144,9 +150,10 @@ pub fn purchase(env: &Env, tenant: TenantId) -> Purchase {
         description: "Base Software License".to_owned(),
         amount: 35900,
         quantity: 1,
+        discount: 0,
     };
     let price = Money { amount: 35900, currency: "usd".to_owned() };
-    pending(env, tenant, env.new_id(), vec![item], price)
+    pending(env, tenant, env.new_id(), vec![item], price, None)
 }
 
 /// A sale of a site whose payment has an id, not stored yet.
@@ -191,6 +198,9 @@ pub struct Rows {
     pub products: Vec<Product>,
     pub prices: Vec<(String, ProductPrice)>,
     pub purchases: Vec<Purchase>,
+    pub coupons: Vec<Coupon>,
+    /// The purchases that use a coupon.
+    pub redemptions: Vec<(TenantId, PurchaseId, CouponId)>,
     pub checkouts: Vec<PurchaseCheckout>,
     pub sales: Vec<SiteSale>,
     pub refunds: Vec<PurchaseRefund>,
@@ -203,7 +213,7 @@ pub struct Rows {
     /// Entries besides those of what is booked: spoilt ones.
     pub entries: Vec<LedgerEntry>,
     pub changes: Vec<RecurringChange>,
-    pub prices: Vec<PricedVersion>,
+    pub plan_prices: Vec<PricedVersion>,
     pub jobs: Vec<NewJob>,
 }
 
@@ -264,7 +274,7 @@ impl ProductRepository for Shop {
     }
 
     async fn insert(&mut self, product: &Product, now: Timestamp) -> Result<(), StoreError> {
-        match self.insert_missing(product, now).await? {
+        match ProductRepository::insert_missing(self, product, now).await? {
             true => Ok(()),
             false => Err(StoreError::Conflict("products_pkey".to_owned())),
         }
@@ -458,7 +468,7 @@ impl FinanceRepository for Shop {
     }
 
     async fn prices(&mut self) -> Result<Vec<PricedVersion>, StoreError> {
-        Ok(self.rows().prices.clone())
+        Ok(self.rows().plan_prices.clone())
     }
 }
 
@@ -659,5 +669,11 @@ impl InvoiceRepository for Shop {
         rows.invoices.retain(|stored| stored.id != invoice.id);
         rows.invoices.push(invoice.clone());
         Ok(())
+    }
+
+    async fn next_number<'s>(&mut self, series: &'s str) -> Result<u64, StoreError> {
+        let rows = self.rows();
+        let numbers = rows.invoices.iter().filter_map(|invoice| invoice.number.as_deref());
+        Ok(numbers.filter(|number| number.starts_with(series)).count() as u64 + 1)
     }
 }

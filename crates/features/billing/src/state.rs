@@ -5,6 +5,8 @@ use std::sync::Arc;
 use portico_billing::{
     checkout::CheckoutRule,
     payment::{PaymentProvider, Provider},
+    receipt::ReceiptRenderer,
+    seller::Seller,
     subscription_provider::SubscriptionProvider,
 };
 use portico_kernel::files::FileStore;
@@ -28,6 +30,10 @@ pub struct App {
     pub subscriptions: Arc<dyn SubscriptionProvider>,
     /// How checkouts are made.
     pub checkout_rule: Arc<CheckoutRule>,
+    /// Who sells what is bought once.
+    pub seller: Arc<Seller>,
+    /// Makes documents of receipts.
+    pub receipts: Arc<dyn ReceiptRenderer>,
     /// Makes and reads the keys of licenses of purchases.
     pub vault: KeyVault,
     /// Where sites are paid.

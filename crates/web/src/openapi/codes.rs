@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 137] = [
+pub const CODES: [&str; 139] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -15,6 +15,8 @@ pub const CODES: [&str; 137] = [
     "challenge_expired",
     "change_in_progress",
     "change_scheduled",
+    "coupon_archived",
+    "coupon_exists",
     "deployment_cleaned",
     "deployment_in_progress",
     "domain_exists",

@@ -13,22 +13,7 @@ use portico_billing::{
 use portico_kernel::{Month, StoreError};
 use sea_orm::{ConnectionTrait, Value};
 
-use crate::{
-    columns::Stored,
-    db::{Db, Param},
-};
-
-impl Stored for PriceReference {
-    type Raw = String;
-
-    fn store(&self) -> String {
-        self.to_string()
-    }
-
-    fn load(raw: String) -> Result<Self, String> {
-        Self::parse(&raw).ok_or(raw)
-    }
-}
+use crate::db::{Db, Param};
 
 /// The sums of the months over one connection.
 pub(crate) struct Finance<'c, C> {

@@ -5,6 +5,7 @@ use portico_billing::{
     invoice::{Invoice, InvoiceKind},
     payment::Provider,
     ports::InvoiceRepository,
+    seller::Seller,
     subscription_provider::{InvoiceLine, InvoiceStatus},
 };
 use portico_kernel::{InvoiceId, List, PageRequest, StoreError, TenantId};
@@ -16,7 +17,7 @@ use crate::{
 };
 
 words!(InvoiceKind, InvoiceStatus);
-documents!(Vec<InvoiceLine>);
+documents!(Vec<InvoiceLine>, Seller);
 
 /// Invoices over one connection.
 pub(crate) struct Invoices<'c, C> {
@@ -24,7 +25,7 @@ pub(crate) struct Invoices<'c, C> {
 }
 
 const COLUMNS: &str = "tenant_id, id, provider, provider_id, number, status, kind, amount_due, amount_paid, amount_refunded, tax, currency, \
-    lines, period_start, period_end, due_at, paid_at, pdf_url, hosted_url, receipt_url, created_at";
+    lines, period_start, period_end, due_at, paid_at, pdf_url, hosted_url, receipt_url, seller, created_at";
 
 fn invoice(row: &QueryResult) -> Result<Invoice, TryGetError> {
     Ok(Invoice {
@@ -48,6 +49,7 @@ fn invoice(row: &QueryResult) -> Result<Invoice, TryGetError> {
         pdf_url: read(row, "pdf_url")?,
         hosted_url: read(row, "hosted_url")?,
         receipt_url: read(row, "receipt_url")?,
+        seller: read(row, "seller")?,
         created_at: read(row, "created_at")?,
     })
 }
@@ -91,7 +93,7 @@ impl<C: ConnectionTrait + Send> InvoiceRepository for Invoices<'_, C> {
     async fn upsert(&mut self, invoice: &Invoice) -> Result<(), StoreError> {
         let sql = format!(
             "insert into invoices ({COLUMNS}) values \
-             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
+             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
              on conflict (tenant_id, id) do update set number = excluded.number, status = excluded.status, \
              amount_due = excluded.amount_due, amount_paid = excluded.amount_paid, amount_refunded = excluded.amount_refunded, \
              tax = excluded.tax, lines = excluded.lines, period_start = excluded.period_start, period_end = excluded.period_end, \
@@ -119,8 +121,16 @@ impl<C: ConnectionTrait + Send> InvoiceRepository for Invoices<'_, C> {
             (&invoice.pdf_url).value(),
             (&invoice.hosted_url).value(),
             (&invoice.receipt_url).value(),
+            invoice.seller.clone().value(),
             invoice.created_at.value(),
         ];
         self.db.execute(&sql, values).await.map(drop)
+    }
+
+    async fn next_number<'s>(&mut self, series: &'s str) -> Result<u64, StoreError> {
+        // The row is held until the transaction ends: whoever comes next waits, and gets the same number where it was rolled back.
+        let sql = "insert into receipt_numbers (series, last_number) values ($1, 1) \
+             on conflict (series) do update set last_number = receipt_numbers.last_number + 1 returning last_number";
+        self.db.total(sql, [series]).await
     }
 }

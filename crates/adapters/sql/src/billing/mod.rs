@@ -1,16 +1,17 @@
 //! What a tenant has bought and used.
 
 use portico_billing::ports::{
-    AccountRepository, BillingRepositories, CheckoutRepository, DisputeRepository, FinanceRepository,
-    GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository, MeterRepository,
-    PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository, RefundRepository,
-    SiteSaleRepository, SubscriptionRepository,
+    AccountRepository, BillingRepositories, CheckoutRepository, CouponRepository, DisputeRepository,
+    FinanceRepository, GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository,
+    MeterRepository, PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository,
+    RefundRepository, SiteSaleRepository, SubscriptionRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
 
 mod accounts;
 mod checkouts;
+mod coupons;
 mod disputes;
 mod finance;
 mod generations;
@@ -51,6 +52,10 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
 
     fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c> {
         Box::new(purchases::Purchases { db: self.db() })
+    }
+
+    fn coupons<'c>(&'c mut self) -> Box<dyn CouponRepository + 'c> {
+        Box::new(coupons::Coupons { db: self.db() })
     }
 
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {

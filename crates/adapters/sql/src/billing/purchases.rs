@@ -21,8 +21,7 @@ pub(crate) struct Purchases<'c, C> {
     pub db: Db<'c, C>,
 }
 
-const COLUMNS: &str =
-    "tenant_id, id, user_id, amount, currency, status, items, refunded_amount, created_at, completed_at";
+const COLUMNS: &str = "tenant_id, id, user_id, amount, currency, status, items, coupon, refunded_amount, created_at, completed_at";
 
 /// A row of [`COLUMNS`].
 type Row = (
@@ -33,13 +32,26 @@ type Row = (
     String,
     PurchaseStatus,
     Vec<PurchaseItem>,
+    Option<String>,
     i64,
     Timestamp,
     Option<Timestamp>,
 );
 
 fn purchase(
-    (tenant_id, id, user_id, amount, currency, status, items, refunded_amount, created_at, completed_at): Row,
+    (
+        tenant_id,
+        id,
+        user_id,
+        amount,
+        currency,
+        status,
+        items,
+        coupon,
+        refunded_amount,
+        created_at,
+        completed_at,
+    ): Row,
 ) -> Purchase {
     Purchase {
         id,
@@ -48,7 +60,10 @@ fn purchase(
         amount,
         currency,
         status,
+        // That of each item is stored with it.
+        discount: items.iter().map(|item| item.discount).sum(),
         items,
+        coupon,
         refunded_amount,
         created_at,
         completed_at,
@@ -58,8 +73,9 @@ fn purchase(
 #[async_trait]
 impl<C: ConnectionTrait + Send> PurchaseRepository for Purchases<'_, C> {
     async fn insert(&mut self, purchase: &Purchase) -> Result<(), StoreError> {
-        let sql =
-            format!("insert into purchases ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+        let sql = format!(
+            "insert into purchases ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        );
         let values = (
             purchase.tenant_id,
             purchase.id,
@@ -68,6 +84,7 @@ impl<C: ConnectionTrait + Send> PurchaseRepository for Purchases<'_, C> {
             &purchase.currency,
             purchase.status,
             purchase.items.clone(),
+            &purchase.coupon,
             purchase.refunded_amount,
             purchase.created_at,
             purchase.completed_at,

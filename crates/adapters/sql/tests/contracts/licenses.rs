@@ -67,6 +67,8 @@ async fn stored_purchase(store: &SqlStore, env: &Env, tenant: TenantId) -> Purch
         currency: "usd".to_owned(),
         status: PurchaseStatus::Completed,
         items: Vec::new(),
+        discount: 0,
+        coupon: None,
         refunded_amount: 0,
         created_at: env.now(),
         completed_at: Some(env.now()),

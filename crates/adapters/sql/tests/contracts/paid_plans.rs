@@ -9,6 +9,7 @@ use portico_billing::{
     plan::BillingInterval,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
     ports::BillingRepositories,
+    seller::Seller,
     subscription::SubscriptionStatus,
     subscription_provider::{InvoiceLine, InvoiceStatus, ProviderSubscription, ScheduledPrice},
 };
@@ -97,6 +98,7 @@ fn invoice(env: &Env, tenant: TenantId, provider_id: &str) -> Invoice {
         pdf_url: None,
         hosted_url: Some("https://pay.example.com/in_1".to_owned()),
         receipt_url: None,
+        seller: None,
         created_at: env.now(),
     }
 }
@@ -272,6 +274,52 @@ async fn invoices_belong_to_their_tenant_and_are_replaced() {
         let mut work = store.begin().await.unwrap();
         let twice = work.invoices().upsert(&invoice(&env, ours, "in_2")).await;
         assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invoice_keeps_who_sold_it() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        let seller = Seller {
+            name: "Ejemplo, S. A.".to_owned(),
+            address: vec!["6a avenida".to_owned(), "Ciudad de Guatemala".to_owned()],
+            tax_id: Some("1234567-8".to_owned()),
+            tax_name: None,
+            tax_rate: 1200,
+        };
+        let sold = Invoice { seller: Some(seller), ..invoice(&env, tenant, "pi_1") };
+        let mut work = store.begin().await.unwrap();
+        work.invoices().upsert(&sold).await.unwrap();
+        let refunded = Invoice { amount_refunded: 5, ..sold };
+        work.invoices().upsert(&Invoice { seller: None, ..refunded.clone() }).await.unwrap();
+        assert_eq!(work.invoices().find(tenant, refunded.id).await.unwrap(), Some(refunded));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_receipts_have_no_gaps_and_are_given_once() {
+    on_each_database(async |database| {
+        let store = database.store();
+        let mut numbers = at_once(store, 64, |store, place| async move {
+            let mut work = store.begin().await.unwrap();
+            let number = work.invoices().next_number("R").await.unwrap();
+            // Every second one is given up: its number is free again.
+            if place % 2 == 0 {
+                return None;
+            }
+            work.commit().await.unwrap();
+            Some(number)
+        })
+        .await;
+        numbers.retain(Option::is_some);
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=32).map(Some).collect::<Vec<_>>());
+        let mut work = store.begin().await.unwrap();
+        assert_eq!(work.invoices().next_number("TEST").await.unwrap(), 1, "each series by itself");
     })
     .await;
 }

@@ -52,7 +52,7 @@ fn priced(repositories: &Repositories, plan: &str, currency: &str, month: i64, y
     let price = |interval, amount| PlanPrice { interval, amount, currency: currency.to_owned() };
     let prices = vec![price(BillingInterval::Month, month), price(BillingInterval::Year, year)];
     let version = PricedVersion { plan: plan.to_owned(), version: 1, prices };
-    repositories.shop.rows().prices.push(version);
+    repositories.shop.rows().plan_prices.push(version);
 }
 
 async fn report(

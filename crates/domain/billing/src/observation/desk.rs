@@ -110,6 +110,9 @@ impl BillingRepositories for Rows {
     fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c> {
         self.kept.purchases()
     }
+    fn coupons<'c>(&'c mut self) -> Box<dyn CouponRepository + 'c> {
+        self.kept.coupons()
+    }
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
         self.kept.checkouts()
     }

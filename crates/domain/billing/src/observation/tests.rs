@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use portico_kernel::{Fault, Meter, Money, TenantId};
 

@@ -5,9 +5,11 @@ use time::Duration;
 use super::*;
 use crate::{
     checkout::{CheckoutRule, Checkouts},
+    coupon_edit::{CouponAdministration, CouponInput},
     order::{Order, OrderItem, ReturnRule},
     payment::{CheckoutState, Provider},
     product::Products,
+    purchase::PurchaseItem,
     testing::{Repositories, env},
 };
 
@@ -15,6 +17,10 @@ mod properties;
 
 fn rule() -> CheckoutRule {
     CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere }
+}
+
+fn seller() -> Seller {
+    Seller { name: "Example, S. A.".to_owned(), tax_rate: 1200, ..Seller::default() }
 }
 
 fn buyer(env: &Env, email_verified: bool) -> Scope {
@@ -35,6 +41,7 @@ fn order() -> Order {
         currency: None,
         success_url: "https://app.example.com/paid".to_owned(),
         cancel_url: "https://app.example.com/cart".to_owned(),
+        coupon: None,
     }
 }
 
@@ -75,7 +82,7 @@ async fn settle(
 ) -> Settled {
     let scope = Scope::system(Some(checkout.tenant_id), RequestInfo::default());
     let mut settlements = Settlements::new(repositories, &scope, env);
-    settlements.settle(checkout.tenant_id, checkout.id, observed).await.unwrap()
+    settlements.settle(checkout.tenant_id, checkout.id, observed, &seller()).await.unwrap()
 }
 
 fn names(repositories: &Repositories) -> Vec<String> {
@@ -195,6 +202,27 @@ async fn a_hundred_times_paid_is_one_completion_and_one_booking() {
     assert_eq!(rows.checkouts[0].stage, CheckoutStage::Paid);
     assert!(rows.checkouts[0].check_at.is_some_and(|at| at > env.now()), "its payment is asked about");
     assert_eq!(rows.checkouts[0].payment_id.as_deref(), Some("pi_1"));
+    // One number, of the series of what is paid without real money.
+    let [invoice] = rows.invoices.as_slice() else { panic!("{:?}", rows.invoices) };
+    assert_eq!(invoice.number.as_deref(), Some("TEST-000001"));
+    assert_eq!((invoice.tax, &invoice.seller), (7693, &Some(seller())), "12 of 112");
+}
+
+#[tokio::test]
+async fn receipts_are_numbered_in_the_order_in_which_they_are_paid() {
+    let env = env();
+    let (mut repositories, scope, first) = begun(&env).await;
+    let (_, second) = Checkouts::new(&mut repositories, &scope, &env).begin(&order(), &rule()).await.unwrap();
+    for (checkout, id) in [(&second, "cs_2"), (&first, "cs_1")] {
+        let state = CheckoutState::Paid { payment_id: format!("pi_{id}") };
+        let observed = Checkout { id: id.to_owned(), ..answer(checkout, state) };
+        settle(&mut repositories, &env, checkout, &observed).await;
+    }
+    let rows = repositories.shop.rows();
+    let numbers: Vec<_> =
+        rows.invoices.iter().map(|invoice| (invoice.id.uuid(), invoice.number.as_deref())).collect();
+    let of = |checkout: &PurchaseCheckout| checkout.purchase_id.uuid();
+    assert_eq!(numbers, [(of(&second), Some("TEST-000001")), (of(&first), Some("TEST-000002"))]);
 }
 
 #[tokio::test]
@@ -295,6 +323,115 @@ fn a_checkout_is_asked_about_when_its_time_is_over_and_then_seldomer() {
         [2, 40, 58, 60, 600].map(|now| minutes(checkout.next_check(at(now)))).into_iter().collect();
     assert_eq!(next, [7, 50, 60, 75, 750]);
     assert_eq!(minutes(checkout.next_check(at(60 * 24 * 10))), 60 * 24 * 11);
+}
+
+/// A shop with a coupon for one order that takes off a third of it.
+async fn shop_with_coupon(env: &Env) -> Repositories {
+    let mut repositories = Repositories::default();
+    Products::new(&mut repositories).seed(env.now()).await.unwrap();
+    let staff = Scope::system(None, RequestInfo::default());
+    let input = CouponInput {
+        code: "third".to_owned(),
+        percent: Some(33),
+        max_redemptions: Some(1),
+        ..CouponInput::default()
+    };
+    CouponAdministration::new(&mut repositories, &staff, env).create(input).await.unwrap();
+    repositories
+}
+
+async fn order_with(
+    repositories: &mut Repositories,
+    env: &Env,
+    coupon: &str,
+) -> Result<(Purchase, PurchaseCheckout), Vec<String>> {
+    let scope = buyer(env, true);
+    let order = Order { coupon: Some(coupon.to_owned()), ..order() };
+    Checkouts::new(repositories, &scope, env).begin(&order, &rule()).await.map_err(|error| match error {
+        BillingError::Invalid(errors) => {
+            errors.into_iter().map(|error| format!("{} {}", error.field, error.code)).collect()
+        }
+        error => panic!("{error}"),
+    })
+}
+
+fn used(repositories: &Repositories) -> (u64, usize) {
+    let rows = repositories.shop.rows();
+    (rows.coupons[0].redemptions, rows.redemptions.len())
+}
+
+#[tokio::test]
+async fn a_coupon_takes_off_and_is_used_once() {
+    let env = env();
+    let mut repositories = shop_with_coupon(&env).await;
+    let refused = order_with(&mut repositories, &env, "nothing").await.unwrap_err();
+    assert_eq!(refused, ["coupon unknown_coupon"]);
+    let (purchase, checkout) = order_with(&mut repositories, &env, " Third ").await.unwrap();
+    assert_eq!(
+        (purchase.amount, purchase.discount, purchase.coupon.as_deref()),
+        (48106, 23694, Some("THIRD"))
+    );
+    let call = checkout.call(&purchase);
+    let lines: Vec<_> =
+        call.lines.iter().map(|line| (line.description.as_str(), line.unit_amount, line.quantity)).collect();
+    assert_eq!((lines, call.amount.amount), (vec![("Base Software License", 24053, 2)], 48106));
+    assert_eq!(used(&repositories), (1, 1));
+    let late = order_with(&mut repositories, &env, "third").await.unwrap_err();
+    assert_eq!(late, ["coupon coupon_used_up"]);
+    assert_eq!(names(&repositories), ["coupon.created", "purchase.created"]);
+
+    let paid = Checkout { amount: purchase.price(), ..answer(&checkout, paid()) };
+    for _ in 0..2 {
+        settle(&mut repositories, &env, &checkout, &paid).await;
+    }
+    assert_eq!(used(&repositories), (1, 1), "what is paid keeps it");
+    let rows = repositories.shop.rows();
+    let lines: Vec<_> =
+        rows.invoices[0].lines.iter().map(|line| (line.description.as_str(), line.amount)).collect();
+    assert_eq!(lines, [("Base Software License", 71800), ("THIRD", -23694)]);
+    assert_eq!((rows.invoices[0].amount_paid, rows.booked[0].1.entries()[0].amount), (48106, 48106));
+}
+
+#[tokio::test]
+async fn what_ends_unpaid_gives_its_coupon_back_and_money_that_comes_late_takes_it_again() {
+    let env = env();
+    let mut repositories = shop_with_coupon(&env).await;
+    let (purchase, checkout) = order_with(&mut repositories, &env, "third").await.unwrap();
+    let observed = |state| Checkout { amount: purchase.price(), ..answer(&checkout, state) };
+    for _ in 0..2 {
+        settle(&mut repositories, &env, &checkout, &observed(CheckoutState::Expired)).await;
+        assert_eq!(used(&repositories), (0, 0));
+    }
+    let (other, given_up) = order_with(&mut repositories, &env, "third").await.unwrap();
+    settle(&mut repositories, &env, &checkout, &observed(paid())).await;
+    assert_eq!(used(&repositories), (2, 2), "also beyond the limit");
+    let scope = Scope::system(Some(other.tenant_id), RequestInfo::default());
+    let mut checkouts = Checkouts::new(&mut repositories, &scope, &env);
+    checkouts.give_up(given_up.tenant_id, given_up.id).await.unwrap();
+    assert_eq!(used(&repositories), (1, 1), "what the provider will not make gives it back too");
+}
+
+#[tokio::test]
+async fn lines_that_cannot_be_divided_are_one_line_and_free_ones_are_not_paid() {
+    let env = env();
+    let item = |id: &str, amount: i64, quantity: u32, discount: i64| PurchaseItem {
+        product_type: id.to_owned(),
+        description: id.to_owned(),
+        amount,
+        quantity,
+        discount,
+    };
+    let items =
+        vec![item("a", 100, 3, 100), item("b", 100, 1, 100), item("c", 0, 1, 0), item("d", 100, 2, 20)];
+    let price = Money { amount: 380, currency: "usd".to_owned() };
+    let (tenant, user) = (env.new_id(), env.new_id());
+    let purchase = crate::purchase::pending(&env, tenant, user, items, price, Some("THIRD".to_owned()));
+    assert_eq!(purchase.discount, 220);
+    let (_, _, checkout) = begun(&env).await;
+    let lines = checkout.call(&purchase).lines;
+    let lines: Vec<_> =
+        lines.iter().map(|line| (line.description.as_str(), line.unit_amount, line.quantity)).collect();
+    assert_eq!(lines, [("3 × a", 200, 1), ("c", 0, 1), ("d", 90, 2)]);
 }
 
 fn states() -> impl Strategy<Value = CheckoutState> {

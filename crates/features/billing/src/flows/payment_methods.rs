@@ -95,7 +95,7 @@ pub async fn portal(app: &App, scope: &Scope, input: &PortalRequest) -> Result<S
     Ok(app.subscriptions.portal_page(&customer, &input.return_url).await?.url)
 }
 
-/// The address of an invoice as a PDF, asked of the provider now: one that was stored may not be good any more.
+/// The address of an invoice of the subscription as a PDF, asked of the provider now: one that was stored may not be good any more.
 ///
 /// # Errors
 /// `Denied` without `billing:read`; `NoInvoice`, also for one without a PDF; 503 when the provider does not answer.

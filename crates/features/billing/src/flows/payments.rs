@@ -55,7 +55,8 @@ pub async fn settle_in(
     id: CheckoutId,
     observed: &Checkout,
 ) -> Result<Settled, BillingError> {
-    let settled = Settlements::new(&mut *work, scope, &app.core.env).settle(tenant, id, observed).await?;
+    let mut settlements = Settlements::new(&mut *work, scope, &app.core.env);
+    let settled = settlements.settle(tenant, id, observed, &app.seller).await?;
     // A dispute is told to licenses once, by what finds it: staff may have resumed one since.
     if settled.purchase.status != PurchaseStatus::Disputed {
         licenses::follow(app, work, scope, &settled.purchase).await?;

@@ -1,8 +1,13 @@
-//! Mail about purchases.
+//! Receipts of purchases, and the mail that names them.
 
-use portico_billing::{events, purchase_mail::PurchaseMail};
+use portico_billing::{
+    BillingError, events,
+    invoice::{InvoiceKind, Invoices},
+    purchase_mail::PurchaseMail,
+    receipt::{Buyer, Paper, Receipt, ReceiptLanguage},
+};
 use portico_identity::{mail::Recipient, user::UserStatus};
-use portico_kernel::{Env, Event, Job, JobType, NewJob, PurchaseId};
+use portico_kernel::{Env, Event, InvoiceId, Job, JobType, NewJob, PurchaseId, Scope};
 use portico_runtime::{mailing, worker::jobs::JobError};
 use serde::{Deserialize, Serialize};
 
@@ -35,10 +40,40 @@ pub fn job_for(env: &Env, event: &Event) -> Option<NewJob> {
 pub async fn confirm(app: &App, mail: PurchaseConfirmation, job: &Job) -> Result<(), JobError> {
     let purchase = app.core.reader().purchases().find(job.tenant_id, mail.purchase_id).await?;
     let Some(purchase) = purchase else { return Ok(()) };
+    let invoice = InvoiceId::from_uuid(purchase.id.uuid());
+    let invoice = app.core.reader().invoices().find(job.tenant_id, invoice).await?;
+    let number = invoice.and_then(|invoice| invoice.number);
     let buyer = app.core.reader().users().find(purchase.user_id).await?;
     let buyer = buyer.filter(|user| user.status == UserStatus::Active && user.email_verified);
-    match (buyer, PurchaseMail::confirmation(&purchase)) {
+    match (buyer, PurchaseMail::confirmation(&purchase, number)) {
         (Some(buyer), Some(mail)) => app.mail.send(job, &Recipient::for_user(&buyer), &mail).await,
         _ => Ok(()),
     }
+}
+
+/// The receipt of an invoice of the active tenant as a PDF, and its number, in the language of the buyer's account where none is named.
+/// `None` for an invoice of which the provider has the document.
+///
+/// # Errors
+/// `Denied` without `billing:read`; `NoInvoice`, also for one of another tenant, and for one that has no number.
+pub async fn document(
+    app: &App,
+    scope: &Scope,
+    id: InvoiceId,
+    paper: Paper,
+    language: Option<ReceiptLanguage>,
+) -> Result<Option<(String, Vec<u8>)>, BillingError> {
+    let invoice = Invoices::new(&mut *app.core.reader(), scope).get(id).await?;
+    if invoice.kind != InvoiceKind::Purchase {
+        return Ok(None);
+    }
+    let (tenant, purchase) = (invoice.tenant_id, PurchaseId::from_uuid(id.uuid()));
+    let purchase = app.core.reader().purchases().find(tenant, purchase).await?;
+    let purchase = purchase.ok_or(BillingError::NoInvoice)?;
+    let user = app.core.reader().users().find(purchase.user_id).await?.ok_or(BillingError::NoInvoice)?;
+    let language = language.unwrap_or_else(|| ReceiptLanguage::preferred(&user.language));
+    let buyer = Buyer { name: user.full_name, email: user.email.to_string() };
+    let receipt = Receipt::of(&invoice, buyer).ok_or(BillingError::NoInvoice)?;
+    let pdf = app.receipts.pdf(&receipt, paper, language);
+    Ok(Some((receipt.number, pdf)))
 }

@@ -39,7 +39,8 @@ struct CheckoutReturn {
 
 /// Create a checkout session
 ///
-/// Stores a purchase that is to be paid, and answers the page to send the buyer to. Prices are those of the catalogue. At most ten in a
+/// Stores a purchase that is to be paid, and answers the page to send the buyer to. Prices are those of the catalogue, less what the coupon
+/// takes off, if one is named and can be used. At most ten in a
 /// minute for each user. Only people with a verified address buy.
 #[utoipa::path(
     tag = "Purchases",

@@ -5,8 +5,11 @@ use actix_web::{
     http::header,
     web::{Data, Path},
 };
-use portico_billing::invoice::{Invoice, Invoices};
-use portico_kernel::{InvoiceId, List};
+use portico_billing::{
+    invoice::{Invoice, Invoices},
+    receipt::{Paper, ReceiptLanguage},
+};
+use portico_kernel::{InvoiceId, List, Violations};
 use portico_runtime::core::Core;
 use portico_web::{
     admission::Class,
@@ -19,7 +22,10 @@ use portico_web::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{flows::payment_methods, state::App};
+use crate::{
+    flows::{payment_methods, receipts},
+    state::App,
+};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -37,6 +43,32 @@ struct ListInvoices {
     /// Items on a page, 20 where absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
+}
+
+/// Query of an invoice as a PDF.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+struct InvoicePdf {
+    /// Format of the paper, `a4` or `letter`; `a4` where absent.
+    #[param(example = "a4", pattern = "^(a4|letter)$")]
+    paper: Option<String>,
+    /// `en` or `es`; the language of the buyer's account where absent.
+    #[param(example = "en", pattern = "^(en|es)$")]
+    language: Option<String>,
+}
+
+impl InvoicePdf {
+    /// What is wanted; 422 for what there is not.
+    fn read(&self) -> Result<(Paper, Option<ReceiptLanguage>), Problem> {
+        let (paper, language) =
+            (self.paper.as_deref().map(Paper::parse), self.language.as_deref().map(ReceiptLanguage::parse));
+        let mut violations = Violations::default();
+        violations.check(paper != Some(None), "paper", "invalid_value", "Use a4 or letter.");
+        violations.check(language != Some(None), "language", "invalid_value", "Use en or es.");
+        violations.into_result().map_err(Problem::invalid)?;
+        Ok((paper.flatten().unwrap_or_default(), language.flatten()))
+    }
 }
 
 /// List invoices
@@ -79,20 +111,38 @@ async fn read(core: Data<Core>, caller: Caller, path: Path<InvoiceId>) -> Result
 
 /// Read an invoice as a PDF
 ///
-/// Leads to the file at the payment provider, by an address that is asked for now.
+/// That of a purchase is answered itself: its receipt, with a number of a series without gaps, and what was given back since. Who bought is
+/// named as their account is now, letters of other scripts than the Latin one in Latin letters. That of a subscription is at the payment
+/// provider: the answer leads to it, by an address that is asked for now.
 #[utoipa::path(
     tag = "Billing",
     operation_id = "getInvoicePdf",
-    params(("invoiceId" = InvoiceId, Path, description = "Id of the invoice.")),
+    params(("invoiceId" = InvoiceId, Path, description = "Id of the invoice."), InvoicePdf),
     responses(
+        (
+            status = 200, description = "The receipt of a purchase.", body = String, content_type = "application/pdf",
+            example = json!("(the file)"), headers(("Content-Disposition" = String)),
+        ),
         (status = 302, description = "The file is at the address in `Location`.", headers(("Location" = String))),
-        (status = 404, description = "There is no such invoice, or none as a PDF: those of purchases have none.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such invoice, or none as a PDF.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The payment provider does not answer (`payment_provider_unavailable`).", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["billing:read"])),
 )]
 #[get("/billing/invoices/{invoiceId}/pdf")]
-async fn pdf(app: Data<App>, caller: Caller, path: Path<InvoiceId>) -> Result<HttpResponse, Problem> {
+async fn pdf(
+    app: Data<App>,
+    caller: Caller,
+    path: Path<InvoiceId>,
+    query: Query<InvoicePdf>,
+) -> Result<HttpResponse, Problem> {
+    let (paper, language) = query.0.read()?;
+    if let Some((number, file)) = receipts::document(&app, &caller.0, *path, paper, language).await? {
+        return Ok(HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, "application/pdf"))
+            .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{number}.pdf\"")))
+            .body(file));
+    }
     let url = payment_methods::pdf(&app, &caller.0, *path).await?;
     Ok(HttpResponse::Found().insert_header((header::LOCATION, url)).finish())
 }

@@ -1,6 +1,7 @@
 //! Routes, one file per aggregate. A handler parses, calls one use case (or flow), and answers.
 
 pub mod checkout;
+pub mod coupons;
 pub mod customer_overview;
 pub mod customer_purchases;
 pub mod finance;
@@ -37,6 +38,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(payment_methods::configure)
         .configure(invoices::configure)
         .configure(checkout::configure)
+        .configure(coupons::configure)
         .configure(purchases::configure)
         .configure(site_sales::configure)
         .configure(customer_overview::configure)

@@ -50,6 +50,11 @@ pub const RULES: &[Row] = &[
     ("GET", "/api/v1/admin/plans/{planId}", STAFF),
     ("PUT", "/api/v1/admin/plans/{planId}", STAFF),
     ("DELETE", "/api/v1/admin/plans/{planId}", STAFF),
+    ("GET", "/api/v1/admin/coupons", STAFF),
+    ("POST", "/api/v1/admin/coupons", STAFF),
+    ("GET", "/api/v1/admin/coupons/{couponId}", STAFF),
+    ("PUT", "/api/v1/admin/coupons/{couponId}", STAFF),
+    ("DELETE", "/api/v1/admin/coupons/{couponId}", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/plan", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/overview", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/purchases", STAFF),
@@ -77,6 +82,11 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         ("PUT", "/admin/plans/{planId}") => {
             json!({"limits": {"sites": 100 + call.number}, "moveSubscribers": true})
         }
+        ("POST", "/admin/coupons") => {
+            json!({"code": format!("C{}", call.server.app.core.env.random_uuid().simple()), "percent": 25})
+        }
+        // Others each time.
+        ("PUT", "/admin/coupons/{couponId}") => json!({"maxRedemptions": 100 + call.number}),
         // Not on sale, so that the offer stays as it is for other tests.
         ("POST", "/admin/products") => json!({
             "id": format!("product_{}", call.server.app.core.env.random_uuid().simple()), "name": "Report Pack", "isActive": false,

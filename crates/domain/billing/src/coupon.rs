@@ -1,0 +1,230 @@
+//! Coupons: what they take off the prices of an order, and who may still use one.
+//!
+//! An order takes its use of a coupon in its own transaction, while the coupon is locked, so no more are used than there are. The use is
+//! given back where the order ends unpaid, and stays where it is paid, whatever becomes of the money later.
+
+use portico_kernel::{CouponId, FieldError, TenantId, Timestamp};
+use serde::Serialize;
+
+use crate::{
+    BillingError,
+    money::Currency,
+    ports::BillingRepositories,
+    purchase::{Purchase, PurchaseItem, PurchaseStatus},
+};
+
+/// Fewest and most characters of a code.
+const CODE: (usize, usize) = (3, 40);
+
+/// A coupon. It takes off either `percent`, or `amount` of `currency`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Coupon {
+    /// UUIDv7.
+    pub id: CouponId,
+    /// What buyers enter, in capital letters; in orders their case does not matter. It stays the coupon's also after that is archived.
+    #[cfg_attr(feature = "openapi", schema(example = "SUMMER25"))]
+    pub code: String,
+    /// Part of each price that it takes off, 1 to 100; null where it takes off an amount.
+    #[cfg_attr(feature = "openapi", schema(example = 25))]
+    pub percent: Option<i64>,
+    /// What it takes off an order, in minor units of `currency`; null where it takes off a part.
+    pub amount: Option<i64>,
+    /// Lower-case ISO 4217; null where it takes off a part, in any currency.
+    pub currency: Option<String>,
+    /// Ids of the products that it takes something off; empty for all.
+    pub product_types: Vec<String>,
+    /// How many orders may use it; null for any number.
+    pub max_redemptions: Option<u64>,
+    /// How many orders of one tenant may; null for any number.
+    pub max_redemptions_per_tenant: Option<u64>,
+    /// From when on it may be used; null for always.
+    pub valid_from: Option<Timestamp>,
+    /// It may be used before this time; null for no end.
+    pub valid_until: Option<Timestamp>,
+    /// How many orders use it that are paid or may still be.
+    pub redemptions: u64,
+    /// When it was archived: from then on it cannot be used, or changed; null while it is not.
+    pub archived_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its terms were changed last.
+    pub updated_at: Timestamp,
+}
+
+/// Why an order cannot use a coupon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no coupon of this code.
+    Unknown,
+    /// Its time has not come.
+    NotYetValid,
+    /// Its time is over, or it was archived.
+    Expired,
+    /// As many orders use it as may, of all tenants or of this one.
+    UsedUp,
+    /// It takes nothing off what is ordered.
+    NotApplicable,
+    /// It takes off everything, and an order of nothing cannot be paid.
+    NothingToPay,
+}
+
+impl Refusal {
+    /// As it is answered: an error of the field that names the coupon.
+    fn error(self) -> BillingError {
+        let (code, message) = self.told();
+        BillingError::Invalid(vec![FieldError::new("coupon", code, message)])
+    }
+
+    /// Its code in answers, and a sentence.
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unknown => ("unknown_coupon", "There is no such coupon."),
+            Self::NotYetValid => ("coupon_not_yet_valid", "The coupon cannot be used yet."),
+            Self::Expired => ("coupon_expired", "The coupon cannot be used any more."),
+            Self::UsedUp => ("coupon_used_up", "The coupon was used as often as it may be."),
+            Self::NotApplicable => ("coupon_not_applicable", "The coupon is not for what is ordered."),
+            Self::NothingToPay => (
+                "coupon_covers_everything",
+                "The coupon takes off all of it, and there would be nothing to pay.",
+            ),
+        }
+    }
+}
+
+/// The code that somebody has entered, as it is stored; `None` for what cannot be one. Not every text can be sent to a store.
+pub(crate) fn code_of(text: &str) -> Option<String> {
+    let code = text.trim();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let fits = (CODE.0..=CODE.1).contains(&code.len()) && code.bytes().all(plain);
+    fits.then(|| code.to_ascii_uppercase())
+}
+
+impl Coupon {
+    /// Whether another order may use it now, of a tenant of which this many do.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn usable(&self, now: Timestamp, by_tenant: u64) -> Result<(), Refusal> {
+        if self.archived_at.is_some() || self.valid_until.is_some_and(|end| end <= now) {
+            return Err(Refusal::Expired);
+        }
+        if self.valid_from.is_some_and(|begin| begin > now) {
+            return Err(Refusal::NotYetValid);
+        }
+        let is_reached = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used >= limit);
+        let of_all = is_reached(self.redemptions, self.max_redemptions);
+        if of_all || is_reached(by_tenant, self.max_redemptions_per_tenant) {
+            return Err(Refusal::UsedUp);
+        }
+        Ok(())
+    }
+
+    /// Takes off items what the coupon takes off, and answers how much that is.
+    ///
+    /// A part is taken off each line, a line being all units of an item; an amount is spread over the lines by what they cost, so that
+    /// their discounts sum to it. Every discount is a multiple of what can be charged in the currency, rounded half up (away from zero),
+    /// and never more than its line.
+    ///
+    /// # Errors
+    /// `NotApplicable`; `NothingToPay`.
+    pub(crate) fn take_off(&self, items: &mut [PurchaseItem], currency: &str) -> Result<i64, Refusal> {
+        let other_currency = self.currency.as_deref().is_some_and(|own| own != currency);
+        let step = Currency::parse(currency).filter(|_| !other_currency);
+        let step = step.map(Currency::step).ok_or(Refusal::NotApplicable)?;
+        let is_for = |item: &PurchaseItem| {
+            self.product_types.is_empty() || self.product_types.contains(&item.product_type)
+        };
+        let before: i64 = items.iter().map(PurchaseItem::total).sum();
+        let mut lines: Vec<&mut PurchaseItem> = items.iter_mut().filter(|item| is_for(item)).collect();
+        let costs: Vec<i64> = lines.iter().map(|item| item.total() / step).collect();
+        let discounts = match (self.percent, self.amount) {
+            (Some(percent), _) => costs.iter().map(|cost| share(*cost, percent, 100)).collect(),
+            (None, amount) => spread(amount.unwrap_or_default() / step, &costs),
+        };
+        for (item, discount) in lines.iter_mut().zip(&discounts) {
+            item.discount = discount * step;
+        }
+        let taken = discounts.iter().sum::<i64>() * step;
+        match taken {
+            0 => Err(Refusal::NotApplicable),
+            _ if taken >= before => Err(Refusal::NothingToPay),
+            _ => Ok(taken),
+        }
+    }
+}
+
+/// `part` of `whole` of a number, rounded half up. None of them is negative, and `whole` is not zero.
+fn share(number: i64, part: i64, whole: i64) -> i64 {
+    let (number, part, whole) = (i128::from(number), i128::from(part), i128::from(whole));
+    i64::try_from((2 * number * part + whole) / (2 * whole)).unwrap_or(i64::MAX)
+}
+
+/// An amount spread over lines by what they cost: what all lines up to one get together is rounded, so that nothing is lost or added by
+/// rounding. An amount that is more than all of them cost is what they cost.
+fn spread(amount: i64, costs: &[i64]) -> Vec<i64> {
+    let all: i64 = costs.iter().sum();
+    if all == 0 {
+        return vec![0; costs.len()];
+    }
+    let (amount, mut cost, mut given) = (amount.min(all), 0, 0);
+    let next = |line: &i64| {
+        cost += line;
+        let before = std::mem::replace(&mut given, share(cost, amount, all));
+        given - before
+    };
+    costs.iter().map(next).collect()
+}
+
+/// Finds the coupon that an order names, and takes off its items what it takes off. The coupon is locked until the unit of work ends.
+///
+/// # Errors
+/// `Invalid` where it cannot be used.
+pub(crate) async fn apply(
+    repositories: &mut dyn BillingRepositories,
+    tenant: TenantId,
+    code: &str,
+    now: Timestamp,
+    items: &mut [PurchaseItem],
+    currency: &str,
+) -> Result<Coupon, BillingError> {
+    let found = match code_of(code) {
+        Some(code) => repositories.coupons().lock_code(&code).await?,
+        None => None,
+    };
+    let coupon = found.ok_or_else(|| Refusal::Unknown.error())?;
+    let by_tenant = repositories.coupons().redemptions_of(tenant, coupon.id).await?;
+    coupon.usable(now, by_tenant).and_then(|()| coupon.take_off(items, currency)).map_err(Refusal::error)?;
+    Ok(coupon)
+}
+
+/// Has the use of a coupon follow its purchase: given back where that has ended unpaid, and there where it is paid. A payment that comes
+/// after the end counts again, also beyond a limit: the money is ours, at that price.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn follow(
+    repositories: &mut dyn BillingRepositories,
+    purchase: &Purchase,
+    now: Timestamp,
+) -> Result<(), BillingError> {
+    let Some(code) = &purchase.coupon else { return Ok(()) };
+    let Some(coupon) = repositories.coupons().lock_code(code).await? else { return Ok(()) };
+    match purchase.status {
+        PurchaseStatus::Pending => {}
+        PurchaseStatus::Failed => {
+            repositories.coupons().release(purchase.tenant_id, purchase.id, coupon.id).await?;
+        }
+        PurchaseStatus::Completed
+        | PurchaseStatus::Refunded
+        | PurchaseStatus::PartiallyRefunded
+        | PurchaseStatus::Disputed => {
+            repositories.coupons().redeem(purchase.tenant_id, purchase.id, coupon.id, now).await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
