@@ -1,7 +1,7 @@
 //! The tags of the API document: groups of operations, in the order in which a reader meets them.
 
 /// Name and description of every tag.
-pub const TAGS: [(&str, &str); 38] = [
+pub const TAGS: [(&str, &str); 39] = [
     ("Authentication", "Registering, signing in and out, passwords and the address of an account."),
     (
         "SSO (OpenID Connect)",
