@@ -120,8 +120,8 @@ async fn read(core: Data<Core>, caller: Caller, path: Path<InvoiceId>) -> Result
     params(("invoiceId" = InvoiceId, Path, description = "Id of the invoice."), InvoicePdf),
     responses(
         (
-            status = 200, description = "The receipt of a purchase.", body = String, content_type = "application/pdf",
-            example = json!("(the file)"), headers(("Content-Disposition" = String)),
+            status = 200, description = "The receipt of a purchase.", headers(("Content-Disposition" = String)),
+            content((String = "application/pdf", example = json!("(the file)"))),
         ),
         (status = 302, description = "The file is at the address in `Location`.", headers(("Location" = String))),
         (status = 404, description = "There is no such invoice, or none as a PDF.", body = ProblemBody, content_type = "application/problem+json"),

@@ -35,7 +35,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED, create)
         .service(READ, read)
         .service(MERGE, update)
-        .service(READ, policy)
+        .service(READ, read_policy)
         .service(WRITE, set_policy);
 }
 
@@ -155,7 +155,7 @@ async fn update(
     security(("bearer" = ["platform:products"])),
 )]
 #[get("/admin/products/{productType}/license-policy")]
-async fn policy(core: Data<Core>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
+async fn read_policy(core: Data<Core>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     let mut repositories = core.reader();
     ProductAdministration::new(&mut *repositories, &caller.0, &core.env).check(&path).await?;
     let policy = PolicyAdministration::new(&mut *repositories, &caller.0, &core.env).get(&path).await?;
