@@ -2,7 +2,7 @@
 
 use portico_feature_tenancy::flows::growth;
 use portico_kernel::{Month, PlatformRole};
-use portico_tenancy::{growth::ACTIVATION, ports::TenancyRepositories};
+use portico_tenancy::growth::ACTIVATION;
 use portico_testkit::server::{Client, TestServer};
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! `portico_tenancy::ports::GrowthRepository`.
 
-use portico_billing::{ports::BillingRepositories, purchase::Purchase};
+use portico_billing::ports::BillingRepositories;
 use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{
     Actor, Event, Month, Outbox, Permissions, PlatformRole, RequestInfo, Scope, TenantId, Timestamp, UserId,
@@ -14,10 +14,7 @@ use portico_tenancy::{
 use portico_testkit::{TestEnv, env, on_each_database};
 use time::{Date, Duration};
 
-use crate::{
-    fixtures::{at_once, declared, tenant, user},
-    purchases::stored,
-};
+use crate::fixtures::{at_once, declared, tenant, user};
 
 /// Stores an event of a person in a tenant, now.
 async fn acted(

@@ -402,7 +402,8 @@ async fn of_16_that_put_a_machine_there_at_once_one_does() {
             let machine = machines[number].clone();
             async move {
                 let mut work = store.begin().await.unwrap();
-                match work.activations().insert(&machine).await {
+                let inserted = work.activations().insert(&machine).await;
+                match inserted {
                     Ok(()) => {
                         work.commit().await.unwrap();
                         true
