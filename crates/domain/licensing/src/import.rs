@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use portico_kernel::{Env, FieldError, Permission, RuleMessage, Scope, TenantId, Timestamp};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     LicensingError,
@@ -184,7 +183,7 @@ impl<'a> LicenseImports<'a> {
         if text.is_empty() {
             return Ok(None);
         }
-        let end = OffsetDateTime::parse(text, &Rfc3339).map(Timestamp::new).map_err(|_| {
+        let end = Timestamp::parse(text).ok_or_else(|| {
             let message = "Use a time of RFC 3339, as in 2027-11-23T10:03:12Z.";
             FieldError::new("expiresAt", "invalid_time", message)
         })?;
@@ -274,6 +273,8 @@ mod tests {
             ImportLine { key: KEY.to_owned(), ..plain(12) },
             ImportLine { key: KEY.to_lowercase(), ..plain(13) },
             ImportLine { key: taken_key, ..plain(14) },
+            // After the year 9999 in UTC.
+            ImportLine { expires_at: "9999-12-31T23:59:59-00:01".to_owned(), ..plain(15) },
         ];
         let mut imports = LicenseImports::new(&mut repositories, &scope, &env, &vault);
         let refused = imports.import(&lines).await.unwrap_err();
@@ -291,6 +292,7 @@ mod tests {
             ("lines[11].key", "invalid_key"),
             ("lines[13].key", "duplicate"),
             ("lines[14].key", "taken"),
+            ("lines[15].expiresAt", "invalid_time"),
         ];
         assert_eq!(found, expected);
         assert_eq!(repositories.rows().licenses.len(), 1);
