@@ -1,8 +1,8 @@
 //! Points in time.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 /// A point in time: UTC, in whole microseconds, because that is what every store keeps.
@@ -11,12 +11,29 @@ use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(OffsetDateTime);
 
+/// The years that RFC 3339 can write.
+const YEARS: RangeInclusive<i32> = 0..=9999;
+
 impl Timestamp {
-    /// Converts to UTC and cuts to microseconds.
+    /// Converts to UTC and cuts to microseconds. What others have sent is for [`Timestamp::checked`].
+    ///
+    /// # Panics
+    /// For a time that is beyond the year 9999 in UTC.
     pub fn new(time: OffsetDateTime) -> Self {
         let utc = time.to_offset(UtcOffset::UTC);
         let micros = utc.microsecond();
         Self(utc.replace_microsecond(micros).unwrap_or(utc))
+    }
+
+    /// The same of a time that others have sent; `None` where its year in UTC cannot be written: its offset may lead there.
+    pub fn checked(time: OffsetDateTime) -> Option<Self> {
+        let utc = time.checked_to_offset(UtcOffset::UTC)?;
+        YEARS.contains(&utc.year()).then(|| Self::new(utc))
+    }
+
+    /// A time of RFC 3339 with any offset; `None` for a text that is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        OffsetDateTime::parse(text, &Rfc3339).ok().and_then(Self::checked)
     }
 
     /// From seconds since 1970-01-01T00:00:00Z; `None` when out of range.
@@ -85,7 +102,8 @@ impl Serialize for Timestamp {
 }
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        time::serde::rfc3339::deserialize(deserializer).map(Self::new)
+        let time = time::serde::rfc3339::deserialize(deserializer)?;
+        Self::checked(time).ok_or_else(|| D::Error::custom("the year is not one of 0 to 9999 in UTC"))
     }
 }
 
@@ -101,3 +119,26 @@ impl utoipa::PartialSchema for Timestamp {
 }
 #[cfg(feature = "openapi")]
 impl utoipa::ToSchema for Timestamp {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_cannot_be_written_in_utc_is_none() {
+        for (text, utc) in [
+            ("2027-11-23T10:03:12Z", Some("2027-11-23T10:03:12Z")),
+            ("2027-11-23T10:03:12.1234567+02:30", Some("2027-11-23T07:33:12.123456Z")),
+            ("9999-12-31T23:59:59Z", Some("9999-12-31T23:59:59Z")),
+            ("9999-12-31T23:59:59-00:01", None),
+            ("0000-01-01T00:00:00Z", Some("0000-01-01T00:00:00Z")),
+            ("0000-01-01T00:00:00+00:01", None),
+            ("2027-11-23", None),
+        ] {
+            let parsed = Timestamp::parse(text).map(|time| time.to_string());
+            assert_eq!(parsed.as_deref(), utc, "{text}");
+            let read: Result<Timestamp, _> = serde_json::from_value(text.into());
+            assert_eq!(read.ok(), Timestamp::parse(text), "{text}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use csv::{QuoteStyle, ReaderBuilder, Terminator, Trim, WriterBuilder};
+use csv::{Position, QuoteStyle, ReaderBuilder, Terminator, Trim, WriterBuilder};
 use portico_kernel::{FieldError, Kind};
 
 use crate::problem::Problem;
@@ -47,7 +47,7 @@ pub fn read(bytes: &[u8], required: &[&str], optional: &[&str]) -> Result<Vec<Li
     // Spreadsheets write a mark at the beginning.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes);
-    let header = reader.headers().map_err(malformed)?.clone();
+    let header = reader.headers().map_err(|error| malformed(bytes, &error))?.clone();
     let mut errors = Vec::new();
     for (place, name) in header.iter().enumerate() {
         let column = format!("columns[{place}]");
@@ -68,17 +68,33 @@ pub fn read(bytes: &[u8], required: &[&str], optional: &[&str]) -> Result<Vec<Li
     let places: Vec<Option<usize>> =
         wanted.map(|name| header.iter().position(|column| column == *name)).collect();
     let mut lines = Vec::new();
+    let (mut number, mut counted) = (1, 0);
     for record in reader.records() {
-        let record = record.map_err(malformed)?;
+        let record = record.map_err(|error| malformed(bytes, &error))?;
         let cell = |place: &Option<usize>| place.and_then(|place| record.get(place)).unwrap_or("").to_owned();
-        let number = record.position().map_or(0, csv::Position::line);
+        let begin = beginning(bytes, record.position());
+        number += ends(bytes.get(counted..begin));
+        counted = begin;
         lines.push(Line { number, cells: places.iter().map(cell).collect() });
     }
     Ok(lines)
 }
 
-fn malformed(error: csv::Error) -> Problem {
-    let at = error.position().map_or_else(String::new, |place| format!(" in line {}", place.line()));
+/// Where a record begins. Its position is where the one before it ended: in the middle of CRLF, and before empty lines.
+fn beginning(bytes: &[u8], position: Option<&Position>) -> usize {
+    let from = position.and_then(|place| usize::try_from(place.byte()).ok()).unwrap_or(0);
+    let rest = bytes.get(from..).unwrap_or_default();
+    from + rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
+}
+
+/// How many lines end in a part of a text.
+fn ends(part: Option<&[u8]>) -> u64 {
+    part.unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+fn malformed(bytes: &[u8], error: &csv::Error) -> Problem {
+    let line = |place| 1 + ends(bytes.get(..beginning(bytes, Some(place))));
+    let at = error.position().map_or_else(String::new, |place| format!(" in line {}", line(place)));
     let detail = format!("The body is no table of comma-separated values in UTF-8{at}.");
     Problem::new(Kind::Malformed, "malformed_body", detail)
 }
@@ -132,9 +148,12 @@ mod tests {
         let lines = read(text.as_bytes(), &["a", "b"], &["c", "d"]).unwrap();
         let cells: Vec<_> = lines.iter().map(|line| line.cells.join("|")).collect();
         assert_eq!(cells, ["x, y|1||", "z|2\n3|w|", "5|4|6|"]);
-        assert_eq!(lines[0].number, 2);
-        let numbers: Vec<_> = lines.iter().map(|line| line.number).collect();
-        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+        let numbers = |text: &str| -> Vec<u64> {
+            let lines = read(text.as_bytes(), &["a", "b"], &["c", "d"]).unwrap();
+            lines.iter().map(|line| line.number).collect()
+        };
+        assert_eq!(numbers(text), [2, 4, 6]);
+        assert_eq!(numbers(&text.replace("\r\n", "\n")), [2, 4, 6]);
         assert_eq!(read(b"a,b\n", &["a", "b"], &[]).unwrap(), []);
     }
 
@@ -151,6 +170,10 @@ mod tests {
             let problem = read(text, &["a", "b"], &[]).unwrap_err();
             let answer = actix_web::ResponseError::error_response(&problem);
             assert_eq!(answer.status().as_u16(), status, "{text:?}");
+        }
+        for text in ["a,b\n1,2\n\n3\n", "a,b\r\n1,2\r\n\r\n3\r\n"] {
+            let problem = read(text.as_bytes(), &["a", "b"], &[]).unwrap_err();
+            assert!(problem.to_string().ends_with(" in line 4."), "{problem}");
         }
     }
 

@@ -39,7 +39,7 @@ impl MessageBody for InPieces {
 /// Bytes of a stored file, each piece read when the client has received those before it. Nothing is held open in between.
 /// The first piece is read at once, so that its failure can still be answered; `None` when there is no such file.
 ///
-/// When the first piece cannot be read. Later errors abort the response.
+/// # Errors
 /// When the first piece cannot be read. Later on the answer is broken off.
 pub async fn of_file(
     files: Arc<dyn FileStore>,

@@ -2,13 +2,16 @@
 
 use std::ops::Range;
 
-use actix_web::{HttpRequest, http::header};
+use actix_web::{
+    HttpRequest,
+    http::{Method, header},
+};
 
 /// What a request asks of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// All of it. Also where the range is malformed, of another unit, one of several, or of another version of the file, as section 14.2
-    /// allows.
+    /// allows, and for HEAD, as it demands: only GET has ranges.
     Whole,
     /// These bytes.
     Part(Range<u64>),
@@ -20,7 +23,7 @@ impl Asked {
     /// What a request asks of a file of so many bytes with this entity tag.
     pub fn of(request: &HttpRequest, tag: &str, size: u64) -> Self {
         let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        if text(header::IF_RANGE).is_some_and(|wanted| wanted != tag) {
+        if *request.method() != Method::GET || text(header::IF_RANGE).is_some_and(|wanted| wanted != tag) {
             return Self::Whole;
         }
         let range = text(header::RANGE).and_then(|range| range.trim().strip_prefix("bytes="));
@@ -82,15 +85,18 @@ mod tests {
 
     #[test]
     fn a_range_of_another_version_is_not_sent() {
-        let asked = |headers: &[(&str, &str)]| {
-            let request =
-                headers.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
+        let asked_by = |method: Method, headers: &[(&str, &str)]| {
+            let request = TestRequest::default().method(method);
+            let request = headers.iter().fold(request, |request, header| request.insert_header(*header));
             Asked::of(&request.to_http_request(), "\"a\"", 10)
         };
+        let asked = |headers: &[(&str, &str)]| asked_by(Method::GET, headers);
         assert_eq!(asked(&[]), Asked::Whole);
         assert_eq!(asked(&[("range", "bytes=3-")]), Asked::Part(3..10));
         assert_eq!(asked(&[("range", "bytes=3-"), ("if-range", "\"a\"")]), Asked::Part(3..10));
         assert_eq!(asked(&[("range", "bytes=3-"), ("if-range", "\"b\"")]), Asked::Whole);
         assert_eq!(asked(&[("range", "lines=3-")]), Asked::Whole);
+        assert_eq!(asked_by(Method::HEAD, &[("range", "bytes=3-")]), Asked::Whole);
+        assert_eq!(asked_by(Method::HEAD, &[("range", "bytes=10-")]), Asked::Whole);
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use portico_kernel::{Env, FieldError, Permission, RuleMessage, Scope, TenantId, Timestamp};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     LicensingError,
@@ -76,6 +75,23 @@ impl<'a> LicenseImports<'a> {
         Self { repositories, scope, env, vault }
     }
 
+    /// Checks the permission and the number of lines: the caller of [`LicenseImports::import`] looks up their customers after this only.
+    ///
+    /// # Errors
+    /// `Denied` without `platform:licenses`; `Invalid` for no line, and for too many.
+    pub fn check(&self, lines: usize) -> Result<(), LicensingError> {
+        self.scope.require_platform(Permission::PlatformLicenses)?;
+        if lines == 0 {
+            let error = FieldError::new("lines", "required", "There is no line below the header.");
+            return Err(LicensingError::Invalid(vec![error]));
+        }
+        if lines > LINES_MAX {
+            let message = RuleMessage::new(format!("Use at most {LINES_MAX} lines.")).max(LINES_MAX);
+            return Err(LicensingError::Invalid(vec![FieldError::new("lines", "too_many", message)]));
+        }
+        Ok(())
+    }
+
     /// Issues a license for each line by the policy of its product. All lines are checked first: where one is wrong, nothing is issued, and
     /// the error names every wrong line with the first thing that is wrong with it. Answers how many were issued.
     ///
@@ -83,15 +99,7 @@ impl<'a> LicenseImports<'a> {
     /// `Denied` without `platform:licenses`; `Invalid`, with fields such as `lines[7].key`; `Conflict` of the store where another unit of
     /// work takes a key meanwhile.
     pub async fn import(&mut self, lines: &[ImportLine]) -> Result<usize, LicensingError> {
-        self.scope.require_platform(Permission::PlatformLicenses)?;
-        if lines.is_empty() {
-            let error = FieldError::new("lines", "required", "There is no line below the header.");
-            return Err(LicensingError::Invalid(vec![error]));
-        }
-        if lines.len() > LINES_MAX {
-            let message = RuleMessage::new(format!("Use at most {LINES_MAX} lines.")).max(LINES_MAX);
-            return Err(LicensingError::Invalid(vec![FieldError::new("lines", "too_many", message)]));
-        }
+        self.check(lines.len())?;
         let (mut seen, mut licenses, mut errors) = (Seen::default(), Vec::new(), Vec::new());
         for line in lines {
             match self.read(line, &mut seen).await? {
@@ -184,7 +192,7 @@ impl<'a> LicenseImports<'a> {
         if text.is_empty() {
             return Ok(None);
         }
-        let end = OffsetDateTime::parse(text, &Rfc3339).map(Timestamp::new).map_err(|_| {
+        let end = Timestamp::parse(text).ok_or_else(|| {
             let message = "Use a time of RFC 3339, as in 2027-11-23T10:03:12Z.";
             FieldError::new("expiresAt", "invalid_time", message)
         })?;
@@ -274,6 +282,8 @@ mod tests {
             ImportLine { key: KEY.to_owned(), ..plain(12) },
             ImportLine { key: KEY.to_lowercase(), ..plain(13) },
             ImportLine { key: taken_key, ..plain(14) },
+            // After the year 9999 in UTC.
+            ImportLine { expires_at: "9999-12-31T23:59:59-00:01".to_owned(), ..plain(15) },
         ];
         let mut imports = LicenseImports::new(&mut repositories, &scope, &env, &vault);
         let refused = imports.import(&lines).await.unwrap_err();
@@ -291,6 +301,7 @@ mod tests {
             ("lines[11].key", "invalid_key"),
             ("lines[13].key", "duplicate"),
             ("lines[14].key", "taken"),
+            ("lines[15].expiresAt", "invalid_time"),
         ];
         assert_eq!(found, expected);
         assert_eq!(repositories.rows().licenses.len(), 1);
@@ -298,14 +309,17 @@ mod tests {
 
         let mut imports = LicenseImports::new(&mut repositories, &scope, &env, &vault);
         for (lines, code) in [(vec![], "required"), (vec![plain(2); LINES_MAX + 1], "too_many")] {
-            let refused = imports.import(&lines).await.unwrap_err();
-            assert_eq!(
-                (refused.fields()[0].field.as_str(), refused.fields()[0].code.as_ref()),
-                ("lines", code)
-            );
+            for refused in
+                [imports.check(lines.len()).unwrap_err(), imports.import(&lines).await.unwrap_err()]
+            {
+                let error = &refused.fields()[0];
+                assert_eq!((error.field.as_str(), error.code.as_ref()), ("lines", code));
+            }
         }
+        assert!(imports.check(LINES_MAX).is_ok());
         let anonymous = Scope::anonymous(RequestInfo::default());
         let mut imports = LicenseImports::new(&mut repositories, &anonymous, &env, &vault);
+        assert!(matches!(imports.check(1), Err(LicensingError::Denied(_))));
         assert!(matches!(imports.import(&[plain(2)]).await, Err(LicensingError::Denied(_))));
     }
 }

@@ -299,13 +299,14 @@ pub trait LicenseTransferRepository: Send {
     /// Deletes the open offer of a license. Answers whether there was one. MUST leave one that was accepted.
     async fn withdraw(&mut self, tenant: TenantId, license: LicenseId) -> Result<bool, StoreError>;
 
-    /// Notes which license follows one that was offered. MUST forget the address and the token.
+    /// Notes which license follows one that was offered. MUST forget the address and the token. MUST change nothing and answer `false`
+    /// without an open offer: it may have been deleted since it was read.
     async fn accept(
         &mut self,
         tenant: TenantId,
         license: LicenseId,
         heir: (TenantId, LicenseId),
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// The license that follows one that was given away.
     async fn heir(

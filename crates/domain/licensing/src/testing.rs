@@ -225,11 +225,12 @@ impl LicenseTransferRepository for Repositories {
         tenant: TenantId,
         license: LicenseId,
         heir: (TenantId, LicenseId),
-    ) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        rows.offers.retain(|offer| (offer.tenant_id, offer.license_id) != (tenant, license));
-        rows.heirs.push(((tenant, license), heir));
-        Ok(())
+    ) -> Result<bool, StoreError> {
+        let is_open = self.withdraw(tenant, license).await?;
+        if is_open {
+            self.rows().heirs.push(((tenant, license), heir));
+        }
+        Ok(is_open)
     }
 
     async fn heir(

@@ -144,7 +144,7 @@ impl<'a> LicenseTransfers<'a> {
     ///
     /// # Errors
     /// `Denied` without `licenses:write`, for programs, and without a verified address; `Invalid`; `NoTransfer` for a token that is wrong,
-    /// over, or for somebody else; `Suspended`, `Expired`, `Revoked`; `TooManyReleases`.
+    /// over, or for somebody else; `Suspended`, `Expired`, `Revoked`; `TooManyReleases`. After an error the unit of work is to be dropped.
     pub async fn accept(
         &mut self,
         accept: &AcceptLicense,
@@ -181,7 +181,10 @@ impl<'a> LicenseTransfers<'a> {
         let giver = Scope::system(Some(from), RequestInfo::default());
         transition::apply(self.repositories, &giver, self.env, old, Move::Revoke, Some(REASON)).await?;
         issuing::store(self.repositories, self.scope, self.env, &new, Some(REASON)).await?;
-        self.repositories.license_transfers().accept(from, old_id, (tenant, id)).await?;
+        // The schedule may have deleted the offer meanwhile: without it no refund would find the new license.
+        if !self.repositories.license_transfers().accept(from, old_id, (tenant, id)).await? {
+            return Err(LicensingError::NoTransfer);
+        }
         let key = self.vault.open(new.id, &new.key)?;
         Ok(OwnedLicense { license: new, key, activations: 0 })
     }

@@ -19,7 +19,7 @@ const SIGNED: &str = "update/";
 /// Version of the content.
 const VERSION: u32 = 1;
 
-/// For how long a manifest is good: whoever sends an old one keeps programs from an update for so long at most.
+/// For how long a manifest is good: whoever sends an old one offers what was withdrawn or replaced since for so long at most.
 const LIFETIME: Duration = Duration::DAY;
 
 /// What a program asks.

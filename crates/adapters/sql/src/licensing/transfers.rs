@@ -61,10 +61,10 @@ impl<C: ConnectionTrait + Send> LicenseTransferRepository for LicenseTransfers<'
         tenant: TenantId,
         license: LicenseId,
         heir: (TenantId, LicenseId),
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let sql = "update license_transfers set digest = null, email = null, heir_tenant_id = $3, heir_license_id = $4 \
-             where tenant_id = $1 and license_id = $2";
-        self.db.execute(sql, (tenant, license, heir.0, heir.1)).await.map(drop)
+             where tenant_id = $1 and license_id = $2 and digest is not null";
+        Ok(self.db.execute(sql, (tenant, license, heir.0, heir.1)).await? > 0)
     }
 
     async fn heir(

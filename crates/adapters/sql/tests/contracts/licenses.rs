@@ -367,10 +367,13 @@ async fn an_offer_is_replaced_withdrawn_or_leads_to_the_license_that_follows() {
         assert!(!work.license_transfers().withdraw(other, stored.id).await.unwrap());
         assert!(work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
         assert!(!work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
+        let to = (other, heir.id);
+        assert!(!work.license_transfers().accept(tenant, stored.id, to).await.unwrap(), "it was taken back");
+        assert_eq!(work.license_transfers().heir(tenant, stored.id).await.unwrap(), None);
         work.license_transfers().offer(&second).await.unwrap();
         assert_eq!(work.license_transfers().delete_expired(env.now()).await.unwrap(), 0);
-        let to = (other, heir.id);
-        work.license_transfers().accept(tenant, stored.id, to).await.unwrap();
+        assert!(work.license_transfers().accept(tenant, stored.id, to).await.unwrap());
+        assert!(!work.license_transfers().accept(tenant, stored.id, to).await.unwrap(), "it was accepted");
         assert_eq!(work.license_transfers().heir(tenant, stored.id).await.unwrap(), Some(to));
         assert_eq!(work.license_transfers().find(tenant, stored.id).await.unwrap(), None);
         assert!(!work.license_transfers().withdraw(tenant, stored.id).await.unwrap());

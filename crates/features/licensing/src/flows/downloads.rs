@@ -79,7 +79,7 @@ pub async fn send(
     };
     let length = range.end - range.start;
     if *request.method() == Method::HEAD {
-        // The length of what GET would answer, and nothing of it.
+        // The length of the file, and nothing of it.
         return Ok(answer.body(SizedStream::new(length, stream::empty::<Result<Bytes, Infallible>>())));
     }
     let key = Release::file_key(linked.release, linked.file.id, &linked.file.name);

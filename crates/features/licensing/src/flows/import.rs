@@ -27,7 +27,7 @@ pub async fn import(
     scope: &Scope,
     lines: Vec<Line>,
 ) -> Result<usize, Problem> {
-    scope.require_platform(Permission::PlatformLicenses)?;
+    LicenseImports::new(&mut *work, scope, &app.core.env, &app.vault).check(lines.len())?;
     let mut known: BTreeMap<String, NamedCustomer> = BTreeMap::new();
     let mut rows = Vec::with_capacity(lines.len());
     for line in lines {
