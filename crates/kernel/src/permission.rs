@@ -157,7 +157,7 @@ permissions! {
     PlatformImpersonate { name: "platform:impersonate", tenant: None, platform: StaffIn(&[Support]), reading: false, keys: false, impersonators: false }
     /// Platform: suspend tenants, bring them back, and name their dealers.
     PlatformTenants { name: "platform:tenants", tenant: None, platform: SuperAdmin, reading: false, keys: false, impersonators: false }
-    /// Platform: make and edit plans, and put tenants on them.
+    /// Platform: make and edit plans and coupons, and put tenants on plans.
     PlatformPlans { name: "platform:plans", tenant: None, platform: StaffIn(&[Billing]), reading: false, keys: false, impersonators: false }
     /// Platform: see customers: tenants with their owners, plans and usage.
     PlatformCustomers { name: "platform:customers", tenant: None, platform: StaffIn(&[Support, Billing, Operations]), reading: false, keys: false, impersonators: false }

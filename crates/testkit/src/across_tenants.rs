@@ -148,6 +148,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("delete from meters where period like", "a migration"),
     ("update subscriptions set period_anchor = created_at", "a migration"),
     ("insert into meters_by_period", "a migration"),
+    ("update ledger_entries set subject = $ where account not in", "a migration"),
     ("insert into meters_for_ever", "a migration"),
     // A migration.
     (

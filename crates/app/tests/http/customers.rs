@@ -99,6 +99,8 @@ async fn one_view_has_everything_that_the_areas_of_the_caller_allow() {
         let ticket =
             json!({"subject": "The update", "description": "It does not start.", "category": "technical"});
         ada.post("/api/v1/support/tickets", ticket).await.expect(201);
+        let later = json!({"subject": "The invoice", "description": "It is missing.", "category": "billing"});
+        ada.post("/api/v1/support/tickets", later).await.expect(201);
         staff.client.post(&customer(&ada, "/notes"), json!({"text": "Pays on time"})).await.expect(201);
         let path = customer(&ada, "/overview");
         let seen = staff.client.get(&path).await.expect(200);
@@ -115,7 +117,10 @@ async fn one_view_has_everything_that_the_areas_of_the_caller_allow() {
             (&json!(purchase), 1)
         );
         assert_eq!(seen["licenses"].as_array().unwrap().len(), 1);
-        assert_eq!(seen["tickets"][0]["subject"], "The update");
+        assert_eq!(
+            (&seen["tickets"][0]["subject"], &seen["tickets"][1]["subject"]),
+            (&json!("The invoice"), &json!("The update"))
+        );
         assert_eq!(seen["notes"][0]["text"], "Pays on time");
         let found = staff.client.get(&format!("/api/v1/admin/customers?q={purchase}")).await.expect(200);
         assert_eq!((&found["total"], &found["items"][0]["id"]), (&json!(1), &json!(ada.tenant)));

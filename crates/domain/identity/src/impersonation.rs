@@ -3,7 +3,7 @@
 //! It is a session of the customer that names the impersonator. Such a session cannot be refreshed, it carries no rights across
 //! tenants, and none that are reserved to the customer (see [`portico_kernel::Scope::user`]).
 
-use portico_kernel::{Event, Permission, TenantId, Timestamp, UserId, Violations};
+use portico_kernel::{Denied, Event, Permission, TenantId, Timestamp, UserId, Violations};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
@@ -98,7 +98,13 @@ impl Accounts<'_> {
     /// platform as the caller or a higher one; [`IdentityError::AccountNotActive`]; [`IdentityError::ReauthenticationRequired`].
     pub async fn impersonate(&mut self, user: UserId, reason: &str) -> Result<SignedIn, IdentityError> {
         self.scope.require_platform(Permission::PlatformImpersonate)?;
+        let (id, _) = self.scope.require_user()?;
+        // Whoever takes the permission at the same moment either is seen here, or waits and ends this session.
+        self.repositories.users().lock(id).await?;
         let caller = self.require_fresh().await?;
+        if !caller.platform_permissions().contains(Permission::PlatformImpersonate) {
+            return Err(Denied::Forbidden(Permission::PlatformImpersonate).into());
+        }
         if caller.id == user {
             return Err(IdentityError::OwnAccount);
         }
@@ -138,10 +144,10 @@ impl Accounts<'_> {
 
 #[cfg(test)]
 mod tests {
-    use portico_kernel::{Actor, PlatformRole, Scope};
+    use portico_kernel::{Actor, PlatformRole, Scope, StaffArea};
 
     use super::*;
-    use crate::fixture::Store;
+    use crate::{administration::UserUpdate, fixture::Store};
 
     async fn impersonate(store: &mut Store, scope: &Scope, user: UserId) -> Result<SignedIn, IdentityError> {
         let env = store.env();
@@ -198,6 +204,22 @@ mod tests {
         store.pass(Duration::minutes(11));
         let late = impersonate(&mut store, &scope, ada.id).await;
         assert!(matches!(late, Err(IdentityError::ReauthenticationRequired)));
+    }
+
+    #[tokio::test]
+    async fn the_permission_counts_as_it_is_stored() {
+        let mut store = Store::default();
+        let ada = store.user("ada@example.com", true);
+        let staff = store.user_with_role("staff@example.com", PlatformRole::Staff);
+        let root = store.user_with_role("root@example.com", PlatformRole::SuperAdmin);
+        let (env, remembered, admin) = (store.env(), store.looking_after(&staff), store.looking_after(&root));
+        for (areas, allowed) in [(StaffArea::Billing, false), (StaffArea::Support, true)] {
+            let change = UserUpdate { staff_areas: Some(Some(vec![areas].into())), ..UserUpdate::default() };
+            Accounts::new(&mut store, &admin, &env).update(staff.id, change, None).await.unwrap();
+            let begun = impersonate(&mut store, &remembered, ada.id).await;
+            assert_eq!(begun.is_ok(), allowed, "{areas:?}");
+            assert!(allowed || matches!(begun, Err(IdentityError::Denied(Denied::Forbidden(_)))));
+        }
     }
 
     #[tokio::test]

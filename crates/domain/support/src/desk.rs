@@ -31,7 +31,7 @@ pub enum Assigned {
     To(UserId),
 }
 
-/// Which tickets of the queue to list. Every field that is set narrows the list.
+/// Which tickets of the queue to list, and in which order. Every field that is set narrows the list, but for the order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueFilter {
     /// Where they stand.
@@ -50,6 +50,8 @@ pub struct QueueFilter {
     pub breached: Option<bool>,
     /// Part of subject, description or any message, internal ones included, ignoring case; or the number.
     pub q: Option<String>,
+    /// Whether those that were changed last are first, and not those that have waited longest.
+    pub latest_first: bool,
 }
 
 /// Changes a ticket; what is absent stays.
@@ -97,7 +99,7 @@ impl<'a> Desk<'a> {
         Self { repositories, scope, env }
     }
 
-    /// The tickets of all customers: those that have waited longest for their last change first.
+    /// The tickets of all customers: those that have waited longest for their last change first, unless the filter says otherwise.
     ///
     /// # Errors
     /// `Denied` without `platform:support`; `Invalid`.

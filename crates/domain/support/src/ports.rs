@@ -57,7 +57,8 @@ pub trait TicketRepository: Send {
     async fn desk(&mut self, tenant: TenantId, id: SupportTicketId)
     -> Result<Option<DeskTicket>, StoreError>;
 
-    /// One page of the tickets of all tenants: those that have waited longest for their last change first.
+    /// One page of the tickets of all tenants: those that have waited longest for their last change first, or the other way round where
+    /// the filter says so.
     async fn queue(&mut self, filter: QueueFilter, page: PageRequest)
     -> Result<List<DeskTicket>, StoreError>;
 

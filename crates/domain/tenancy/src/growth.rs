@@ -90,7 +90,7 @@ pub struct GrowthMonth {
     /// Which part of the new tenants that is, 0 to 1 with four decimals; null without any.
     #[cfg_attr(feature = "openapi", schema(example = 0.25))]
     pub activation: Option<f64>,
-    /// Tenants in which a member or an API key did something. What staff did in the name of a customer does not count.
+    /// Tenants in which a member or an API key did something. What staff did as a customer or about one does not count.
     pub active_tenants: u64,
     /// Tenants that were active in the month before and not in this one. Of a month that is not over, those that were not yet.
     pub lapsed_tenants: u64,

@@ -297,8 +297,8 @@ pub trait GrowthRepository: Send {
     async fn last_day(&mut self) -> Result<Option<Date>, StoreError>;
 
     /// Records from the event log which tenants did something on a day (UTC), and with which sorts of resources. MUST count what members
-    /// and API keys did and nothing else: neither impersonators nor Portico itself. MUST do it once for a day, also under concurrency;
-    /// answers whether it was done now.
+    /// and API keys did and nothing else: neither impersonators, nor staff who are no members, nor Portico itself. MUST do it once for a
+    /// day, also under concurrency; answers whether it was done now.
     async fn record_day(&mut self, day: Date) -> Result<bool, StoreError>;
 
     /// Counts the figures of a month anew, from what is stored and what was recorded, and replaces those that are there. New tenants are

@@ -153,7 +153,7 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
              order by case when supported_until is null then 0 else 1 end, supported_until desc, id desc) as place \
              from licenses where tenant_id = $1 and product_type in ({})) \
              select {COLUMNS} from ranked where place = 1 order by id desc",
-            placeholders(2, products.len())
+            placeholders(3, products.len())
         );
         let values: Vec<Value> =
             [tenant.value(), now.value()].into_iter().chain(products.iter().map(Param::value)).collect();

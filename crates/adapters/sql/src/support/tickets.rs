@@ -206,7 +206,8 @@ impl<C: ConnectionTrait + Send> TicketRepository for Tickets<'_, C> {
         let where_ = conditions.sql();
         let count = format!("select count(*) from support_tickets t where {where_}");
         let (bounds, values) = conditions.with_page(page.limit, page.offset());
-        let rows = format!("select {COLUMNS}, {DESK} where {where_} order by t.updated_at, t.id {bounds}");
+        let order = if filter.latest_first { "t.updated_at desc, t.id desc" } else { "t.updated_at, t.id" };
+        let rows = format!("select {COLUMNS}, {DESK} where {where_} order by {order} {bounds}");
         let rows = self.db.rows_with(&rows, values, desk_ticket);
         in_pages(page, self.db.total(&count, conditions.values()), rows).await
     }

@@ -33,9 +33,14 @@ impl<C: ConnectionTrait + Send> GrowthRepository for Growth<'_, C> {
             return Ok(false);
         }
         let start = Timestamp::new(day.midnight().assume_utc());
+        // Staff who suspend a customer or answer a ticket are authors of events in a tenant of which they are no members.
         let sql = "insert into tenant_activity (tenant_id, month, resource_type) \
              select distinct events.tenant_id, $1, events.resource_type from events join tenants on tenants.id = events.tenant_id \
              where events.id >= $2 and events.id < $3 and events.actor_kind in ('user', 'api_key') and events.impersonator_id is null \
+             and (events.actor_kind = 'api_key' \
+               or events.actor_id not in (select id from users where role <> 'customer') \
+               or exists (select 1 from memberships where memberships.tenant_id = events.tenant_id \
+                 and memberships.user_id = events.actor_id)) \
              on conflict (tenant_id, month, resource_type) do nothing";
         let values = (Month::of(start), least_id(start), least_id(start + Duration::DAY));
         self.db.execute(sql, values).await?;

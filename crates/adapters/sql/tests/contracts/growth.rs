@@ -1,13 +1,15 @@
 //! `portico_tenancy::ports::GrowthRepository`.
 
 use portico_billing::ports::BillingRepositories;
-use portico_identity::ports::IdentityRepositories;
+use portico_identity::{ports::IdentityRepositories, user::User};
 use portico_kernel::{
-    Actor, Event, Month, Outbox, Permissions, PlatformRole, RequestInfo, Scope, TenantId, Timestamp, UserId,
+    Actor, Event, Month, Outbox, Permissions, PlatformRole, RequestInfo, Scope, TenantId, TenantRole,
+    Timestamp, UserId,
 };
 use portico_sql::SqlStore;
 use portico_tenancy::{
     growth::{ACTIVATION, Figure},
+    membership::Membership,
     ports::TenancyRepositories,
     tenant::Tenant,
 };
@@ -24,8 +26,19 @@ async fn acted(
     kind: &'static str,
     impersonator: Option<UserId>,
 ) {
+    acted_by(store, env, tenant, kind, (env.new_id(), impersonator)).await;
+}
+
+/// The same of this person, and who acts as them.
+async fn acted_by(
+    store: &SqlStore,
+    env: &TestEnv,
+    tenant: TenantId,
+    kind: &'static str,
+    (author, impersonator): (UserId, Option<UserId>),
+) {
     let actor = Actor::User {
-        id: env.new_id(),
+        id: author,
         session: env.new_id(),
         email_verified: true,
         role: PlatformRole::Customer,
@@ -75,8 +88,15 @@ async fn figures_are_those_of_what_people_did_in_a_month() {
             tenants.push(made.id);
         }
         let [one, two, three] = tenants[..] else { panic!("{tenants:?}") };
-        // Somebody of staff in the name of a customer, and Portico itself, do not count.
+        // Somebody of staff in the name of a customer or about one, and Portico itself, do not count.
+        let staff = User { role: PlatformRole::Staff, ..user(&env, "staff@example.com") };
+        let own = Membership { tenant: two, user: staff.id, role: TenantRole::Owner, joined_at: env.now() };
+        let mut work = store.begin().await.unwrap();
+        work.users().insert(&staff, None).await.unwrap();
+        work.memberships().insert(&own).await.unwrap();
+        work.commit().await.unwrap();
         acted(store, &env, three, "page.updated", Some(env.new_id())).await;
+        acted_by(store, &env, three, "tenant.suspended", (staff.id, None)).await;
         let by_itself = Event::new(
             &env,
             &Scope::system(Some(three), RequestInfo::default()),
@@ -89,9 +109,9 @@ async fn figures_are_those_of_what_people_did_in_a_month() {
         for kind in ["page.created", "page.updated", "site.created"] {
             acted(store, &env, one, kind, None).await;
         }
-        // The last moment of the day, and the first of the next one.
+        // The last moment of the day, and the first of the next one. In their own tenants staff are members like others.
         env.clock.set(january.starts_at() + Duration::DAY - Duration::microseconds(1));
-        acted(store, &env, two, "webhook.created", None).await;
+        acted_by(store, &env, two, "webhook.created", (staff.id, None)).await;
         env.clock.set(january.starts_at() + Duration::DAY);
         acted(store, &env, two, "asset.created", None).await;
         env.clock.set(february.starts_at());
@@ -103,7 +123,7 @@ async fn figures_are_those_of_what_people_did_in_a_month() {
         assert_eq!(done.into_iter().filter(|done| *done).count(), 1, "once");
         let used = |resource: &str| Figure::Used(resource.to_owned());
         let expected = [
-            (Figure::Registrations, 3),
+            (Figure::Registrations, 4),
             (Figure::NewTenants, 3),
             (Figure::Activated, 0),
             (Figure::Active, 2),

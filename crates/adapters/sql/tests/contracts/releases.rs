@@ -1,6 +1,6 @@
 //! `portico_licensing::ports`: releases, the licenses that stand for those of a tenant, and the log of downloads.
 
-use portico_kernel::{Env, PageRequest, ReleaseId, StoreError, TenantId};
+use portico_kernel::{PageRequest, ReleaseId, StoreError, TenantId};
 use portico_licensing::{
     download::DownloadUse,
     license::{License, LicenseStatus},
@@ -10,7 +10,7 @@ use portico_licensing::{
     release_version::ReleaseVersion,
 };
 use portico_sql::SqlStore;
-use portico_testkit::{env, on_each_database};
+use portico_testkit::{TestEnv, env, on_each_database};
 use time::Duration;
 
 use crate::{
@@ -18,8 +18,9 @@ use crate::{
     licenses::{insert, license},
 };
 
-/// A release that is published, of a product.
-fn release(env: &Env, product: &str, slug: &str, version: &str) -> Release {
+/// A release that is published, of a product, made later than the one before.
+fn release(env: &TestEnv, product: &str, slug: &str, version: &str) -> Release {
+    env.clock.advance(Duration::MILLISECOND);
     Release {
         id: env.new_id(),
         slug: slug.to_owned(),
@@ -52,7 +53,8 @@ async fn store(store: &SqlStore, releases: &[Release]) {
     work.commit().await.unwrap();
 }
 
-fn used(env: &Env, license: &License, release: ReleaseId) -> DownloadUse {
+fn used(env: &TestEnv, license: &License, release: ReleaseId) -> DownloadUse {
+    env.clock.advance(Duration::MILLISECOND);
     DownloadUse {
         id: env.new_id(),
         tenant_id: license.tenant_id,
@@ -208,7 +210,10 @@ async fn one_license_stands_for_all_that_are_alike() {
         let ours = stored_tenant(sql, &env, "one").await.id;
         let theirs = stored_tenant(sql, &env, "two").await.id;
         let now = env.now();
-        let of = |tenant: TenantId| license(&env, tenant, None, 0);
+        let of = |tenant: TenantId| {
+            env.clock.advance(Duration::MILLISECOND);
+            license(&env, tenant, None, 0)
+        };
         let until = |days| Some(now + Duration::days(days));
         let short = License { supported_until: until(1), ..of(ours) };
         let long = License { supported_until: until(9), ..of(ours) };

@@ -278,6 +278,7 @@ async fn the_queue_has_the_tickets_of_all_tenants() {
         let all = QueueFilter::default;
         for (filter, found) in [
             (all(), &vec![second.id, first.id]),
+            (QueueFilter { latest_first: true, ..all() }, &vec![first.id, second.id]),
             (QueueFilter { status: Some(TicketStatus::Closed), ..all() }, &vec![]),
             (QueueFilter { assigned: Some(Assigned::ToNobody), ..all() }, &a),
             (QueueFilter { assigned: Some(Assigned::To(first.author_id)), ..all() }, &b),

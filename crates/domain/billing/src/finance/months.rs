@@ -20,8 +20,9 @@ struct Rate<'a> {
     monthly: i64,
 }
 
-/// What plans bring in, and who pays for them, by currency and plan.
-type Standing = BTreeMap<(String, String), (i64, u64)>;
+/// What plans bring in, and how many pay for them, by currency and plan. Changes of a month come in any order, so that while they are
+/// applied either may be below zero.
+type Standing = BTreeMap<(String, String), (i64, i64)>;
 
 /// Each month from the first to the last in each currency that is in any of them.
 pub(super) fn of(
@@ -77,12 +78,12 @@ fn apply(
         let (mrr, subscribers) =
             standing.entry((from.currency.to_owned(), from.plan.to_owned())).or_default();
         *mrr -= from.monthly * times;
-        *subscribers = subscribers.saturating_sub(count);
+        *subscribers -= times;
     }
     if let Some(to) = &to {
         let (mrr, subscribers) = standing.entry((to.currency.to_owned(), to.plan.to_owned())).or_default();
         *mrr += to.monthly * times;
-        *subscribers += count;
+        *subscribers += times;
     }
     if let (Some(from), Some(to)) = (&from, &to)
         && from.currency == to.currency
@@ -118,10 +119,17 @@ fn rate<'a>(price: &PriceReference, prices: &'a [PricedVersion]) -> Option<Rate<
     Some(Rate { plan: &version.plan, currency, monthly })
 }
 
-/// What all plans of a currency bring in, and who pays for them.
+/// What all plans of a currency bring in, and how many pay for them.
 fn total(standing: &Standing, currency: &str) -> (i64, u64) {
     let of_currency = standing.iter().filter(|((code, _), _)| code == currency);
-    of_currency.fold((0, 0), |(mrr, subscribers), (_, paid)| (mrr + paid.0, subscribers + paid.1))
+    let (mrr, subscribers) =
+        of_currency.fold((0, 0), |(mrr, subscribers), (_, paid)| (mrr + paid.0, subscribers + paid.1));
+    (mrr, number(subscribers))
+}
+
+/// After all changes of a month it is none or more.
+fn number(subscribers: i64) -> u64 {
+    u64::try_from(subscribers).unwrap_or_default()
 }
 
 fn recurring(moved: RecurringRevenue, opening: (i64, u64), end: (i64, u64)) -> RecurringRevenue {
@@ -163,7 +171,7 @@ fn of_month<'a>(
     {
         let subject = Subject::Plan(plan.clone());
         let of_plan = lines.entry(subject.clone()).or_insert_with(|| line(&subject));
-        (of_plan.mrr, of_plan.subscribers) = (*mrr, *subscribers);
+        (of_plan.mrr, of_plan.subscribers) = (*mrr, number(*subscribers));
     }
     FinanceMonth {
         month,

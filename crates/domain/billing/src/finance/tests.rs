@@ -179,6 +179,28 @@ async fn what_recurs_is_carried_from_month_to_month() {
 }
 
 #[tokio::test]
+async fn subscribers_are_the_same_in_whichever_order_changes_come() {
+    let mut repositories = Repositories::default();
+    priced(&repositories, "starter", "usd", 1200, 12_000);
+    let this = Month::of(env().now());
+    // The store sums the changes of a month, and those before the report, and has no order: here each end comes before its beginning.
+    for month in [this.plus(-2), this] {
+        change(&repositories, Some("starter-1-month"), None, month.starts_at());
+        for _ in 0..3 {
+            change(&repositories, None, Some("starter-1-month"), month.starts_at());
+        }
+    }
+    let now = this.to_string();
+    let found = report(&mut repositories, Some(&now), None, None).await.unwrap();
+    let [month] = &found.items[..] else { panic!("{found:?}") };
+    let recurring = month.recurring;
+    assert_eq!((recurring.opening_subscribers, recurring.opening_mrr), (2, 2400));
+    assert_eq!((recurring.new_subscribers, recurring.churned_subscribers), (3, 1));
+    assert_eq!((recurring.subscribers, recurring.mrr), (4, 4800));
+    assert_eq!((month.lines[0].subscribers, month.lines[0].mrr), (4, 4800));
+}
+
+#[tokio::test]
 async fn months_and_currencies_are_checked() {
     let mut repositories = Repositories::default();
     let this = Month::of(env().now());

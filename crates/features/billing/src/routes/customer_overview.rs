@@ -55,7 +55,7 @@ struct CustomerOverview {
     purchases: Option<Vec<Purchase>>,
     /// The newest licenses; null without `platform:licenses`.
     licenses: Option<Vec<ManagedLicense>>,
-    /// The tickets that have waited longest; null without `platform:support`.
+    /// The tickets that were changed last; null without `platform:support`.
     tickets: Option<Vec<DeskTicket>>,
     /// The newest notes of staff.
     notes: Vec<CustomerNote>,
@@ -95,7 +95,7 @@ async fn read(app: Data<App>, caller: Caller, path: Path<TenantId>) -> Result<Ht
     };
     let tickets = match scope.allows(Permission::PlatformSupport) {
         true => {
-            let filter = QueueFilter { customer: Some(id), ..QueueFilter::default() };
+            let filter = QueueFilter { customer: Some(id), latest_first: true, ..QueueFilter::default() };
             Some(Desk::new(&mut *repositories, scope, env).queue(filter, page).await?.items)
         }
         false => None,

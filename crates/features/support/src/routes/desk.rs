@@ -101,6 +101,7 @@ impl ListQueue {
             customer: self.customer_id,
             breached: self.breached,
             q: self.q,
+            latest_first: false,
         })
     }
 }
