@@ -217,6 +217,8 @@ fn failure(answer: &HttpResponse) -> PaymentError {
         404 if said_by_stripe => PaymentError::NotFound,
         // One that a parameter names.
         _ if code == Some("resource_missing") => PaymentError::NotFound,
+        // Its least amounts follow rates of exchange: nobody else knows them.
+        _ if code == Some("amount_too_small") => PaymentError::AmountTooSmall,
         _ => PaymentError::Refused(told(answer, &fault)),
     }
 }
@@ -259,6 +261,7 @@ mod tests {
         let card = r#"{"error": {"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds"}}"#;
         let plain = r#"{"error": {"type": "card_error", "code": "expired_card"}}"#;
         let odd = r#"{"error": {"type": "card_error", "code": "4242 4242 4242 4242"}}"#;
+        let small = r#"{"error": {"type": "invalid_request_error", "code": "amount_too_small"}}"#;
         let asks =
             r#"{"error": {"type": "card_error", "code": "subscription_payment_intent_requires_action"}}"#;
         let declined = |code: &str| PaymentError::Declined { code: code.to_owned() };
@@ -269,6 +272,7 @@ mod tests {
             (402, asks, declined("authentication_required")),
             (404, invalid, PaymentError::NotFound),
             (400, missing, PaymentError::NotFound),
+            (400, small, PaymentError::AmountTooSmall),
         ] {
             assert_eq!(failure(&answer(status, body)), expected, "{status} {body}");
         }

@@ -9,9 +9,8 @@ use portico_billing::payment::{
 };
 use portico_kernel::{Money, Timestamp, http::HttpClient};
 use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionAdaptivePricing, CreateCheckoutSessionLineItems,
-    CreateCheckoutSessionLineItemsPriceData, CreateCheckoutSessionPaymentIntentData, ExpireCheckoutSession,
-    ProductData, RetrieveCheckoutSession,
+    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
+    CreateCheckoutSessionPaymentIntentData, ExpireCheckoutSession, ProductData, RetrieveCheckoutSession,
 };
 use stripe_core::refund::CreateRefund;
 use stripe_shared::{
@@ -23,7 +22,7 @@ use crate::{
     StripeConfig,
     client::Client,
     payment,
-    values::{REFERENCE, chargeable, currency, known},
+    values::{REFERENCE, chargeable, currency, known, no_adaptive_pricing},
     webhooks::Webhooks,
 };
 
@@ -146,13 +145,10 @@ fn request(new: &NewCheckout) -> Result<CreateCheckoutSession, PaymentError> {
     let metadata = || HashMap::from([(REFERENCE.to_owned(), new.reference.clone())]);
     let mut payment = CreateCheckoutSessionPaymentIntentData::new();
     payment.metadata = Some(metadata());
-    // Buyers pay what the catalogue says, in its currency, whatever the account is set to.
-    let mut adaptive = CreateCheckoutSessionAdaptivePricing::new();
-    adaptive.enabled = Some(false);
     Ok(CreateCheckoutSession::new()
         .mode(CheckoutSessionMode::Payment)
         .line_items(items)
-        .adaptive_pricing(adaptive)
+        .adaptive_pricing(no_adaptive_pricing())
         .client_reference_id(&new.reference)
         .metadata(metadata())
         .payment_intent_data(payment)

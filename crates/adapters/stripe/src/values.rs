@@ -2,6 +2,7 @@
 
 use portico_billing::{money::Currency, payment::PaymentError};
 use portico_kernel::{Money, Timestamp};
+use stripe_checkout::checkout_session::CreateCheckoutSessionAdaptivePricing;
 
 /// Name of the metadata that holds our reference, at whatever was made here: people who look at it in Stripe's dashboard find it there.
 pub(crate) const REFERENCE: &str = "portico_reference";
@@ -34,6 +35,13 @@ pub(crate) fn chargeable(amount: i64, currency: Currency) -> Result<(), PaymentE
             currency.step()
         ))),
     }
+}
+
+/// Buyers pay what the catalogue says, in its currency, whatever the account is set to.
+pub(crate) fn no_adaptive_pricing() -> CreateCheckoutSessionAdaptivePricing {
+    let mut adaptive = CreateCheckoutSessionAdaptivePricing::new();
+    adaptive.enabled = Some(false);
+    adaptive
 }
 
 /// An answer that says something which is not known here. Whether anything was done is unknown.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use portico_billing::{inbound::InboundStatus, payment::Provider};
-use portico_kernel::http::{HttpClient, HttpMethod, HttpRequest};
+use portico_kernel::{
+    PlatformRole,
+    http::{HttpClient, HttpMethod, HttpRequest},
+};
 use portico_payments_sandbox::embedded::BASE_URL;
 use portico_testkit::{
     payments::TestPayments,
@@ -13,7 +16,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::text,
+    fixture::{Person, text},
     purchases::{checkout, order},
     sites::events,
 };
@@ -230,6 +233,25 @@ async fn the_order_of_the_documentation_is_paid_as_it_stands() {
         assert_eq!(bought["status"], "completed");
         assert_eq!((&bought["amount"], &bought["currency"]), (&json!(35900), &json!("usd")));
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_coupon_leaves_has_to_be_enough_to_be_charged() {
+    const COUPONS: &str = "/api/v1/admin/coupons";
+    let server = server().await;
+    let staff =
+        Person::new(&server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client;
+    let almost_all = json!({"code": "ALMOST-ALL", "amount": 35870, "currency": "usd"});
+    let coupon = staff.post(COUPONS, almost_all).await.expect(201);
+    let ada = server.customer("ada@example.com").await;
+    let mut wanted = order();
+    wanted["coupon"] = "ALMOST-ALL".into();
+    assert_eq!(ada.post(CREATE, wanted).await.expect(409)["code"], "amount_too_small");
+    let purchases = ada.get(PURCHASES).await.expect(200);
+    assert_eq!((&purchases["total"], &purchases["items"][0]["status"]), (&json!(1), &json!("failed")));
+    let coupon = staff.get(&format!("{COUPONS}/{}", text(&coupon, "id"))).await.expect(200);
+    assert_eq!(coupon["redemptions"], 0, "it was given back");
     server.stop().await;
 }
 

@@ -242,6 +242,9 @@ pub enum PaymentError {
     /// repeated with the same key.
     #[error("payment provider unavailable: {0}")]
     Unavailable(String),
+    /// The amount is less than the provider charges in its currency.
+    #[error("too little for the payment provider")]
+    AmountTooSmall,
     /// The provider cannot do this at all.
     #[error("not supported by the payment provider")]
     Unsupported,
@@ -261,7 +264,7 @@ impl Fault for PaymentError {
             Self::Refused(_) => Kind::Internal,
             Self::NotFound => Kind::NotFound,
             Self::Unavailable(_) => Kind::Unavailable,
-            Self::Unsupported => Kind::Conflict,
+            Self::AmountTooSmall | Self::Unsupported => Kind::Conflict,
         }
     }
 
@@ -271,6 +274,7 @@ impl Fault for PaymentError {
             Self::Refused(_) => "internal",
             Self::NotFound => "not_found",
             Self::Unavailable(_) => "payment_provider_unavailable",
+            Self::AmountTooSmall => "amount_too_small",
             Self::Unsupported => "payment_unsupported",
         }
     }
@@ -282,6 +286,9 @@ impl Fault for PaymentError {
             Self::NotFound => "There is no such payment.",
             Self::Unavailable(_) => {
                 "The payment provider is not reachable right now. Nothing was charged. Try again shortly."
+            }
+            Self::AmountTooSmall => {
+                "This is less than the payment provider charges. Buy more, or leave the coupon out."
             }
             Self::Unsupported => "The payment provider cannot do this.",
         })
@@ -373,6 +380,7 @@ mod tests {
                 Kind::Unavailable,
                 "payment_provider_unavailable",
             ),
+            (PaymentError::AmountTooSmall, Kind::Conflict, "amount_too_small"),
             (PaymentError::Unsupported, Kind::Conflict, "payment_unsupported"),
         ] {
             assert_eq!((error.kind(), error.code()), (kind, code), "{error}");

@@ -37,11 +37,12 @@ impl Subject {
         }
     }
 
-    /// What each product of a purchase costs, in minor units: in these proportions money of the purchase is about them.
+    /// What is paid for each product of a purchase, discounts taken off, in minor units: in these proportions money of the purchase is
+    /// about them.
     pub fn shares(purchase: &Purchase) -> Vec<(Self, i64)> {
         let mut shares: BTreeMap<&str, i64> = BTreeMap::new();
         for item in &purchase.items {
-            *shares.entry(&item.product_type).or_default() += item.amount * i64::from(item.quantity);
+            *shares.entry(&item.product_type).or_default() += item.total() - item.discount;
         }
         shares.into_iter().map(|(id, amount)| (Self::Product(id.to_owned()), amount)).collect()
     }
@@ -118,6 +119,10 @@ mod tests {
         });
         purchase.items.push(item);
         assert_eq!(Subject::shares(&purchase), [(product("addon"), 300), (product("base_product"), 71800)]);
+        // What a coupon for one product takes off is taken off that product, and not off the others.
+        purchase.items[1].discount = 300;
+        purchase.items[2].discount = 900;
+        assert_eq!(Subject::shares(&purchase), [(product("addon"), 0), (product("base_product"), 70900)]);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 139] = [
+pub const CODES: [&str; 140] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
     "already_invited",
     "already_member",
     "already_on_plan",
+    "amount_too_small",
     "asset_in_use",
     "asset_not_deleted",
     "body_too_large",

@@ -19,7 +19,7 @@ use stripe_shared::CheckoutSessionMode;
 use super::objects::Named;
 use crate::{
     client::Client,
-    values::{REFERENCE, known},
+    values::{REFERENCE, known, no_adaptive_pricing},
 };
 
 /// What the configuration of the portal that is made here is known by.
@@ -40,6 +40,7 @@ pub(super) fn first_payment(new: &NewSubscriptionCheckout) -> CreateCheckoutSess
         .mode(CheckoutSessionMode::Subscription)
         .customer(&new.customer_id)
         .line_items(vec![item])
+        .adaptive_pricing(no_adaptive_pricing())
         .client_reference_id(&new.reference)
         .metadata(metadata())
         .success_url(&new.success_url)

@@ -178,6 +178,10 @@ async fn amounts_go_out_as_they_are_and_what_would_be_rounded_is_refused() {
                 (other, _) => panic!("{amount} {currency}: {other:?}"),
             }
         }
+        let least = shop.provider.create_checkout(&shop.new_checkout(50, "usd"), "checkout_least").await;
+        assert!(least.is_ok(), "{least:?}");
+        let less = shop.provider.create_checkout(&shop.new_checkout(49, "usd"), "checkout_less").await;
+        assert_eq!(less, Err(PaymentError::AmountTooSmall));
         let mut short = shop.new_checkout(100, "usd");
         short.amount.amount = 99;
         let mut empty = shop.new_checkout(0, "usd");

@@ -271,3 +271,14 @@ async fn a_trial_without_a_card_ends_with_it() {
         assert_eq!(none, Err(PaymentError::Declined { code: "no_payment_method".to_owned() }));
     }
 }
+
+#[tokio::test]
+async fn a_plan_is_paid_in_the_currency_of_its_price() {
+    let shop = Shop::over_http().await;
+    Tenant::new(&shop).await.subscribe("visa").await;
+    let requests = shop.server().requests();
+    let page = requests.iter().find(|request| request.path == "/v1/checkout/sessions").unwrap();
+    let form = String::from_utf8(page.body.clone()).unwrap();
+    let adaptive = form.split('&').find(|parameter| parameter.starts_with("adaptive_pricing"));
+    assert!(adaptive.is_some_and(|parameter| parameter.ends_with("=false")), "{form}");
+}

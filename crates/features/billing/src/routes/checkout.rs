@@ -40,8 +40,7 @@ struct CheckoutReturn {
 /// Create a checkout session
 ///
 /// Stores a purchase that is to be paid, and answers the page to send the buyer to. Prices are those of the catalogue, less what the coupon
-/// takes off, if one is named and can be used. At most ten in a
-/// minute for each user. Only people with a verified address buy.
+/// takes off, if one is named and can be used. At most ten in a minute for each user. Only people with a verified address buy.
 #[utoipa::path(
     tag = "Purchases",
     operation_id = "createCheckoutSession",
@@ -50,7 +49,7 @@ struct CheckoutReturn {
         (status = 201, body = CheckoutSession),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 402, description = "The payment provider declines it (`payment_failed`).", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The payment provider cannot do this (`payment_unsupported`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The payment provider cannot do this (`payment_unsupported`), or what is to be paid is less than it charges (`amount_too_small`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The payment provider does not answer (`payment_provider_unavailable`). Nothing was charged.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["billing:write"])),
