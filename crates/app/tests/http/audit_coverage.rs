@@ -162,6 +162,12 @@ pub async fn particular(
             unmarked().post(&format!("/api/v1/tenants/{tenant}/suspend"), body).await;
             client.post_empty(&path.replace("{tenantId}", &tenant)).await
         }
+        "/admin/customers/{customerId}/plan" => {
+            // Another one than is in force: it may have been bought meanwhile.
+            let held = fixture.owner.client.get("/api/v1/billing/subscription").await.expect(200);
+            let plan = if held["plan"] == "enterprise" { "professional" } else { "enterprise" };
+            client.put(&fixture.path(path), json!({"plan": plan, "reason": "Paid by bank transfer"})).await
+        }
         "/support/tickets/{ticketId}/satisfaction" => {
             let ticket = format!("/api/v1/support/tickets/{}", fixture.fresh(server, "ticketId").await);
             fixture.owner.client.post_empty(&format!("{ticket}/close")).await.expect(200);

@@ -474,7 +474,8 @@ fn operations_have_one_vocabulary() {
         .extend(names.iter().filter(|tag| !used.contains(*tag)).map(|tag| format!("{tag} has no operation")));
     none(&wrong);
     let lines = portico::server::published().unwrap().lines().count();
-    assert!(lines < 30_000, "{lines} lines");
+    // About 120 for each operation.
+    assert!(lines < 36_000, "{lines} lines");
 }
 
 #[test]

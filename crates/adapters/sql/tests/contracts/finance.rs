@@ -17,7 +17,7 @@ use portico_testkit::{TestDatabase, env, on_each_database};
 use sqlx::{Connection, PgConnection};
 use time::Duration;
 
-use crate::fixtures::stored_tenant;
+use crate::fixtures::{plan_of, stored_tenant};
 
 fn month(text: &str) -> Month {
     Month::parse(text).unwrap()
@@ -162,6 +162,9 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
         let twice = work.finance().record(&change(ours, 2, &pro, &None, env.now())).await;
         assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
         drop(work);
+        let mut work = store.begin().await.unwrap();
+        work.plans().upsert(&plan_of("starter", 1)).await.unwrap();
+        work.commit().await.unwrap();
         let versions = store.reader().finance().prices().await.unwrap();
         assert!(!versions.is_empty() && versions.iter().all(|version| version.version > 0));
     })

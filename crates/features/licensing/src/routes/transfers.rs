@@ -96,6 +96,7 @@ async fn withdraw(app: Data<App>, caller: Caller, path: Path<LicenseId>) -> Resu
     request_body = AcceptLicense,
     responses(
         (status = 200, body = OwnedLicense),
+        (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
         (status = 404, description = "No license is offered to the caller with this token.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The license may not be used (`license_suspended`, `license_expired`, `license_revoked`), or as many of its seats were freed in this month as it allows (`too_many_seat_releases`).", body = ProblemBody, content_type = "application/problem+json"),
     ),
