@@ -219,6 +219,6 @@ fn is_below_a_file(error: &Error) -> bool {
     kinds.any(|kind| kind == io::ErrorKind::NotADirectory)
 }
 
-pub(crate) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> FileError {
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> FileError {
     FileError::Unavailable(Box::new(error))
 }

@@ -5,8 +5,6 @@ use object_store::{MultipartUpload, WriteMultipart};
 use portico_kernel::files::{FileError, FileUpload};
 use tokio::runtime::Handle;
 
-use crate::store::unavailable;
-
 /// Bytes of a part. S3 takes 10,000 of 5 MiB or more, so a file may have 78 GiB.
 const PART: usize = 8 << 20;
 
@@ -30,14 +28,19 @@ impl Parts {
 impl FileUpload for Parts {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        writer.wait_for_capacity(ON_THE_WAY).await.map_err(unavailable)?;
+        writer
+            .wait_for_capacity(ON_THE_WAY)
+            .await
+            .map_err(|error| FileError::Unavailable(Box::new(error)))?;
         writer.write(bytes);
         Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<(), FileError> {
         match self.writer.take() {
-            Some(writer) => writer.finish().await.map(drop).map_err(unavailable),
+            Some(writer) => {
+                writer.finish().await.map(drop).map_err(|error| FileError::Unavailable(Box::new(error)))
+            }
             None => Ok(()),
         }
     }
