@@ -116,6 +116,10 @@ impl SubscriptionProvider for NoPayments {
         Err(PaymentError::Unsupported)
     }
 
+    async fn is_deleted(&self, _: &str) -> Result<bool, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
     async fn quote(&self, _: &NewChange) -> Result<ChangeQuote, PaymentError> {
         Err(PaymentError::Unsupported)
     }

@@ -135,3 +135,48 @@ async fn a_tenant_that_is_deleted_pays_no_more_at_once() {
     eventually(Duration::from_secs(30), ended).await.expect("nothing is paid for any more");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_waits_for_its_deletion_renews_nothing_and_pays_on_once_it_is_restored() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        paying(server, &ada, "starter").await;
+        for (path, ends) in [("", true), ("/restore", false)] {
+            let path = ada.t(path);
+            let answer = if ends { ada.delete(&path).await } else { ada.post_empty(&path).await };
+            assert!(answer.status.is_success(), "{path}");
+            let followed = async || {
+                let shown = ada.get(SUBSCRIPTION).await.expect(200);
+                assert_eq!(shown["plan"], "starter", "it is paid until the period ends");
+                (shown["cancelAt"].is_string() == ends).then_some(())
+            };
+            eventually(Duration::from_secs(30), followed).await.expect("the subscription follows the tenant");
+        }
+        assert_eq!(events(&ada, "subscription.change_requested").await, 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_that_was_deleted_at_the_provider_is_on_the_free_plan_and_may_pay_again() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let first = paying(server, &ada, "starter").await;
+        server.subscriptions.delete_customer(&first);
+        sync(server, &ada).await;
+        let shown = ada.get(SUBSCRIPTION).await.expect(200);
+        assert_eq!((&shown["plan"], &shown["provider"]), (&json!("free"), &Value::Null));
+        assert_eq!(events(&ada, "subscription.ended").await, 1);
+        let second = paying(server, &ada, "professional").await;
+        assert_ne!(second, first);
+        assert_eq!(ada.get(SUBSCRIPTION).await.expect(200)["plan"], "professional");
+
+        // Deleted a moment ago, so that nobody here knows it yet.
+        server.subscriptions.delete_customer(&second);
+        let third = paying(server, &ada, "starter").await;
+        assert_ne!(third, second);
+        assert_eq!(ada.get(SUBSCRIPTION).await.expect(200)["plan"], "starter");
+        ledger::sound(server).await;
+    })
+    .await;
+}

@@ -32,6 +32,8 @@ pub struct Answer<'a> {
     pub revision: i64,
     /// The subscription; `None` where there never was one.
     pub subscription: Option<&'a ProviderSubscription>,
+    /// Whether the provider has deleted the customer: then there is no subscription.
+    pub is_deleted: bool,
     /// Its newest invoices.
     pub invoices: &'a [ProviderInvoice],
 }
@@ -87,7 +89,8 @@ impl<'a> Observations<'a> {
     /// Stores an answer: the subscription as it is there, its invoices, the plan in force, and the money that moved. The same answer again
     /// changes nothing.
     ///
-    /// A subscription at a price that was not made here leaves the plan as it is.
+    /// A subscription at a price that was not made here leaves the plan as it is. A customer that the provider has deleted is forgotten:
+    /// who upgrades next is made known there anew.
     ///
     /// # Errors
     /// `NoAccount`; `Payment` for an answer of another mode than that of the account.
@@ -108,6 +111,10 @@ impl<'a> Observations<'a> {
                 || answer.subscription.is_some_and(|seen| seen.trial_ends_at.is_some()),
             ..before.clone()
         };
+        if answer.is_deleted {
+            // Under the key of before the provider would answer the customer that it has deleted.
+            (after.customer_id, after.subscription, after.keyed_at) = (None, None, now);
+        }
         after.past_due_since = match after.status() {
             SubscriptionStatus::PastDue => before.past_due_since.or(Some(now)),
             _ => None,
@@ -130,6 +137,7 @@ impl<'a> Observations<'a> {
         self.end_call(&after).await?;
         if after.running().is_none() {
             after.cancel_reason = None;
+            after.ends_with_tenant = false;
         }
         self.repositories.accounts().update(&after).await?;
         if let Some(change) = RecurringChange::between(&before, &after, now) {
@@ -329,7 +337,7 @@ fn without_addresses(invoice: &Invoice) -> Invoice {
 }
 
 #[cfg(test)]
-mod desk;
+pub(crate) mod desk;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -307,8 +307,13 @@ pub trait SubscriptionProvider: Send + Sync {
     async fn create(&self, new: &NewSubscription, key: &str) -> Result<ProviderSubscription, PaymentError>;
 
     /// The subscription of a customer as it is now, never from a cache: the newest that has not ended, or else the newest; `None` where
-    /// there never was one. What its page was not paid for is none.
+    /// there never was one. What its page was not paid for is none. Of a customer that is deleted MUST answer none that goes on, or
+    /// [`PaymentError::NotFound`].
     async fn subscription(&self, customer_id: &str) -> Result<Option<ProviderSubscription>, PaymentError>;
+
+    /// Whether the provider has deleted this customer. MUST answer `false` for one that it does not know at all: it may be one of another
+    /// account than the one that the operator has named.
+    async fn is_deleted(&self, customer_id: &str) -> Result<bool, PaymentError>;
 
     /// What [`SubscriptionProvider::change`] would charge. MUST be the same to the minor unit for the same arguments, and MUST change
     /// nothing.

@@ -32,6 +32,7 @@ fn account(env: &Env, tenant: TenantId) -> BillingAccount {
         past_due_since: None,
         reminders: 0,
         cancel_reason: None,
+        ends_with_tenant: false,
         check_at: None,
         created_at: env.now(),
         updated_at: env.now(),
@@ -136,6 +137,7 @@ async fn a_tenant_has_one_account_and_a_customer_one_tenant() {
             past_due_since: Some(env.now()),
             reminders: 2,
             cancel_reason: Some("Cerramos".to_owned()),
+            ends_with_tenant: true,
             check_at: Some(env.now()),
             updated_at: env.now() + Duration::SECOND,
             ..fresh

@@ -152,6 +152,10 @@ impl SubscriptionProvider for StripeSubscriptions {
         calls::read(&self.client, newest).await.map(Some)
     }
 
+    async fn is_deleted(&self, customer_id: &str) -> Result<bool, PaymentError> {
+        calls::is_deleted(&self.client, customer_id).await
+    }
+
     async fn quote(&self, change: &NewChange) -> Result<ChangeQuote, PaymentError> {
         let before = calls::subscription(&self.client, &change.subscription_id).await?;
         if before.is_trial() {

@@ -69,7 +69,10 @@ impl SimulatedSubscriptions {
     /// The id of the customer whose reference contains this; `None` where there is none.
     pub fn customer(&self, reference: &str) -> Option<String> {
         let world = self.world();
-        let found = world.customers.iter().find(|(_, customer)| customer.reference.contains(reference));
+        let found = world
+            .customers
+            .iter()
+            .find(|(_, customer)| !customer.is_deleted && customer.reference.contains(reference));
         found.map(|(id, _)| id.clone())
     }
 
@@ -140,6 +143,20 @@ impl SimulatedSubscriptions {
     /// Where there is no such customer.
     pub fn leave_unanswered(&self, customer: &str) {
         self.world().customers.get_mut(customer).expect("a customer").is_unanswered = true;
+    }
+
+    /// Deletes a customer, as on the pages of the provider: what it pays for ends at once.
+    ///
+    /// # Panics
+    /// Where there is no such customer.
+    pub fn delete_customer(&self, customer: &str) {
+        let mut world = self.world();
+        let now = world.now;
+        let customer = world.customers.get_mut(customer).expect("a customer");
+        customer.is_deleted = true;
+        for running in &mut customer.subscriptions {
+            (running.seen.status, running.seen.ends_at) = (SubscriptionStatus::Canceled, Some(now));
+        }
     }
 
     /// The invoices of a customer, the newest first.
@@ -248,6 +265,10 @@ impl SubscriptionProvider for SimulatedSubscriptions {
             true => Err(PaymentError::Unavailable("the test says so of this one".to_owned())),
             false => Ok(customer.newest().map(|running| running.seen.clone())),
         }
+    }
+
+    async fn is_deleted(&self, customer_id: &str) -> Result<bool, PaymentError> {
+        Ok(self.answering()?.customers.get(customer_id).is_some_and(|customer| customer.is_deleted))
     }
 
     async fn quote(&self, change: &NewChange) -> Result<ChangeQuote, PaymentError> {

@@ -99,8 +99,7 @@ pub async fn upgrade(
     // What is not on offer is refused before the provider hears of the tenant.
     wish.check_returns(&app.checkout_rule.returns)?;
     PlanPreviews::new(&mut *app.core.reader(), scope).assess(wish, app.core.env.now()).await?;
-    let (tenant, customer) = customer(app, scope).await?;
-    let account = sync(app, scope, tenant).await?;
+    let (account, customer) = present(app, scope).await?;
     let has_method = account.running().is_none()
         && app.subscriptions.payment_methods(&customer).await?.iter().any(|method| method.is_default);
     let begin = async || -> Result<Begun, BillingError> {
@@ -249,7 +248,10 @@ pub async fn postpone(app: &App, call: &PlanCall) -> Result<(), BillingError> {
 }
 
 /// Ends the page of a call, and finds out whether it was paid at the last moment.
-async fn close(app: &App, scope: &Scope, call: &PlanCall) -> Result<(), BillingError> {
+///
+/// # Errors
+/// Where the provider or the database does not answer.
+pub(super) async fn close(app: &App, scope: &Scope, call: &PlanCall) -> Result<(), BillingError> {
     if let Some(session) = &call.session_id {
         app.subscriptions.expire_checkout(session).await?;
     }
@@ -373,11 +375,24 @@ async fn paying(app: &App, scope: &Scope) -> Result<BillingAccount, BillingError
     PlanChanges::new(&mut *app.core.reader(), scope, &app.core.env).paying().await
 }
 
-/// The tenant, and its customer at the provider, who is made known there if they are not.
+/// The account of the active tenant as the provider answers it now, with its customer, who is made known there if they are not, or were
+/// deleted there.
 ///
 /// # Errors
 /// Those of [`PlanChanges::account`]; 503 when the provider does not answer.
-pub async fn customer(app: &App, scope: &Scope) -> Result<(TenantId, String), Problem> {
+pub async fn present(app: &App, scope: &Scope) -> Result<(BillingAccount, String), Problem> {
+    for _ in 0..2 {
+        let (tenant, _) = customer(app, scope).await?;
+        let account = sync(app, scope, tenant).await?;
+        if let Some(customer) = account.customer_id.clone() {
+            return Ok((account, customer));
+        }
+    }
+    Err(PaymentError::Unavailable("a customer that was made is deleted".to_owned()).into())
+}
+
+/// The tenant, and its customer at the provider, who is made known there if they are not.
+async fn customer(app: &App, scope: &Scope) -> Result<(TenantId, String), Problem> {
     let (tenant, user) = Checkouts::buyer(scope)?;
     let mut work = app.core.begin().await?;
     let account = PlanChanges::new(&mut *work, scope, &app.core.env).account(&app.checkout_rule).await?;
