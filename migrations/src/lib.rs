@@ -68,6 +68,7 @@ mod m20261123_000096_growth;
 mod m20261123_000097_receipts;
 mod m20261123_000098_coupons;
 mod m20261123_000100_paid_endings;
+mod m20261123_000101_site_refunds;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -133,6 +134,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000097_receipts::Migration),
             Box::new(m20261123_000098_coupons::Migration),
             Box::new(m20261123_000100_paid_endings::Migration),
+            Box::new(m20261123_000101_site_refunds::Migration),
         ]
     }
 }

@@ -81,6 +81,10 @@ impl PaymentProvider for NoPayments {
         Err(PaymentError::Unsupported)
     }
 
+    async fn refund_now(&self, _: &str) -> Result<Refund, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
     fn verify(&self, _: &[(String, String)], _: &[u8], _: Timestamp) -> Result<InboundEvent, SignatureError> {
         Err(SignatureError)
     }

@@ -103,6 +103,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("delete from license_transfers where expires_at <=", "offers of licenses that nobody has accepted"),
     ("from support_tickets t where t.reply_due_at <=", "tickets that were not answered in time"),
     ("from site_sales where check_at <=", "payments of sites that the provider is to be asked about"),
+    ("select tenant_id from site_sales where id = $", "whose sale staff give back"),
     ("from site_sales where slug = $", "whether a site was sold, whoever sold it"),
     ("from billing_accounts where check_at <=", "subscriptions that the provider is to be asked about"),
     ("from plan_calls where check_at <=", "calls to the provider that are to be ended"),

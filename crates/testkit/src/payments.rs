@@ -248,6 +248,12 @@ impl PaymentProvider for TestPayments {
         }
     }
 
+    async fn refund_now(&self, id: &str) -> Result<Refund, PaymentError> {
+        let rows = self.answering()?;
+        let mut refunds = rows.payments.values().flat_map(|payment| &payment.refunds);
+        refunds.find(|refund| refund.id == id).cloned().ok_or(PaymentError::NotFound)
+    }
+
     fn verify(
         &self,
         headers: &[(String, String)],

@@ -89,6 +89,12 @@ pub(crate) async fn ask(client: &Client, id: &str) -> Result<Payment, PaymentErr
     })
 }
 
+/// Asks for the refund of this id. One for which nothing was taken out of the balance is not there.
+pub(crate) async fn refund_now(client: &Client, id: &str) -> Result<Refund, PaymentError> {
+    let refund: RefundObject = client.get(&format!("/refunds/{id}"), &json!({})).await?;
+    refund.read()?.ok_or(PaymentError::NotFound)
+}
+
 /// How far a refund is. `None` for a word that is not known here.
 pub(crate) fn refund_state(status: &str) -> Option<RefundState> {
     match status {

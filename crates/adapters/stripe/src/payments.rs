@@ -97,6 +97,10 @@ impl PaymentProvider for StripePayments {
         })
     }
 
+    async fn refund_now(&self, id: &str) -> Result<Refund, PaymentError> {
+        payment::refund_now(&self.client, known(id)?).await
+    }
+
     fn verify(
         &self,
         headers: &[(String, String)],

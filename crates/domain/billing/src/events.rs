@@ -52,9 +52,9 @@ declare_events! {
     PURCHASE_REFUND_FAILED { name: "purchase.refund_failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Money of a purchase was given back."
     PURCHASE_REFUNDED { name: "purchase.refunded", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
-    "Staff want money of a purchase given back; the payment provider is being asked."
+    "Staff want money of a purchase, or of a site that was sold, given back; the payment provider is being asked."
     REFUND_CREATED { name: "refund.created", audience: Internal, invalidates: &[], audit: Sealed }
-    "The payment provider does not give back money of a purchase."
+    "The payment provider does not give back money of a purchase, or of a site that was sold."
     REFUND_FAILED { name: "refund.failed", audience: Internal, invalidates: &[], audit: Sealed }
     "The owner of the buyer's address claimed a site that waited; it is to be handed over."
     SITE_SALE_CLAIMED { name: "site_sale.claimed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
@@ -66,6 +66,8 @@ declare_events! {
     SITE_SALE_FAILED { name: "site_sale.failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A site was paid, and is to be handed over."
     SITE_SALE_PAID { name: "site_sale.paid", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "Money of a site that was sold was given back."
+    SITE_SALE_REFUNDED { name: "site_sale.refunded", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A site was paid, and waits until the owner of the buyer's address claims it."
     SITE_SALE_WAITING { name: "site_sale.waiting", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "The payment provider is asked for a change of what is paid for, or for its end."

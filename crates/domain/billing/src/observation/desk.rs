@@ -119,6 +119,9 @@ impl BillingRepositories for Rows {
     fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c> {
         self.kept.site_sales()
     }
+    fn site_refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
+        self.kept.site_refunds()
+    }
     fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
         self.kept.refunds()
     }

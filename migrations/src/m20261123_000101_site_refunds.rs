@@ -1,0 +1,57 @@
+//! Refunds of sales of sites, and what invoices for plans were paid by.
+
+use sea_orm_migration::prelude::*;
+
+use crate::dialect::run;
+
+/// See the module.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // As `refunds`, of another table. Payments of an invoice are read and written with it only: a document.
+        run(
+            manager,
+            "
+            create table site_refunds (
+                tenant_id uuid not null references tenants (id),
+                id uuid not null,
+                purchase_id uuid not null,
+                provider text not null,
+                payment_id text not null,
+                provider_id text,
+                amount bigint not null,
+                currency text not null,
+                status text not null,
+                reason text,
+                created_at timestamp not null,
+                updated_at timestamp not null,
+                primary key (tenant_id, id),
+                foreign key (tenant_id, purchase_id) references site_sales (tenant_id, id)
+            );
+            create unique index site_refunds_provider_key on site_refunds (tenant_id, provider, provider_id);
+            create index site_refunds_purchase_idx on site_refunds (tenant_id, purchase_id);
+
+            -- Staff name a sale by its id alone.
+            create index site_sales_id_idx on site_sales (id);
+
+            alter table inbound_events add column refund text;
+            ",
+        )
+        .await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        run(
+            manager,
+            "
+            alter table inbound_events drop column refund;
+            drop index site_sales_id_idx;
+            drop table site_refunds;
+            ",
+        )
+        .await
+    }
+}
