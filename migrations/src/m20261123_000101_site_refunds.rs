@@ -38,6 +38,8 @@ impl MigrationTrait for Migration {
             create index site_sales_id_idx on site_sales (id);
 
             alter table inbound_events add column refund text;
+            alter table invoices add column payments {json};
+            alter table invoices add column amount_disputed bigint not null default 0;
             ",
         )
         .await
@@ -47,6 +49,8 @@ impl MigrationTrait for Migration {
         run(
             manager,
             "
+            alter table invoices drop column amount_disputed;
+            alter table invoices drop column payments;
             alter table inbound_events drop column refund;
             drop index site_sales_id_idx;
             drop table site_refunds;

@@ -168,6 +168,10 @@ impl SubscriptionProvider for NoPayments {
         Err(PaymentError::Unsupported)
     }
 
+    async fn older_invoices(&self, _: &str, _: &str) -> Result<Vec<ProviderInvoice>, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
     async fn invoice(&self, _: &str, _: &str) -> Result<ProviderInvoice, PaymentError> {
         Err(PaymentError::Unsupported)
     }

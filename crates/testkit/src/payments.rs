@@ -68,6 +68,7 @@ impl TestPayments {
                 id: id.clone(),
                 amount: checkout.amount.clone(),
                 reference: checkout.reference.clone(),
+                customer_id: checkout.customer_id.clone(),
                 live: checkout.live,
                 fee: Some(Money { amount: 30, currency: checkout.amount.currency.clone() }),
                 refunds: Vec::new(),

@@ -118,6 +118,7 @@ fn nothing_paid(checkout: Checkout) -> Result<Payment, PaymentError> {
             id: payment_id,
             amount: checkout.amount,
             reference: checkout.reference,
+            customer_id: checkout.customer_id,
             live: checkout.live,
             fee: None,
             refunds: Vec::new(),

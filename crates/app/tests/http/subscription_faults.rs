@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico::settings::Settings;
-use portico_billing::{plan_call::PlanCall, subscription::SubscriptionStatus};
+use portico_billing::{payment::DisputeStatus, plan_call::PlanCall, subscription::SubscriptionStatus};
 use portico_feature_billing::flows::subscriptions;
 use portico_kernel::TenantId;
 use portico_testkit::{
@@ -176,6 +176,41 @@ async fn a_customer_that_was_deleted_at_the_provider_is_on_the_free_plan_and_may
         let third = paying(server, &ada, "starter").await;
         assert_ne!(third, second);
         assert_eq!(ada.get(SUBSCRIPTION).await.expect(200)["plan"], "starter");
+        ledger::sound(server).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_of_a_plan_that_is_disputed_is_booked_and_told_once() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let customer = paying(server, &ada, "starter").await;
+        let invoice = server.subscriptions.invoices_of(&customer)[0].id.clone();
+        for status in [DisputeStatus::NeedsAnswer, DisputeStatus::Lost] {
+            server.subscriptions.dispute(&customer, &invoice, status);
+            sync(server, &ada).await;
+            sync(server, &ada).await;
+            ledger::sound(server).await;
+        }
+        for kind in ["invoice.disputed", "invoice.dispute_closed"] {
+            assert_eq!(events(&ada, kind).await, 1, "{kind}");
+        }
+        assert_eq!(ada.get(SUBSCRIPTION).await.expect(200)["plan"], "starter");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_invoices_than_a_page_are_read() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let customer = paying(server, &ada, "starter").await;
+        for (more, stored) in [(250, 251), (1, 252)] {
+            server.subscriptions.bill(&customer, more);
+            sync(server, &ada).await;
+            assert_eq!(ada.get(INVOICES).await.expect(200)["total"], stored);
+        }
         ledger::sound(server).await;
     })
     .await;

@@ -18,6 +18,10 @@ declare_events! {
     COUPON_CREATED { name: "coupon.created", audience: Internal, invalidates: &[], audit: Sealed }
     "The terms of a coupon were changed."
     COUPON_UPDATED { name: "coupon.updated", audience: Internal, invalidates: &[], audit: Sealed }
+    "A dispute about an invoice was decided: for us, or for the customer."
+    INVOICE_DISPUTE_CLOSED { name: "invoice.dispute_closed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A bank has taken money of an invoice back, because the customer disputes the payment."
+    INVOICE_DISPUTED { name: "invoice.disputed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "An invoice of the subscription was paid."
     INVOICE_PAID { name: "invoice.paid", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Money of an invoice was given back."

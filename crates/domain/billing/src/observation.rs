@@ -14,7 +14,7 @@ use crate::{
     ledger::LedgerTransaction,
     paid::{BillingAccount, PaidPlan, REMINDER_DAYS},
     paid_moves::{Meaning, meaning},
-    payment::PaymentError,
+    payment::{Dispute, DisputeStatus, PaymentError},
     plan::FREE,
     plan_call::{PlanCall, PlanCallStage},
     ports::BillingRepositories,
@@ -267,14 +267,28 @@ impl<'a> Observations<'a> {
             let booked = booked.about(&[(subject.clone(), 1)]);
             self.repositories.ledger().book(after.tenant_id, &booked).await?;
         }
+        let of_payments = LedgerTransaction::of_payments(after, self.env.now())
+            .map_err(|error| StoreError::Internal(Box::new(error)))?;
+        for booked in of_payments {
+            let booked = booked.about(&[(subject.clone(), 1)]);
+            self.repositories.ledger().book_missing(after.tenant_id, &booked).await?;
+        }
         let refunded = before.map_or(0, |invoice| invoice.amount_refunded);
         let was_paid = before.is_some_and(|invoice| invoice.status == InvoiceStatus::Paid);
+        let known = |seen: &Dispute| {
+            let stored = before.into_iter().flat_map(disputes).find(|stored| stored.id == seen.id);
+            stored.map(|stored| stored.status)
+        };
+        let is_closed =
+            |seen: &Dispute| !seen.status.is_open() && known(seen).is_none_or(DisputeStatus::is_open);
         let told = [
             (
                 after.status == InvoiceStatus::Paid && !was_paid && after.amount_paid > 0,
                 &events::INVOICE_PAID,
             ),
             (after.amount_refunded > refunded, &events::INVOICE_REFUNDED),
+            (disputes(after).any(|seen| known(seen).is_none()), &events::INVOICE_DISPUTED),
+            (disputes(after).any(is_closed), &events::INVOICE_DISPUTE_CLOSED),
         ];
         for (_, declared) in told.into_iter().filter(|(happened, _)| *happened) {
             let mut event =
@@ -329,6 +343,11 @@ impl<'a> Observations<'a> {
     async fn lock(&mut self, tenant: TenantId) -> Result<BillingAccount, BillingError> {
         self.repositories.accounts().lock(tenant).await?.ok_or(BillingError::NoAccount)
     }
+}
+
+/// The disputes about the payments of an invoice.
+fn disputes(invoice: &Invoice) -> impl Iterator<Item = &Dispute> {
+    invoice.payments.iter().flat_map(|payment| &payment.disputes)
 }
 
 /// An invoice as events tell of it. Whoever has one of its addresses can read or pay it, and events go to others and are kept.

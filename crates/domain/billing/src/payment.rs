@@ -162,7 +162,8 @@ pub enum DisputeStatus {
 }
 
 /// Money that the bank of the buyer has taken back because the buyer disputes the payment, as it is at the provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Dispute {
     /// The provider's id.
     pub id: String,
@@ -185,6 +186,8 @@ pub struct Payment {
     pub amount: Money,
     /// What [`NewCheckout::reference`] was; `None` for one that was not made here.
     pub reference: Option<String>,
+    /// The provider's id of the customer who has paid, where it is one.
+    pub customer_id: Option<String>,
     /// Whether real money is moved.
     pub live: bool,
     /// What the provider keeps for its work on it, where that is known and more than nothing. It may be in another currency.

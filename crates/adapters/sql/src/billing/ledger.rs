@@ -95,13 +95,13 @@ fn booked_purchase(
     BookedPurchase { tenant_id, id, is_paid, status, amount, refunded_amount, paid, refunded, disputed }
 }
 
-/// A row of the invoices: the invoice, and two sums of the ledger.
-type InvoiceRow = (TenantId, InvoiceId, i64, i64, i64, i64);
+/// A row of the invoices: the invoice, and three sums of the ledger.
+type InvoiceRow = (TenantId, InvoiceId, i64, i64, i64, i64, i64, i64);
 
 fn booked_invoice(
-    (tenant_id, id, amount_paid, amount_refunded, paid, refunded): InvoiceRow,
+    (tenant_id, id, amount_paid, amount_refunded, amount_disputed, paid, refunded, disputed): InvoiceRow,
 ) -> BookedInvoice {
-    BookedInvoice { tenant_id, id, amount_paid, amount_refunded, paid, refunded }
+    BookedInvoice { tenant_id, id, amount_paid, amount_refunded, amount_disputed, paid, refunded, disputed }
 }
 
 /// A row of the sales: the sale, what its refunds say, and two sums of the ledger.
@@ -203,8 +203,10 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         let paid = sum_of_invoice(Account::SubscriptionRevenue, &[SourceKind::Invoice]);
         let refund = [SourceKind::InvoiceRefund, SourceKind::InvoiceRefundFailed];
         let refunded = sum_of_invoice(Account::Refunds, &refund);
+        let dispute = [SourceKind::Dispute, SourceKind::DisputeWon];
+        let disputed = sum_of_invoice(Account::Disputes, &dispute);
         let sql = format!(
-            "select tenant_id, id, amount_paid, amount_refunded, -{paid}, {refunded} from invoices \
+            "select tenant_id, id, amount_paid, amount_refunded, amount_disputed, -{paid}, {refunded}, {disputed} from invoices \
              where (tenant_id, id) > ($1, $2) and kind = 'subscription' order by tenant_id, id limit $3"
         );
         let (tenant, id) =

@@ -5,13 +5,15 @@ use portico_billing::{
     ledger::{Account, LedgerTransaction, SourceKind},
     ledger_check::check_ledger,
     paid::{BillingAccount, PriceReference},
-    payment::Provider,
+    payment::{Dispute, DisputeStatus, Provider},
     plan::BillingInterval,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
     ports::BillingRepositories,
     seller::Seller,
     subscription::SubscriptionStatus,
-    subscription_provider::{InvoiceLine, InvoiceStatus, ProviderSubscription, ScheduledPrice},
+    subscription_provider::{
+        InvoiceLine, InvoicePayment, InvoiceStatus, ProviderSubscription, ScheduledPrice,
+    },
 };
 use portico_kernel::{Env, Money, PageRequest, StoreError, TenantId};
 use portico_testkit::{env, on_each_database};
@@ -101,6 +103,7 @@ fn invoice(env: &Env, tenant: TenantId, provider_id: &str) -> Invoice {
         receipt_url: None,
         seller: None,
         created_at: env.now(),
+        payments: Vec::new(),
     }
 }
 
@@ -258,6 +261,7 @@ async fn invoices_belong_to_their_tenant_and_are_replaced() {
             amount_refunded: 200,
             paid_at: Some(env.now()),
             lines: Vec::new(),
+            payments: vec![disputed(DisputeStatus::NeedsAnswer, &env)],
             ..early.clone()
         };
         work.invoices().upsert(&paid).await.unwrap();
@@ -276,6 +280,46 @@ async fn invoices_belong_to_their_tenant_and_are_replaced() {
         let mut work = store.begin().await.unwrap();
         let twice = work.invoices().upsert(&invoice(&env, ours, "in_2")).await;
         assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+    })
+    .await;
+}
+
+/// A payment of 1200 that is disputed.
+fn disputed(status: DisputeStatus, env: &Env) -> InvoicePayment {
+    let money = |amount| Money { amount, currency: "usd".to_owned() };
+    let dispute = Dispute {
+        id: "dp_1".to_owned(),
+        amount: money(1200),
+        status,
+        answer_by: Some(env.now()),
+        fee: Some(money(1500)),
+    };
+    InvoicePayment { id: "pi_1".to_owned(), fee: Some(money(65)), disputes: vec![dispute] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disputes_of_invoices_are_compared_with_what_is_booked_about_them() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        let stored = invoice(&env, tenant, "in_1");
+        for (status, held) in [(DisputeStatus::UnderReview, 1200), (DisputeStatus::Won, 0)] {
+            let seen = Invoice { payments: vec![disputed(status, &env)], ..stored.clone() };
+            let mut work = store.begin().await.unwrap();
+            work.invoices().upsert(&seen).await.unwrap();
+            work.commit().await.unwrap();
+            let report = check_ledger(&mut store.reader()).await.unwrap();
+            let line = format!("has disputed {held}, the ledger {}", 1200 - held);
+            assert!(report.to_string().contains(&line), "{report}");
+            let mut work = store.begin().await.unwrap();
+            for moved in LedgerTransaction::of_payments(&seen, env.now()).unwrap() {
+                work.ledger().book_missing(tenant, &moved).await.unwrap();
+            }
+            work.commit().await.unwrap();
+            let report = check_ledger(&mut store.reader()).await.unwrap();
+            assert_eq!(report.differing, 0, "{report}");
+            assert_eq!(report.balances[&(Account::Fees, "usd".to_owned())], 1565, "booked once");
+        }
     })
     .await;
 }

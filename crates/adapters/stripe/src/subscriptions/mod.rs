@@ -269,7 +269,15 @@ impl SubscriptionProvider for StripeSubscriptions {
     }
 
     async fn invoices(&self, customer_id: &str) -> Result<Vec<ProviderInvoice>, PaymentError> {
-        invoices::list(&self.client, customer_id).await
+        invoices::list(&self.client, customer_id, None).await
+    }
+
+    async fn older_invoices(
+        &self,
+        customer_id: &str,
+        than: &str,
+    ) -> Result<Vec<ProviderInvoice>, PaymentError> {
+        invoices::list(&self.client, customer_id, Some(than)).await
     }
 
     async fn invoice(&self, customer_id: &str, id: &str) -> Result<ProviderInvoice, PaymentError> {

@@ -450,3 +450,24 @@ async fn a_customer_that_the_provider_has_deleted_is_made_anew_with_the_next_upg
     assert_eq!(desk.provider.is_deleted(&desk.customer()).await, Ok(false));
     assert_eq!(desk.provider.is_deleted("cus_of_others").await, Ok(false));
 }
+
+#[tokio::test]
+async fn disputes_and_fees_of_invoices_are_booked_once_and_told() {
+    let (mut desk, mut seen) = (Desk::paying("starter").await, 0);
+    let (customer, paid) = (desk.customer(), desk.provider.invoices_of(&desk.customer())[0].id.clone());
+    desk.news(&mut seen);
+    for (status, held, told) in [
+        (DisputeStatus::NeedsAnswer, 1200, Some("invoice.disputed")),
+        (DisputeStatus::UnderReview, 1200, None),
+        (DisputeStatus::Won, 0, Some("invoice.dispute_closed")),
+    ] {
+        desk.provider.dispute(&customer, &paid, status);
+        desk.sync().await;
+        desk.sync().await;
+        assert_eq!(desk.news(&mut seen), told.into_iter().collect::<Vec<_>>(), "{status:?}");
+        assert_eq!((balance(&desk, "disputes"), balance(&desk, "fees")), (held, 1530), "{status:?}");
+        assert_eq!(balance(&desk, "provider:stripe:balance"), 1200 - held - 1530);
+        assert_eq!(crate::ledger_check::check_ledger(&mut desk.rows).await.unwrap().differing, 0);
+    }
+    assert_eq!(desk.shown().await.plan, "starter", "what becomes of the plan is decided by staff");
+}

@@ -185,6 +185,7 @@ impl World {
             amount_due,
             amount_paid: if is_paid { amount_due } else { 0 },
             amount_refunded: 0,
+            payments: Vec::new(),
             tax: 0,
             lines: lines.into_iter().map(line).collect(),
             period_start,

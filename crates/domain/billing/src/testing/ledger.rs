@@ -115,8 +115,10 @@ impl LedgerRepository for Shop {
             id: invoice.id,
             amount_paid: invoice.amount_paid,
             amount_refunded: invoice.amount_refunded,
+            amount_disputed: invoice.disputed(),
             paid: -sum(invoice, [SourceKind::Invoice; 2]),
             refunded: sum(invoice, [SourceKind::InvoiceRefund, SourceKind::InvoiceRefundFailed]),
+            disputed: sum(invoice, [SourceKind::Dispute, SourceKind::DisputeWon]),
         };
         let of_plans = rows.invoices.iter().filter(|invoice| invoice.kind == InvoiceKind::Subscription);
         let mut all: Vec<BookedInvoice> = of_plans.map(booked).collect();

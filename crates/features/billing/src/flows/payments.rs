@@ -172,7 +172,13 @@ async fn follow_payment(
         Err(error) => return Err(error.into()),
     };
     let made_here = observed.reference.as_deref().and_then(PurchaseCheckout::of_reference);
-    let Some((tenant, id)) = made_here else { return Ok(InboundStatus::Ignored) };
+    let Some((tenant, id)) = made_here else {
+        // What an invoice for a plan was paid by has a customer, and none of our references.
+        return match &observed.customer_id {
+            Some(customer) => subscriptions::follow(app, scope, customer).await,
+            None => Ok(InboundStatus::Ignored),
+        };
+    };
     let found = app.core.reader().checkouts().find(tenant, id).await?;
     let Some(checkout) = found else { return Ok(InboundStatus::Ignored) };
     // The event of its completion may come later, or never.

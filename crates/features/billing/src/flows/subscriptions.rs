@@ -6,9 +6,10 @@ use portico_billing::{
     inbound::InboundStatus,
     observation::{Answer, Observations, Observed, Overdue},
     paid::BillingAccount,
-    payment::{PaymentError, Provider},
+    payment::{DisputeStatus, PaymentError, Provider},
     plan_call::PlanCall,
     subscription::SubscriptionStatus,
+    subscription_provider::{INVOICE_PAGE, ProviderInvoice},
 };
 use portico_kernel::{Env, Event, Job, JobType, NewJob, RequestInfo, Scope, TenantId};
 use portico_runtime::{
@@ -30,6 +31,9 @@ use crate::state::App;
 
 /// Accounts, and calls, that the schedule reads at once.
 const BATCH: u64 = 100;
+
+/// Most invoices that are read in one go.
+const MOST_INVOICES: usize = 1000;
 
 /// How often the provider is asked in one go.
 const TRIES: usize = 5;
@@ -146,7 +150,7 @@ pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingA
         };
         let subscription = if is_deleted { None } else { asked? };
         let invoices = match &subscription {
-            Some(_) => app.subscriptions.invoices(customer).await?,
+            Some(_) => invoices_of(app, &account, customer).await?,
             None => Vec::new(),
         };
         let answer = Answer {
@@ -160,6 +164,7 @@ pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingA
         match observed {
             Observed::Stored(account) => {
                 work.commit().await?;
+                report(tenant, &invoices);
                 return Ok(*account);
             }
             // Two others were stored meanwhile. The second of them was asked for after the first was stored, and so after this began.
@@ -179,6 +184,49 @@ pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingA
         }
     }
     Err(PaymentError::Unavailable("a subscription that was ended goes on".to_owned()).into())
+}
+
+/// The newest invoices of a customer, and as long as a page of them has something that is not stored as it is there, those before.
+async fn invoices_of(
+    app: &App,
+    account: &BillingAccount,
+    customer: &str,
+) -> Result<Vec<ProviderInvoice>, BillingError> {
+    let mut all = app.subscriptions.invoices(customer).await?;
+    let mut page = 0..all.len();
+    while page.len() >= INVOICE_PAGE && all.len() < MOST_INVOICES {
+        let seen = all.get(page).unwrap_or_default();
+        let ids: Vec<String> = seen.iter().map(|invoice| invoice.id.clone()).collect();
+        let Some(oldest) = ids.last() else { break };
+        let mut reader = app.core.reader();
+        let stored = reader.invoices().of_provider(account.tenant_id, account.provider, &ids).await?;
+        drop(reader);
+        if seen.iter().all(|seen| stored.iter().any(|stored| stored.is_as(seen))) {
+            break;
+        }
+        let older = app.subscriptions.older_invoices(customer, oldest).await?;
+        page = all.len()..all.len() + older.len();
+        all.extend(older);
+    }
+    Ok(all)
+}
+
+/// Logs what somebody has to answer, each time that it is seen until then.
+fn report(tenant: TenantId, invoices: &[ProviderInvoice]) {
+    for invoice in invoices {
+        let disputes = invoice.payments.iter().flat_map(|payment| &payment.disputes);
+        for dispute in disputes.filter(|dispute| dispute.status == DisputeStatus::NeedsAnswer) {
+            tracing::error!(
+                %tenant,
+                invoice = %invoice.id,
+                dispute = %dispute.id,
+                amount = dispute.amount.amount,
+                currency = %dispute.amount.currency,
+                answer_by = ?dispute.answer_by,
+                "a payment is disputed: answer it at the payment provider"
+            );
+        }
+    }
 }
 
 /// Works off an event about a customer.
