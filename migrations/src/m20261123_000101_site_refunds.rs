@@ -1,4 +1,4 @@
-//! Refunds of sales of sites, and what invoices for plans were paid by.
+//! Refunds of sales of sites, what invoices for plans were paid by, and calls for plans that have ended.
 
 use sea_orm_migration::prelude::*;
 
@@ -37,6 +37,8 @@ impl MigrationTrait for Migration {
             -- Staff name a sale by its id alone.
             create index site_sales_id_idx on site_sales (id);
 
+            create index plan_calls_created_at_idx on plan_calls (created_at) where stage = 'ended';
+
             alter table inbound_events add column refund text;
             alter table invoices add column payments {json};
             alter table invoices add column amount_disputed bigint not null default 0;
@@ -52,6 +54,7 @@ impl MigrationTrait for Migration {
             alter table invoices drop column amount_disputed;
             alter table invoices drop column payments;
             alter table inbound_events drop column refund;
+            drop index plan_calls_created_at_idx;
             drop index site_sales_id_idx;
             drop table site_refunds;
             ",

@@ -113,6 +113,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from downloads where downloaded_at <", "sweep"),
     ("from generation_reservations where expires_at <", "sweep"),
     ("from idempotency_keys where expires_at <", "sweep"),
+    ("from plan_calls where stage = $ and created_at <", "sweep"),
     ("from submissions where created_at <", "sweep"),
     ("from submissions where status = $ and created_at <", "sweep"),
     ("from traffic_days where day <", "sweep"),

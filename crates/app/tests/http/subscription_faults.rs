@@ -215,3 +215,29 @@ async fn more_invoices_than_a_page_are_read() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_asked_of_the_provider_counts_for_each_user() {
+    let strict = |settings: &mut Settings| {
+        settings.rate_limit.enabled = true;
+        settings.rate_limit.checkouts = 3;
+    };
+    let server = TestServer::start_with(Database::Sqlite, strict).await;
+    let ada = server.customer("ada@example.com").await;
+    let home = "https://app.example.com/billing";
+    let calls = [
+        ("/api/v1/billing/preview", wish("starter"), 200),
+        ("/api/v1/billing/payment-methods", json!({"successUrl": home, "cancelUrl": home}), 201),
+        ("/api/v1/billing/portal-session", json!({"returnUrl": home}), 201),
+    ];
+    for (path, body, status) in &calls {
+        ada.post(path, body.clone()).await.expect(*status);
+    }
+    for (path, body, _) in &calls {
+        assert_eq!(ada.post(path, body.clone()).await.expect(429)["code"], "rate_limited", "{path}");
+    }
+    assert_eq!(ada.post(UPGRADE, wish("starter")).await.expect(429)["code"], "rate_limited");
+    let eve = server.customer("eve@example.com").await;
+    eve.post("/api/v1/billing/preview", wish("starter")).await.expect(200);
+    server.stop().await;
+}

@@ -52,7 +52,7 @@ fn invoice(row: &QueryResult) -> Result<Invoice, TryGetError> {
         seller: read(row, "seller")?,
         created_at: read(row, "created_at")?,
         // Rows from before there were any have none.
-        payments: read::<Option<Vec<InvoicePayment>>>(row, "payments")?.unwrap_or_default(),
+        payments: read::<Option<Vec<InvoicePayment>>, _>(row, "payments")?.unwrap_or_default(),
     })
 }
 

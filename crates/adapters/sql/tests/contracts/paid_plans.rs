@@ -1,6 +1,7 @@
 //! The ports of `portico_billing` that paid plans need: accounts at providers, calls to those, and invoices.
 
 use portico_billing::{
+    inbound::{InboundStatus, StoredEvent},
     invoice::{Invoice, InvoiceKind},
     ledger::{Account, LedgerTransaction, SourceKind},
     ledger_check::check_ledger,
@@ -237,6 +238,43 @@ async fn one_call_of_a_tenant_is_under_way_and_stays_the_same() {
         work.plan_calls().update(&ended).await.unwrap();
         work.plan_calls().insert(&call(&env, ours)).await.unwrap();
         work.commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_have_ended_and_old_events_are_swept() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let ended = PlanCall { stage: PlanCallStage::Ended, check_at: None, ..call(&env, ours) };
+        let (later, open) = (PlanCall { id: env.new_id(), ..ended.clone() }, call(&env, theirs));
+        let event = |id: &str, status| StoredEvent {
+            provider: Provider::Stripe,
+            id: id.to_owned(),
+            kind: "invoice.paid".to_owned(),
+            checkout: None,
+            payment: None,
+            refund: None,
+            customer: Some("cus_1".to_owned()),
+            status,
+            received_at: env.now(),
+        };
+        let mut work = store.begin().await.unwrap();
+        for call in [&ended, &PlanCall { created_at: env.now() + Duration::DAY, ..later }, &open] {
+            work.plan_calls().insert(call).await.unwrap();
+        }
+        for (id, status) in [("evt_1", InboundStatus::Done), ("evt_2", InboundStatus::Received)] {
+            assert!(work.inbound_events().insert(&event(id, status)).await.unwrap());
+        }
+        work.commit().await.unwrap();
+        assert_eq!(store.sweep(env.now() + Duration::days(30)).await.unwrap(), 0);
+        let after = env.now() + Duration::days(30) + Duration::HOUR;
+        assert_eq!(store.sweep(after).await.unwrap(), 1, "the first call that has ended");
+        assert_eq!(store.reader().plan_calls().under_way(theirs).await.unwrap(), Some(open));
+        let after = env.now() + Duration::days(60) + Duration::HOUR;
+        assert_eq!(store.sweep(after).await.unwrap(), 3, "the second one, and both events");
     })
     .await;
 }

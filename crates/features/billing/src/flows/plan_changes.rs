@@ -58,8 +58,9 @@ enum Made {
 /// What a change would mean and cost. Changes nothing.
 ///
 /// # Errors
-/// Those of [`PlanPreviews::assess`]; 503 when the provider does not answer.
+/// Those of [`PlanPreviews::assess`]; 429 when the user has asked for too much within a minute; 503 when the provider does not answer.
 pub async fn preview(app: &App, scope: &Scope, wish: &PlanWish) -> Result<ChangePreview, Problem> {
+    limit(app, scope).await?;
     let now = app.core.env.now();
     let assessment = PlanPreviews::new(&mut *app.core.reader(), scope).assess(wish, now).await?;
     let mut preview = assessment.preview(now);
@@ -359,7 +360,10 @@ async fn shown(
 }
 
 /// Counts what a user asks the provider for: it costs money, and the provider counts too.
-async fn limit(app: &App, scope: &Scope) -> Result<(), Problem> {
+///
+/// # Errors
+/// `Denied` as in [`Checkouts::payer`]; 429.
+pub(super) async fn limit(app: &App, scope: &Scope) -> Result<(), Problem> {
     let (_, user) = Checkouts::payer(scope)?;
     if let Some(limits) = &app.api.limits {
         let verdict = limits.check_checkout(user).await;
