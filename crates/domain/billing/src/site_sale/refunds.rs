@@ -163,8 +163,9 @@ impl<'a> SiteRefunds<'a> {
         }
         sale.checkout.check_at = next_check(now, &refunds);
         self.repositories.site_sales().update(&sale).await?;
-        let is_new =
-            |status| refund.status == status && known.as_ref().is_none_or(|known| known.status != status);
+        let is_new = |status: RefundStatus| {
+            refund.status == status && known.as_ref().is_none_or(|known| known.status != status)
+        };
         if is_new(RefundStatus::Succeeded) {
             self.tell(&events::SITE_SALE_REFUNDED, &before, &sale).await?;
         }
@@ -267,7 +268,7 @@ pub(super) fn is_given_back(sale: &SiteSale, refunds: &[PurchaseRefund]) -> bool
 
 /// When the provider is to be asked about the refunds of a sale next; `None` once nothing is expected any more.
 fn next_check(now: Timestamp, refunds: &[PurchaseRefund]) -> Option<Timestamp> {
-    let any = |status| refunds.iter().any(|refund| refund.status == status);
+    let any = |status: RefundStatus| refunds.iter().any(|refund| refund.status == status);
     if any(RefundStatus::Requested) {
         Some(now + CHECK_AGAIN)
     } else {
