@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use portico_billing::{
     checkout::CheckoutStage,
+    ledger::{LedgerTransaction, SourceKind},
     payment::Provider,
     site_sale::{OfferedSite, SaleRule, SiteBuyer, SiteSaleStatus, SiteSales},
+    subject::Subject,
 };
 use portico_feature_billing::flows::site_sales::claim_token;
 use portico_kernel::{PlatformRole, RequestInfo, Scope, TenantRole};
@@ -107,7 +109,16 @@ pub async fn sold(server: &TestServer, seller: &str) -> String {
     let mut sale = SiteSales::new(&mut *work, &scope, env).begin(offered, buyer, rule).await.unwrap();
     (sale.status, sale.paid_at) = (SiteSaleStatus::Completed, Some(env.now()));
     (sale.checkout.stage, sale.checkout.check_at) = (CheckoutStage::Paid, None);
-    sale.checkout.payment_id = Some("ch_never".to_owned());
+    let payment = format!("ch_{}", env.random_uuid().simple());
+    let paid = LedgerTransaction::moved(
+        Provider::Recurrente,
+        SourceKind::Payment,
+        &payment,
+        &sale.price(),
+        env.now(),
+    );
+    work.ledger().book(sale.tenant_id, &paid.unwrap().about(&[(Subject::Site, 1)])).await.unwrap();
+    sale.checkout.payment_id = Some(payment);
     work.site_sales().update(&sale).await.unwrap();
     work.commit().await.unwrap();
     sale.id.to_string()
