@@ -119,6 +119,10 @@ impl<'a> SiteSales<'a> {
         }
         let now = self.env.now();
         let mut after = SiteSale { checkout: before.checkout.after(observed, now), ..before.clone() };
+        if before.checkout.stage == CheckoutStage::Paid {
+            // What is still asked about are its refunds.
+            after.checkout.check_at = before.checkout.check_at;
+        }
         if before.status == SiteSaleStatus::Pending {
             match observed.state {
                 CheckoutState::Paid { .. } => {

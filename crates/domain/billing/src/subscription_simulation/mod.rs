@@ -119,43 +119,6 @@ impl SimulatedSubscriptions {
         invoice.amount_refunded += amount;
     }
 
-    /// The bank disputes the payment of an invoice, or decides about it. The provider keeps 30 for the payment, and 1500 for the dispute.
-    ///
-    /// # Panics
-    /// Where there is no such invoice.
-    pub fn dispute(&self, customer: &str, invoice: &str, status: DisputeStatus) {
-        let mut world = self.world();
-        let customer = world.customers.get_mut(customer).expect("a customer");
-        let invoice = customer.invoices.iter_mut().find(|found| found.id == invoice).expect("an invoice");
-        let money = |amount| Money { amount, currency: invoice.currency.clone() };
-        let dispute = Dispute {
-            id: format!("dp_{}", invoice.id),
-            amount: money(invoice.amount_paid),
-            status,
-            answer_by: None,
-            fee: Some(money(1500)),
-        };
-        let payment = InvoicePayment {
-            id: format!("pi_{}", invoice.id),
-            fee: Some(money(30)),
-            disputes: vec![dispute],
-        };
-        invoice.payments = vec![payment];
-    }
-
-    /// A customer pays so many invoices more.
-    ///
-    /// # Panics
-    /// Where there is no such customer, or no price.
-    pub fn bill(&self, customer: &str, count: usize) {
-        let mut world = self.world();
-        let (price, now) = (world.prices.values().next().cloned().expect("a price"), world.now);
-        for _ in 0..count {
-            let lines = vec![(price.description.clone(), price.amount.amount)];
-            world.invoice(customer, lines, &price, (now, now), true).expect("a customer");
-        }
-    }
-
     /// Puts the newest subscription of a customer into a status, whatever it was.
     ///
     /// # Panics
@@ -180,20 +143,6 @@ impl SimulatedSubscriptions {
     /// Where there is no such customer.
     pub fn leave_unanswered(&self, customer: &str) {
         self.world().customers.get_mut(customer).expect("a customer").is_unanswered = true;
-    }
-
-    /// Deletes a customer, as on the pages of the provider: what it pays for ends at once.
-    ///
-    /// # Panics
-    /// Where there is no such customer.
-    pub fn delete_customer(&self, customer: &str) {
-        let mut world = self.world();
-        let now = world.now;
-        let customer = world.customers.get_mut(customer).expect("a customer");
-        customer.is_deleted = true;
-        for running in &mut customer.subscriptions {
-            (running.seen.status, running.seen.ends_at) = (SubscriptionStatus::Canceled, Some(now));
-        }
     }
 
     /// The invoices of a customer, the newest first.
@@ -237,6 +186,60 @@ impl SimulatedSubscriptions {
         match world.loses_answers {
             true => Err(PaymentError::Unavailable("the answer was lost".to_owned())),
             false => answer,
+        }
+    }
+}
+
+/// What happens besides payments.
+impl SimulatedSubscriptions {
+    /// The bank disputes the payment of an invoice, or decides about it. The provider keeps 30 for the payment, and 1500 for the dispute.
+    ///
+    /// # Panics
+    /// Where there is no such invoice.
+    pub fn dispute(&self, customer: &str, invoice: &str, status: DisputeStatus) {
+        let mut world = self.world();
+        let customer = world.customers.get_mut(customer).expect("a customer");
+        let invoice = customer.invoices.iter_mut().find(|found| found.id == invoice).expect("an invoice");
+        let money = |amount| Money { amount, currency: invoice.currency.clone() };
+        let dispute = Dispute {
+            id: format!("dp_{}", invoice.id),
+            amount: money(invoice.amount_paid),
+            status,
+            answer_by: None,
+            fee: Some(money(1500)),
+        };
+        let payment = InvoicePayment {
+            id: format!("pi_{}", invoice.id),
+            fee: Some(money(30)),
+            disputes: vec![dispute],
+        };
+        invoice.payments = vec![payment];
+    }
+
+    /// A customer pays so many invoices more.
+    ///
+    /// # Panics
+    /// Where there is no such customer, or no price.
+    pub fn bill(&self, customer: &str, count: usize) {
+        let mut world = self.world();
+        let (price, now) = (world.prices.values().next().cloned().expect("a price"), world.now);
+        for _ in 0..count {
+            let lines = vec![(price.description.clone(), price.amount.amount)];
+            world.invoice(customer, lines, &price, (now, now), true).expect("a customer");
+        }
+    }
+
+    /// Deletes a customer, as on the pages of the provider: what it pays for ends at once.
+    ///
+    /// # Panics
+    /// Where there is no such customer.
+    pub fn delete_customer(&self, customer: &str) {
+        let mut world = self.world();
+        let now = world.now;
+        let customer = world.customers.get_mut(customer).expect("a customer");
+        customer.is_deleted = true;
+        for running in &mut customer.subscriptions {
+            (running.seen.status, running.seen.ends_at) = (SubscriptionStatus::Canceled, Some(now));
         }
     }
 }
