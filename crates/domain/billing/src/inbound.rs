@@ -212,6 +212,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_event_about_a_refund_names_its_payment_too() {
+        let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
+        let mut repositories = Repositories::default();
+        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        for (id, taken) in [("re 1", false), ("re_1", true)] {
+            let subject = InboundSubject::Refund { id: id.to_owned(), payment: "ch_1".to_owned() };
+            let received = inbound.receive(Provider::Recurrente, event("evt_4", subject)).await;
+            assert_eq!(received.is_ok(), taken, "{id}");
+        }
+        let shop = repositories.shop.rows();
+        let stored = &shop.inbound[0];
+        assert_eq!((stored.payment.as_deref(), stored.refund.as_deref()), (Some("ch_1"), Some("re_1")));
+        assert_eq!((stored.checkout.as_deref(), shop.jobs.len()), (None, 1));
+    }
+
+    #[tokio::test]
     async fn an_event_about_a_customer_is_a_job_too() {
         let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
         let mut repositories = Repositories::default();
