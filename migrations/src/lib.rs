@@ -67,6 +67,8 @@ mod m20261123_000095_reports;
 mod m20261123_000096_growth;
 mod m20261123_000097_receipts;
 mod m20261123_000098_coupons;
+mod m20261123_000100_paid_endings;
+mod m20261123_000101_site_refunds;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -131,6 +133,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000096_growth::Migration),
             Box::new(m20261123_000097_receipts::Migration),
             Box::new(m20261123_000098_coupons::Migration),
+            Box::new(m20261123_000100_paid_endings::Migration),
+            Box::new(m20261123_000101_site_refunds::Migration),
         ]
     }
 }

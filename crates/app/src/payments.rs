@@ -81,6 +81,10 @@ impl PaymentProvider for NoPayments {
         Err(PaymentError::Unsupported)
     }
 
+    async fn refund_now(&self, _: &str) -> Result<Refund, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
     fn verify(&self, _: &[(String, String)], _: &[u8], _: Timestamp) -> Result<InboundEvent, SignatureError> {
         Err(SignatureError)
     }
@@ -113,6 +117,10 @@ impl SubscriptionProvider for NoPayments {
     }
 
     async fn subscription(&self, _: &str) -> Result<Option<ProviderSubscription>, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn is_deleted(&self, _: &str) -> Result<bool, PaymentError> {
         Err(PaymentError::Unsupported)
     }
 
@@ -157,6 +165,10 @@ impl SubscriptionProvider for NoPayments {
     }
 
     async fn invoices(&self, _: &str) -> Result<Vec<ProviderInvoice>, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn older_invoices(&self, _: &str, _: &str) -> Result<Vec<ProviderInvoice>, PaymentError> {
         Err(PaymentError::Unsupported)
     }
 

@@ -68,6 +68,7 @@ impl TestPayments {
                 id: id.clone(),
                 amount: checkout.amount.clone(),
                 reference: checkout.reference.clone(),
+                customer_id: checkout.customer_id.clone(),
                 live: checkout.live,
                 fee: Some(Money { amount: 30, currency: checkout.amount.currency.clone() }),
                 refunds: Vec::new(),
@@ -246,6 +247,12 @@ impl PaymentProvider for TestPayments {
             true => Err(PaymentError::Unavailable("the answer was lost".to_owned())),
             false => Ok(refund),
         }
+    }
+
+    async fn refund_now(&self, id: &str) -> Result<Refund, PaymentError> {
+        let rows = self.answering()?;
+        let mut refunds = rows.payments.values().flat_map(|payment| &payment.refunds);
+        refunds.find(|refund| refund.id == id).cloned().ok_or(PaymentError::NotFound)
     }
 
     fn verify(

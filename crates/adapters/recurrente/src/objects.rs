@@ -1,6 +1,6 @@
 //! Objects of the API, as far as they are read.
 
-use portico_billing::payment::{Checkout, CheckoutState, PaymentError};
+use portico_billing::payment::{Checkout, CheckoutState, PaymentError, Refund, RefundState};
 use portico_kernel::{Money, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -50,6 +50,25 @@ pub(crate) struct RefundObject {
     pub id: String,
     pub status: String,
     pub customer_refunded_amount_in_cents: Option<Value>,
+    pub currency: Option<String>,
+}
+
+impl RefundObject {
+    /// As the port has it, without our reference, which it does not store. `total` is what is given back where it says nothing else.
+    pub fn read(self, total: Option<Money>) -> Result<Refund, PaymentError> {
+        let state = match self.status.as_str() {
+            "failed" | "voided" => RefundState::Failed,
+            "succeeded" => RefundState::Succeeded,
+            _ => RefundState::Pending,
+        };
+        let back = self.customer_refunded_amount_in_cents.as_ref().and_then(minor_units);
+        let currency = self.currency.map(|currency| currency.to_lowercase());
+        let (known, of_total) = total.map(|total| (total.amount, total.currency)).unzip();
+        let unreadable = || PaymentError::Unavailable("a refund whose amount cannot be read".to_owned());
+        let amount = back.or(known).ok_or_else(unreadable)?;
+        let currency = of_total.or(currency).ok_or_else(unreadable)?;
+        Ok(Refund { id: self.id, amount: Money { amount, currency }, state, reference: None })
+    }
 }
 
 impl CheckoutObject {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use portico_billing::payment::{
     Checkout, CheckoutLine, CheckoutState, InboundEvent, NewCheckout, NewRefund, Payment, PaymentError,
-    PaymentProvider, Refund, RefundState, SignatureError,
+    PaymentProvider, Refund, SignatureError,
 };
-use portico_kernel::{Env, Money, Timestamp, http::HttpClient};
+use portico_kernel::{Env, Timestamp, http::HttpClient};
 use serde_json::{Value, json};
 use time::Duration;
 
 use crate::{
     client::{Client, RecurrenteConfig},
-    objects::{CheckoutObject, NewCheckoutObject, REFERENCE, RefundObject, is_id, minor_units},
+    objects::{CheckoutObject, NewCheckoutObject, REFERENCE, RefundObject, is_id},
     webhook::WebhookSecrets,
 };
 
@@ -168,15 +168,15 @@ impl PaymentProvider for Recurrente {
         // The newer ids of attempts have a name of their own in the call.
         let name = if intent.starts_with("in_") { "intent_id" } else { "payment_intent_id" };
         let refund: RefundObject = self.client.post("/refunds", &json!({(name): intent}), key).await?;
-        let state = match refund.status.as_str() {
-            "failed" | "voided" => RefundState::Failed,
-            "succeeded" => RefundState::Succeeded,
-            _ => RefundState::Pending,
-        };
-        let back = refund.customer_refunded_amount_in_cents.as_ref().and_then(minor_units);
-        let amount = Money { amount: back.unwrap_or(total.amount), currency: total.currency };
         // It stores no metadata with a refund.
-        Ok(Refund { id: refund.id, amount, state, reference: Some(new.reference.clone()) })
+        Ok(Refund { reference: Some(new.reference.clone()), ..refund.read(Some(total))? })
+    }
+
+    async fn refund_now(&self, id: &str) -> Result<Refund, PaymentError> {
+        if !is_id(id) {
+            return Err(PaymentError::NotFound);
+        }
+        self.client.get::<RefundObject>(&format!("/refunds/{id}")).await?.read(None)
     }
 
     fn verify(

@@ -30,6 +30,9 @@ const NAME: usize = 200;
 const INTENTS: [&str; 6] =
     ["intent", "payment_intent", "bank_transfer_intent", "crypto_intent", "balance_intent", "cash_intent"];
 
+/// The event about money that was given back, by the API or in the panel.
+const REFUND: &str = "refund.create";
+
 /// Base64 with or without its padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -122,9 +125,20 @@ fn signed(keyed: &Hmac<Sha256>, id: &str, time: &str, body: &[u8]) -> Hmac<Sha25
 fn subject(kind: &str, event: &Value) -> InboundSubject {
     let is_payment = kind.split_once('.').is_some_and(|(group, _)| INTENTS.contains(&group));
     let checkout = [event, &event["data"]].into_iter().find_map(|object| {
-        object["checkout"]["id"].as_str().or(object["checkout_id"].as_str()).filter(|id| is_id(id))
+        let of_intent = object["intentable"]["checkout"]["id"].as_str();
+        let id = object["checkout"]["id"].as_str().or(object["checkout_id"].as_str()).or(of_intent);
+        id.filter(|id| is_id(id))
+    });
+    let refund = [event, &event["data"]].into_iter().find_map(|object| {
+        let id = object["refund"]["id"].as_str().or(object["id"].as_str());
+        id.filter(|id| is_id(id))
     });
     match checkout {
+        // A payment has the id of its checkout here.
+        Some(payment) if kind == REFUND => match refund {
+            Some(id) => InboundSubject::Refund { id: id.to_owned(), payment: payment.to_owned() },
+            None => InboundSubject::Other,
+        },
         Some(id) if is_payment => InboundSubject::Checkout { id: id.to_owned() },
         _ => InboundSubject::Other,
     }
@@ -227,15 +241,17 @@ mod tests {
                 assert_eq!(subject(&kind, &flat(&kind)), about("ch_1"), "{kind}");
             }
         }
-        for kind in [
-            "setup_intent.succeeded",
-            "subscription.create",
-            "refund.create",
-            "dispute.create",
-            "unknown",
-            "",
-        ] {
+        for kind in ["setup_intent.succeeded", "subscription.create", "dispute.create", "unknown", ""] {
             assert_eq!(subject(kind, &flat(kind)), InboundSubject::Other, "{kind}");
+        }
+        let back = |id: &str| InboundSubject::Refund { id: id.to_owned(), payment: "ch_1".to_owned() };
+        let named = json!({"refund": {"id": "re_1"}, "intentable": {"checkout": {"id": "ch_1"}}});
+        let refund = json!({"id": "re_2", "checkout": {"id": "ch_1"}});
+        assert_eq!(subject(REFUND, &named), back("re_1"));
+        assert_eq!(subject(REFUND, &refund), back("re_2"));
+        assert_eq!(subject(REFUND, &json!({"data": refund})), back("re_2"));
+        for odd in [json!({"id": "re_1"}), json!({"checkout": {"id": "ch_1"}, "refund": {"id": "../x"}})] {
+            assert_eq!(subject(REFUND, &odd), InboundSubject::Other, "{odd}");
         }
         let kind = "payment_intent.succeeded";
         for nested in [

@@ -82,12 +82,19 @@ const SWEEPS: &[Sweep] = &[
         useless: "expires_at < $1",
         kept_for: Duration::days(62),
     },
-    // Providers send an event again for some days. What it led to is stored elsewhere.
+    // Providers send an event again for some days. What it led to is stored elsewhere, and the schedules ask about what it did not lead to.
     Sweep {
         table: "inbound_events",
         key: "provider, id",
-        useless: "status <> 'received' and received_at < $1",
+        useless: "received_at < $1",
         kept_for: Duration::days(60),
+    },
+    // A call is repeated for a day at most. What it led to is in the subscription.
+    Sweep {
+        table: "plan_calls",
+        key: "tenant_id, id",
+        useless: "stage = 'ended' and created_at < $1",
+        kept_for: Duration::days(30),
     },
     Sweep {
         table: "sessions",

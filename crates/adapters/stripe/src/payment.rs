@@ -22,6 +22,7 @@ struct PaymentObject {
     currency: String,
     livemode: bool,
     metadata: HashMap<String, String>,
+    customer: Option<String>,
     latest_charge: Option<ChargeObject>,
 }
 
@@ -33,7 +34,7 @@ struct ChargeObject {
 
 /// What has moved on the balance of the account.
 #[derive(Deserialize)]
-struct MovementObject {
+pub(crate) struct MovementObject {
     fee: i64,
     currency: String,
 }
@@ -69,24 +70,33 @@ pub(crate) async fn ask(client: &Client, id: &str) -> Result<Payment, PaymentErr
     let payment: PaymentObject = client.get(&path, &expand).await?;
     let of_it = json!({"payment_intent": id});
     let refunds = client.list::<RefundObject>("/refunds", &of_it, |refund| &refund.id, |_| false).await?;
-    let disputes =
-        client.list::<DisputeObject>("/disputes", &of_it, |dispute| &dispute.id, |_| false).await?;
     let fee = payment.latest_charge.and_then(|charge| charge.balance_transaction);
     Ok(Payment {
         amount: Money { amount: payment.amount_received, currency: payment.currency },
         reference: payment.metadata.get(REFERENCE).cloned(),
+        customer_id: payment.customer,
         live: payment.livemode,
         fee: kept(fee.as_slice()),
         refunds: refunds
             .into_iter()
             .filter_map(|refund| refund.read().transpose())
             .collect::<Result<_, _>>()?,
-        disputes: disputes
-            .into_iter()
-            .filter_map(|dispute| dispute.read().transpose())
-            .collect::<Result<_, _>>()?,
+        disputes: disputes(client, id).await?,
         id: payment.id,
     })
+}
+
+/// The disputes about the payment of this id, those that are over included.
+pub(crate) async fn disputes(client: &Client, id: &str) -> Result<Vec<Dispute>, PaymentError> {
+    let of_it = json!({"payment_intent": id});
+    let found = client.list::<DisputeObject>("/disputes", &of_it, |dispute| &dispute.id, |_| false).await?;
+    found.into_iter().filter_map(|dispute| dispute.read().transpose()).collect()
+}
+
+/// Asks for the refund of this id. One for which nothing was taken out of the balance is not there.
+pub(crate) async fn refund_now(client: &Client, id: &str) -> Result<Refund, PaymentError> {
+    let refund: RefundObject = client.get(&format!("/refunds/{id}"), &json!({})).await?;
+    refund.read()?.ok_or(PaymentError::NotFound)
 }
 
 /// How far a refund is. `None` for a word that is not known here.
@@ -101,7 +111,7 @@ pub(crate) fn refund_state(status: &str) -> Option<RefundState> {
 }
 
 /// What the provider keeps of movements.
-fn kept(movements: &[MovementObject]) -> Option<Money> {
+pub(crate) fn kept(movements: &[MovementObject]) -> Option<Money> {
     let amount = movements.iter().map(|movement| movement.fee).sum();
     let currency = movements.first()?.currency.clone();
     (amount > 0).then_some(Money { amount, currency })

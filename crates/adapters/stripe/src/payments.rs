@@ -96,6 +96,10 @@ impl PaymentProvider for StripePayments {
         })
     }
 
+    async fn refund_now(&self, id: &str) -> Result<Refund, PaymentError> {
+        payment::refund_now(&self.client, known(id)?).await
+    }
+
     fn verify(
         &self,
         headers: &[(String, String)],
@@ -113,6 +117,7 @@ fn nothing_paid(checkout: Checkout) -> Result<Payment, PaymentError> {
             id: payment_id,
             amount: checkout.amount,
             reference: checkout.reference,
+            customer_id: checkout.customer_id,
             live: checkout.live,
             fee: None,
             refunds: Vec::new(),

@@ -32,8 +32,8 @@ const REFUNDED: &str = "charge.refunded";
 /// Kinds of events about refunds and disputes begin so. Their objects name the payment.
 const PAYMENT: [&str; 3] = ["charge.refund.", "charge.dispute.", "refund."];
 
-/// The one kind about a customer that says something about what is paid with.
-const CUSTOMER: &str = "customer.updated";
+/// Kinds about a customer itself: what it pays with, and that it is gone.
+const CUSTOMER: [&str; 2] = ["customer.updated", "customer.deleted"];
 
 /// Kinds of events about what belongs to a customer begin so. Their objects name the customer.
 const OF_CUSTOMER: [&str; 4] =
@@ -106,7 +106,7 @@ fn subject(kind: &str, data: &Value) -> InboundSubject {
         if is_ours { payment() } else { customer().or_else(payment) }
     } else if begins(&PAYMENT) {
         payment()
-    } else if kind == CUSTOMER {
+    } else if CUSTOMER.contains(&kind) {
         text("/object/id").map(|id| InboundSubject::Customer { id })
     } else if begins(&OF_CUSTOMER) {
         // What was taken off the file has no customer any more.

@@ -33,7 +33,7 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, downloads, licenses, purchases, subscriptions, support, wizard};
+use crate::{assets, downloads, licenses, purchases, site_sales, subscriptions, support, wizard};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -356,7 +356,7 @@ impl Fixture {
         let (session, purchase) = purchases::checkout(&client).await;
         fixture.ids.insert("checkoutSession".into(), session);
         fixture.ids.insert("purchaseId".into(), purchase);
-        for parameter in ["licenseId", "activationId"] {
+        for parameter in ["licenseId", "activationId", "saleId"] {
             let id = fixture.fresh(server, parameter).await;
             fixture.ids.insert(parameter.into(), id);
         }
@@ -488,6 +488,7 @@ impl Fixture {
                 return text(&client.post_empty(&path).await.expect(202), "id");
             }
             "purchaseId" => return purchases::checkout(client).await.1,
+            "saleId" => return site_sales::sold(server, &client.tenant).await,
             "licenseId" => return licenses::issued(server, client, None).await.0,
             // Of the fixture's license.
             "activationId" => return licenses::machine(server, self.ids["licenseId"].parse().unwrap()).await,

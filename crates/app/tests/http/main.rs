@@ -77,6 +77,7 @@ mod sandbox_payments;
 mod sandbox_subscriptions;
 mod seo;
 mod site_purchases;
+mod site_refunds;
 mod site_sales;
 mod sites;
 mod slow_clients;

@@ -24,36 +24,36 @@ use crate::{
 };
 
 const WEBHOOK: &str = "/api/v1/webhooks/recurrente";
-const CLAIM: &str = "/api/v1/site-purchases/claim";
+pub const CLAIM: &str = "/api/v1/site-purchases/claim";
 
 /// A site that is for sale for 1,500 quetzals: its seller, its path, its host and its slug.
-async fn for_sale(server: &TestServer) -> (Client, String, String, String) {
+pub async fn for_sale(server: &TestServer) -> (Client, String, String, String) {
     let (seller, path, host) = staff_with_site(server).await;
     seller.put(&offer_of(&path), json!({"amount": 150_000, "currency": "gtq"})).await.expect(200);
     let slug = host.split('.').next().unwrap().to_owned();
     (seller, path, host, slug)
 }
 
-async fn buy(client: &Client, slug: &str, email: &str) -> Answer {
+pub async fn buy(client: &Client, slug: &str, email: &str) -> Answer {
     let buyer = json!({"email": email, "full_name": "Ada Lovelace"});
     client.post(&format!("/api/v1/sites/{slug}/purchase"), buyer).await
 }
 
 /// The id of the checkout of an answer.
-fn checkout_of(made: &Value) -> String {
+pub fn checkout_of(made: &Value) -> String {
     text(made, "checkoutUrl").rsplit('/').next().unwrap().to_owned()
 }
 
-fn stand_in(server: &TestServer) -> &StandIn {
+pub fn stand_in(server: &TestServer) -> &StandIn {
     server.app.recurrente.as_ref().unwrap()
 }
 
 /// Lets something happen at the stand-in; answers what it would tell.
-async fn happens(server: &TestServer, checkout: &str, act: Act) -> Vec<Webhook> {
+pub async fn happens(server: &TestServer, checkout: &str, act: Act) -> Vec<Webhook> {
     stand_in(server).act(checkout, act).await.unwrap().expect("it can happen")
 }
 
-async fn tell(server: &TestServer, webhook: &Webhook) -> Answer {
+pub async fn tell(server: &TestServer, webhook: &Webhook) -> Answer {
     let mut client = server.client();
     for (name, value) in &webhook.headers {
         client = client.with(name, value);
@@ -61,12 +61,12 @@ async fn tell(server: &TestServer, webhook: &Webhook) -> Answer {
     client.send(Method::POST, WEBHOOK, Some(webhook.body.clone()), "application/json").await
 }
 
-async fn status(server: &TestServer, seller: &Client, id: &str) -> SiteSaleStatus {
+pub async fn status(server: &TestServer, seller: &Client, id: &str) -> SiteSaleStatus {
     let (tenant, id): (_, PurchaseId) = (seller.tenant.parse().unwrap(), id.parse().unwrap());
     server.app.core.reader().site_sales().find(tenant, id).await.unwrap().unwrap().status
 }
 
-async fn becomes(server: &TestServer, seller: &Client, id: &str, wanted: SiteSaleStatus) {
+pub async fn becomes(server: &TestServer, seller: &Client, id: &str, wanted: SiteSaleStatus) {
     let reached = async || (status(server, seller, id).await == wanted).then_some(());
     eventually(Duration::from_secs(20), reached).await.expect("the sale gets there");
 }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use portico_billing::{
+    checkout::CheckoutStage,
+    ledger::{LedgerTransaction, SourceKind},
     payment::Provider,
     site_sale::{OfferedSite, SaleRule, SiteBuyer, SiteSaleStatus, SiteSales},
+    subject::Subject,
 };
 use portico_feature_billing::flows::site_sales::claim_token;
 use portico_kernel::{PlatformRole, RequestInfo, Scope, TenantRole};
@@ -85,6 +88,40 @@ pub async fn waiting(server: &TestServer, seller: &str, email: &str) -> String {
     work.site_sales().update(&sale).await.unwrap();
     work.commit().await.unwrap();
     claim_token(&server.app.billing, &sale)
+}
+
+/// The sale of a site that was paid for, whose payment the provider does not know. Made in the store, past every rule.
+pub async fn sold(server: &TestServer, seller: &str) -> String {
+    let env = &server.app.core.env;
+    let scope = Scope::system(Some(seller.parse().unwrap()), RequestInfo::default());
+    let offered = OfferedSite {
+        tenant: seller.parse().unwrap(),
+        site: env.new_id(),
+        name: "Shop window".to_owned(),
+        slug: format!("sold-{}", env.random_uuid().simple()),
+        price: portico_kernel::Money { amount: 100, currency: "usd".to_owned() },
+    };
+    let buyer = SiteBuyer { email: "b@example.com".to_owned(), full_name: "Buyer".to_owned(), account: None };
+    let home = "https://app.example.com/".to_owned();
+    let rule =
+        SaleRule { provider: Provider::Recurrente, live: false, success_url: home.clone(), cancel_url: home };
+    let mut work = server.app.core.begin().await.unwrap();
+    let mut sale = SiteSales::new(&mut *work, &scope, env).begin(offered, buyer, rule).await.unwrap();
+    (sale.status, sale.paid_at) = (SiteSaleStatus::Completed, Some(env.now()));
+    (sale.checkout.stage, sale.checkout.check_at) = (CheckoutStage::Paid, None);
+    let payment = format!("ch_{}", env.random_uuid().simple());
+    let paid = LedgerTransaction::moved(
+        Provider::Recurrente,
+        SourceKind::Payment,
+        &payment,
+        &sale.price(),
+        env.now(),
+    );
+    work.ledger().book(sale.tenant_id, &paid.unwrap().about(&[(Subject::Site, 1)])).await.unwrap();
+    sale.checkout.payment_id = Some(payment);
+    work.site_sales().update(&sale).await.unwrap();
+    work.commit().await.unwrap();
+    sale.id.to_string()
 }
 
 /// Sends an event of Recurrente that is about no payment. Another one each time.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico::settings::Settings;
-use portico_billing::{plan_call::PlanCall, subscription::SubscriptionStatus};
+use portico_billing::{payment::DisputeStatus, plan_call::PlanCall, subscription::SubscriptionStatus};
 use portico_feature_billing::flows::subscriptions;
 use portico_kernel::TenantId;
 use portico_testkit::{
@@ -133,5 +133,111 @@ async fn a_tenant_that_is_deleted_pays_no_more_at_once() {
     server.subscriptions.set_down(false);
     let ended = async || (server.subscriptions.running_of(&customer) == 0).then_some(());
     eventually(Duration::from_secs(30), ended).await.expect("nothing is paid for any more");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_waits_for_its_deletion_renews_nothing_and_pays_on_once_it_is_restored() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        paying(server, &ada, "starter").await;
+        for (path, ends) in [("", true), ("/restore", false)] {
+            let path = ada.t(path);
+            let answer = if ends { ada.delete(&path).await } else { ada.post_empty(&path).await };
+            assert!(answer.status.is_success(), "{path}");
+            let followed = async || {
+                let shown = ada.get(SUBSCRIPTION).await.expect(200);
+                assert_eq!(shown["plan"], "starter", "it is paid until the period ends");
+                (shown["cancelAt"].is_string() == ends).then_some(())
+            };
+            eventually(Duration::from_secs(30), followed).await.expect("the subscription follows the tenant");
+        }
+        assert_eq!(events(&ada, "subscription.change_requested").await, 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_that_was_deleted_at_the_provider_is_on_the_free_plan_and_may_pay_again() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let first = paying(server, &ada, "starter").await;
+        server.subscriptions.delete_customer(&first);
+        sync(server, &ada).await;
+        let shown = ada.get(SUBSCRIPTION).await.expect(200);
+        assert_eq!((&shown["plan"], &shown["provider"]), (&json!("free"), &Value::Null));
+        assert_eq!(events(&ada, "subscription.ended").await, 1);
+        let second = paying(server, &ada, "professional").await;
+        assert_ne!(second, first);
+        assert_eq!(ada.get(SUBSCRIPTION).await.expect(200)["plan"], "professional");
+
+        // Deleted a moment ago, so that nobody here knows it yet.
+        server.subscriptions.delete_customer(&second);
+        let third = paying(server, &ada, "starter").await;
+        assert_ne!(third, second);
+        assert_eq!(ada.get(SUBSCRIPTION).await.expect(200)["plan"], "starter");
+        ledger::sound(server).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_of_a_plan_that_is_disputed_is_booked_and_told_once() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let customer = paying(server, &ada, "starter").await;
+        let invoice = server.subscriptions.invoices_of(&customer)[0].id.clone();
+        for status in [DisputeStatus::NeedsAnswer, DisputeStatus::Lost] {
+            server.subscriptions.dispute(&customer, &invoice, status);
+            sync(server, &ada).await;
+            sync(server, &ada).await;
+            ledger::sound(server).await;
+        }
+        for kind in ["invoice.disputed", "invoice.dispute_closed"] {
+            assert_eq!(events(&ada, kind).await, 1, "{kind}");
+        }
+        assert_eq!(ada.get(SUBSCRIPTION).await.expect(200)["plan"], "starter");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_invoices_than_a_page_are_read() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let customer = paying(server, &ada, "starter").await;
+        for (more, stored) in [(250, 251), (1, 252)] {
+            server.subscriptions.bill(&customer, more);
+            sync(server, &ada).await;
+            assert_eq!(ada.get(INVOICES).await.expect(200)["total"], stored);
+        }
+        ledger::sound(server).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_asked_of_the_provider_counts_for_each_user() {
+    let strict = |settings: &mut Settings| {
+        settings.rate_limit.enabled = true;
+        settings.rate_limit.checkouts = 3;
+    };
+    let server = TestServer::start_with(Database::Sqlite, strict).await;
+    let ada = server.customer("ada@example.com").await;
+    let home = "https://app.example.com/billing";
+    let calls = [
+        ("/api/v1/billing/preview", wish("starter"), 200),
+        ("/api/v1/billing/payment-methods", json!({"successUrl": home, "cancelUrl": home}), 201),
+        ("/api/v1/billing/portal-session", json!({"returnUrl": home}), 201),
+    ];
+    for (path, body, status) in &calls {
+        ada.post(path, body.clone()).await.expect(*status);
+    }
+    for (path, body, _) in &calls {
+        assert_eq!(ada.post(path, body.clone()).await.expect(429)["code"], "rate_limited", "{path}");
+    }
+    assert_eq!(ada.post(UPGRADE, wish("starter")).await.expect(429)["code"], "rate_limited");
+    let eve = server.customer("eve@example.com").await;
+    eve.post("/api/v1/billing/preview", wish("starter")).await.expect(200);
     server.stop().await;
 }

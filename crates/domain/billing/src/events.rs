@@ -18,6 +18,10 @@ declare_events! {
     COUPON_CREATED { name: "coupon.created", audience: Internal, invalidates: &[], audit: Sealed }
     "The terms of a coupon were changed."
     COUPON_UPDATED { name: "coupon.updated", audience: Internal, invalidates: &[], audit: Sealed }
+    "A dispute about an invoice was decided: for us, or for the customer."
+    INVOICE_DISPUTE_CLOSED { name: "invoice.dispute_closed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A bank has taken money of an invoice back, because the customer disputes the payment."
+    INVOICE_DISPUTED { name: "invoice.disputed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "An invoice of the subscription was paid."
     INVOICE_PAID { name: "invoice.paid", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Money of an invoice was given back."
@@ -52,9 +56,9 @@ declare_events! {
     PURCHASE_REFUND_FAILED { name: "purchase.refund_failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Money of a purchase was given back."
     PURCHASE_REFUNDED { name: "purchase.refunded", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
-    "Staff want money of a purchase given back; the payment provider is being asked."
+    "Staff want money of a purchase, or of a site that was sold, given back; the payment provider is being asked."
     REFUND_CREATED { name: "refund.created", audience: Internal, invalidates: &[], audit: Sealed }
-    "The payment provider does not give back money of a purchase."
+    "The payment provider does not give back money of a purchase, or of a site that was sold."
     REFUND_FAILED { name: "refund.failed", audience: Internal, invalidates: &[], audit: Sealed }
     "The owner of the buyer's address claimed a site that waited; it is to be handed over."
     SITE_SALE_CLAIMED { name: "site_sale.claimed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
@@ -66,6 +70,8 @@ declare_events! {
     SITE_SALE_FAILED { name: "site_sale.failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A site was paid, and is to be handed over."
     SITE_SALE_PAID { name: "site_sale.paid", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "Money of a site that was sold was given back."
+    SITE_SALE_REFUNDED { name: "site_sale.refunded", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A site was paid, and waits until the owner of the buyer's address claims it."
     SITE_SALE_WAITING { name: "site_sale.waiting", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "The payment provider is asked for a change of what is paid for, or for its end."

@@ -52,6 +52,8 @@ pub struct StoredEvent {
     pub checkout: Option<String>,
     /// The provider's id of the payment that it is about; `None` where it is about something else.
     pub payment: Option<String>,
+    /// The provider's id of the refund of that payment that it is about; `None` where it is about the payment, or something else.
+    pub refund: Option<String>,
     /// The provider's id of the customer whose subscription it is about; `None` where it is about something else.
     pub customer: Option<String>,
     /// What became of it.
@@ -91,21 +93,33 @@ impl<'a> InboundEvents<'a> {
     /// Stores an event, and enqueues the job that works it off if there is anything to do. One that was stored before changes nothing: answers
     /// whether it was new. One with names that no provider gives is not believed, and not stored.
     pub async fn receive(&mut self, provider: Provider, event: InboundEvent) -> Result<bool, BillingError> {
-        let (status, checkout, payment, customer) = match event.subject {
-            InboundSubject::Checkout { id } => (InboundStatus::Received, Some(id), None, None),
-            InboundSubject::Payment { id } => (InboundStatus::Received, None, Some(id), None),
-            InboundSubject::Customer { id } => (InboundStatus::Received, None, None, Some(id)),
-            InboundSubject::Other => (InboundStatus::Ignored, None, None, None),
+        let status = match event.subject {
+            InboundSubject::Other => InboundStatus::Ignored,
+            _ => InboundStatus::Received,
+        };
+        let (checkout, payment, refund, customer) = match event.subject {
+            InboundSubject::Checkout { id } => (Some(id), None, None, None),
+            InboundSubject::Payment { id } => (None, Some(id), None, None),
+            InboundSubject::Refund { id, payment } => (None, Some(payment), Some(id), None),
+            InboundSubject::Customer { id } => (None, None, None, Some(id)),
+            InboundSubject::Other => (None, None, None, None),
         };
         // The names of a provider are plain; what is not was not sent by one.
-        let names =
-            [Some(&event.id), Some(&event.kind), checkout.as_ref(), payment.as_ref(), customer.as_ref()];
+        let names = [
+            Some(&event.id),
+            Some(&event.kind),
+            checkout.as_ref(),
+            payment.as_ref(),
+            refund.as_ref(),
+            customer.as_ref(),
+        ];
         if names.into_iter().flatten().any(|name| !is_name(name)) {
             return Err(SignatureError.into());
         }
         let received_at = self.env.now();
         let (id, kind) = (event.id, event.kind);
-        let stored = StoredEvent { provider, id, kind, checkout, payment, customer, status, received_at };
+        let stored =
+            StoredEvent { provider, id, kind, checkout, payment, refund, customer, status, received_at };
         if !self.repositories.inbound_events().insert(&stored).await? {
             return Ok(false);
         }
@@ -195,6 +209,22 @@ mod tests {
         let stored = &shop.inbound[0];
         assert_eq!((stored.payment.as_deref(), stored.checkout.as_deref()), (Some("pi_1"), None));
         assert_eq!((stored.status, shop.jobs.len()), (InboundStatus::Received, 1));
+    }
+
+    #[tokio::test]
+    async fn an_event_about_a_refund_names_its_payment_too() {
+        let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
+        let mut repositories = Repositories::default();
+        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        for (id, taken) in [("re 1", false), ("re_1", true)] {
+            let subject = InboundSubject::Refund { id: id.to_owned(), payment: "ch_1".to_owned() };
+            let received = inbound.receive(Provider::Recurrente, event("evt_4", subject)).await;
+            assert_eq!(received.is_ok(), taken, "{id}");
+        }
+        let shop = repositories.shop.rows();
+        let stored = &shop.inbound[0];
+        assert_eq!((stored.payment.as_deref(), stored.refund.as_deref()), (Some("ch_1"), Some("re_1")));
+        assert_eq!((stored.checkout.as_deref(), shop.jobs.len()), (None, 1));
     }
 
     #[tokio::test]

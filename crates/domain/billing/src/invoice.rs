@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BillingError,
-    payment::Provider,
+    payment::{DisputeStatus, Provider},
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseItem},
     seller::Seller,
-    subscription_provider::{InvoiceLine, InvoiceStatus, ProviderInvoice},
+    subscription_provider::{InvoiceLine, InvoicePayment, InvoiceStatus, ProviderInvoice},
 };
 
 /// What an invoice is for.
@@ -70,6 +70,9 @@ pub struct Invoice {
     pub amount_paid: i64,
     /// How much of that was given back.
     pub amount_refunded: i64,
+    /// What it was paid by; nothing for a purchase, whose payment is followed with it.
+    #[serde(skip)]
+    pub payments: Vec<InvoicePayment>,
     /// Taxes in `amountDue`.
     pub tax: i64,
     /// Lower-case ISO 4217.
@@ -119,6 +122,7 @@ impl Invoice {
             amount_due: seen.amount_due,
             amount_paid: seen.amount_paid,
             amount_refunded: seen.amount_refunded,
+            payments: seen.payments,
             tax: seen.tax,
             currency: seen.currency,
             lines: seen.lines,
@@ -163,6 +167,7 @@ impl Invoice {
             amount_due: purchase.amount,
             amount_paid: purchase.amount,
             amount_refunded: purchase.refunded_amount,
+            payments: Vec::new(),
             tax: 0,
             currency: purchase.currency.clone(),
             lines: purchase.items.iter().map(line).chain(discount).collect(),
@@ -183,6 +188,18 @@ impl Invoice {
     pub(crate) fn sold_by(self, seller: &Seller, number: String) -> Self {
         let tax = seller.tax_in(self.amount_due);
         Self { number: Some(number), tax, seller: Some(seller.clone()), ..self }
+    }
+
+    /// Whether it is as the provider has it.
+    pub fn is_as(&self, seen: &ProviderInvoice) -> bool {
+        Self::observed(self.id, self.tenant_id, self.provider, seen) == *self
+    }
+
+    /// What banks have taken back of it and not given to us again, in minor units.
+    pub fn disputed(&self) -> i64 {
+        let disputes = self.payments.iter().flat_map(|payment| &payment.disputes);
+        let held = disputes.filter(|dispute| dispute.status != DisputeStatus::Won);
+        held.map(|dispute| dispute.amount.amount).sum()
     }
 
     /// The provider's id of the invoice, where it has one with a PDF.

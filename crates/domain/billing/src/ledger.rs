@@ -6,7 +6,7 @@ use portico_kernel::{Money, TenantId, Timestamp};
 
 use crate::{
     invoice::Invoice,
-    payment::Provider,
+    payment::{DisputeStatus, Provider},
     subject::{Subject, divide},
 };
 
@@ -293,6 +293,33 @@ impl LedgerTransaction {
             .map(|(kind, amount)| {
                 let money = Money { amount, currency: after.currency.clone() };
                 Self::moved(after.provider, kind, &id, &money, booked_at)
+            })
+            .collect()
+    }
+
+    /// What has moved of the payments of an invoice for a plan besides what was paid and given back: fees, disputes, and those that were
+    /// decided for us. Each has a source of its own behind the id of the invoice, and is to be booked where it is missing.
+    ///
+    /// # Errors
+    /// Those of [`LedgerTransaction::moved`], which none of them has.
+    pub fn of_payments(invoice: &Invoice, booked_at: Timestamp) -> Result<Vec<Self>, Unbalanced> {
+        let mut moved: Vec<(SourceKind, &str, &Money)> = Vec::new();
+        for payment in &invoice.payments {
+            moved.extend(payment.fee.iter().map(|fee| (SourceKind::Fee, payment.id.as_str(), fee)));
+            for dispute in &payment.disputes {
+                let id = dispute.id.as_str();
+                moved.push((SourceKind::Dispute, id, &dispute.amount));
+                moved.extend(dispute.fee.iter().map(|fee| (SourceKind::DisputeFee, id, fee)));
+                if dispute.status == DisputeStatus::Won {
+                    moved.push((SourceKind::DisputeWon, id, &dispute.amount));
+                }
+            }
+        }
+        let moved = moved.into_iter().filter(|(_, _, money)| money.amount > 0);
+        moved
+            .map(|(kind, id, money)| {
+                let id = format!("{}:{id}", invoice.provider_id);
+                Self::moved(invoice.provider, kind, &id, money, booked_at)
             })
             .collect()
     }

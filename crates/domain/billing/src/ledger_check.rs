@@ -65,15 +65,23 @@ pub struct BookedInvoice {
     pub amount_paid: i64,
     /// What was given back, as the invoice says.
     pub amount_refunded: i64,
+    /// What banks hold because of disputes, as the invoice says.
+    pub amount_disputed: i64,
     /// What was paid, as the ledger says, in the currency of the invoice.
     pub paid: i64,
     /// What was given back, as the ledger says.
     pub refunded: i64,
+    /// What banks hold because of disputes, as the ledger says.
+    pub disputed: i64,
 }
 
 impl BookedInvoice {
     fn differences(&self) -> impl Iterator<Item = (&'static str, i64, i64)> {
-        let all = [("paid", self.amount_paid, self.paid), ("refunded", self.amount_refunded, self.refunded)];
+        let all = [
+            ("paid", self.amount_paid, self.paid),
+            ("refunded", self.amount_refunded, self.refunded),
+            ("disputed", self.amount_disputed, self.disputed),
+        ];
         all.into_iter().filter(|(_, expected, found)| expected != found)
     }
 }
@@ -89,14 +97,19 @@ pub struct BookedSale {
     pub is_paid: bool,
     /// What it costs, in minor units.
     pub amount: i64,
+    /// What was given back, as its refunds say.
+    pub refunded_amount: i64,
     /// What was paid, as the ledger says, in the currency of the sale.
     pub paid: i64,
+    /// What was given back, as the ledger says.
+    pub refunded: i64,
 }
 
 impl BookedSale {
     fn differences(&self) -> impl Iterator<Item = (&'static str, i64, i64)> {
         let expected = if self.is_paid { self.amount } else { 0 };
-        (expected != self.paid).then_some(("paid", expected, self.paid)).into_iter()
+        let all = [("paid", expected, self.paid), ("refunded", self.refunded_amount, self.refunded)];
+        all.into_iter().filter(|(_, expected, found)| expected != found)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod checkout;
 pub mod coupon;
 pub mod coupon_edit;
+pub mod deletion;
 pub mod dispute;
 pub mod error;
 pub mod events;

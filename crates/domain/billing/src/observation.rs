@@ -14,7 +14,7 @@ use crate::{
     ledger::LedgerTransaction,
     paid::{BillingAccount, PaidPlan, REMINDER_DAYS},
     paid_moves::{Meaning, meaning},
-    payment::PaymentError,
+    payment::{Dispute, DisputeStatus, PaymentError},
     plan::FREE,
     plan_call::{PlanCall, PlanCallStage},
     ports::BillingRepositories,
@@ -32,6 +32,8 @@ pub struct Answer<'a> {
     pub revision: i64,
     /// The subscription; `None` where there never was one.
     pub subscription: Option<&'a ProviderSubscription>,
+    /// Whether the provider has deleted the customer: then there is no subscription.
+    pub is_deleted: bool,
     /// Its newest invoices.
     pub invoices: &'a [ProviderInvoice],
 }
@@ -87,7 +89,8 @@ impl<'a> Observations<'a> {
     /// Stores an answer: the subscription as it is there, its invoices, the plan in force, and the money that moved. The same answer again
     /// changes nothing.
     ///
-    /// A subscription at a price that was not made here leaves the plan as it is.
+    /// A subscription at a price that was not made here leaves the plan as it is. A customer that the provider has deleted is forgotten:
+    /// who upgrades next is made known there anew.
     ///
     /// # Errors
     /// `NoAccount`; `Payment` for an answer of another mode than that of the account.
@@ -108,6 +111,10 @@ impl<'a> Observations<'a> {
                 || answer.subscription.is_some_and(|seen| seen.trial_ends_at.is_some()),
             ..before.clone()
         };
+        if answer.is_deleted {
+            // Under the key of before the provider would answer the customer that it has deleted.
+            (after.customer_id, after.subscription, after.keyed_at) = (None, None, now);
+        }
         after.past_due_since = match after.status() {
             SubscriptionStatus::PastDue => before.past_due_since.or(Some(now)),
             _ => None,
@@ -130,6 +137,7 @@ impl<'a> Observations<'a> {
         self.end_call(&after).await?;
         if after.running().is_none() {
             after.cancel_reason = None;
+            after.ends_with_tenant = false;
         }
         self.repositories.accounts().update(&after).await?;
         if let Some(change) = RecurringChange::between(&before, &after, now) {
@@ -259,14 +267,28 @@ impl<'a> Observations<'a> {
             let booked = booked.about(&[(subject.clone(), 1)]);
             self.repositories.ledger().book(after.tenant_id, &booked).await?;
         }
+        let of_payments = LedgerTransaction::of_payments(after, self.env.now())
+            .map_err(|error| StoreError::Internal(Box::new(error)))?;
+        for booked in of_payments {
+            let booked = booked.about(&[(subject.clone(), 1)]);
+            self.repositories.ledger().book_missing(after.tenant_id, &booked).await?;
+        }
         let refunded = before.map_or(0, |invoice| invoice.amount_refunded);
         let was_paid = before.is_some_and(|invoice| invoice.status == InvoiceStatus::Paid);
+        let known = |seen: &Dispute| {
+            let stored = before.into_iter().flat_map(disputes).find(|stored| stored.id == seen.id);
+            stored.map(|stored| stored.status)
+        };
+        let is_closed =
+            |seen: &Dispute| !seen.status.is_open() && known(seen).is_none_or(DisputeStatus::is_open);
         let told = [
             (
                 after.status == InvoiceStatus::Paid && !was_paid && after.amount_paid > 0,
                 &events::INVOICE_PAID,
             ),
             (after.amount_refunded > refunded, &events::INVOICE_REFUNDED),
+            (disputes(after).any(|seen| known(seen).is_none()), &events::INVOICE_DISPUTED),
+            (disputes(after).any(is_closed), &events::INVOICE_DISPUTE_CLOSED),
         ];
         for (_, declared) in told.into_iter().filter(|(happened, _)| *happened) {
             let mut event =
@@ -323,13 +345,18 @@ impl<'a> Observations<'a> {
     }
 }
 
+/// The disputes about the payments of an invoice.
+fn disputes(invoice: &Invoice) -> impl Iterator<Item = &Dispute> {
+    invoice.payments.iter().flat_map(|payment| &payment.disputes)
+}
+
 /// An invoice as events tell of it. Whoever has one of its addresses can read or pay it, and events go to others and are kept.
 fn without_addresses(invoice: &Invoice) -> Invoice {
     Invoice { pdf_url: None, hosted_url: None, receipt_url: None, ..invoice.clone() }
 }
 
 #[cfg(test)]
-mod desk;
+pub(crate) mod desk;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -92,6 +92,9 @@ pub struct BillingAccount {
     pub reminders: u32,
     /// Why the tenant ends its subscription, in its own words.
     pub cancel_reason: Option<String>,
+    /// Whether the end that is to come was asked for because the tenant is to be deleted, see [`deletion`](crate::deletion): a tenant that
+    /// is restored goes on paying. `false` where the tenant itself has asked for it.
+    pub ends_with_tenant: bool,
     /// When the provider is to be asked next; `None` while there is nothing to ask about.
     pub check_at: Option<Timestamp>,
     /// When it was made.
@@ -126,6 +129,7 @@ impl BillingAccount {
             past_due_since: None,
             reminders: 0,
             cancel_reason: None,
+            ends_with_tenant: false,
             check_at: None,
             created_at: now,
             updated_at: now,

@@ -37,6 +37,11 @@ impl Provider {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|provider| provider.as_str() == text)
     }
+
+    /// Whether it promises to give back once for a key. Where it does not, a call whose answer was lost is not repeated.
+    pub const fn remembers_refunds(self) -> bool {
+        matches!(self, Self::Stripe)
+    }
 }
 
 /// One line of a payment, as the buyer sees it on the page of the provider.
@@ -157,7 +162,8 @@ pub enum DisputeStatus {
 }
 
 /// Money that the bank of the buyer has taken back because the buyer disputes the payment, as it is at the provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Dispute {
     /// The provider's id.
     pub id: String,
@@ -180,6 +186,8 @@ pub struct Payment {
     pub amount: Money,
     /// What [`NewCheckout::reference`] was; `None` for one that was not made here.
     pub reference: Option<String>,
+    /// The provider's id of the customer who has paid, where it is one.
+    pub customer_id: Option<String>,
     /// Whether real money is moved.
     pub live: bool,
     /// What the provider keeps for its work on it, where that is known and more than nothing. It may be in another currency.
@@ -197,6 +205,13 @@ pub enum InboundSubject {
     Checkout {
         /// The provider's id of it.
         id: String,
+    },
+    /// Money of a payment was given back, at a provider that has no list of the refunds of a payment.
+    Refund {
+        /// The provider's id of the refund.
+        id: String,
+        /// The provider's id of the payment.
+        payment: String,
     },
     /// A payment was refunded or disputed, or something about its refunds, disputes or fees has changed.
     Payment {
@@ -352,6 +367,9 @@ pub trait PaymentProvider: Send + Sync {
 
     /// Gives money back. MUST store the reference with it. MUST refuse more than is left of the payment.
     async fn refund(&self, new: &NewRefund, key: &str) -> Result<Refund, PaymentError>;
+
+    /// The refund of this id as it is now, never from a cache. Its reference may be missing.
+    async fn refund_now(&self, id: &str) -> Result<Refund, PaymentError>;
 
     /// Reads a webhook: names in lower case and values of its headers, and its body as it came. MUST refuse a body that was changed, a signature
     /// by none of the secrets, no signature, and one that is more than 300 seconds away from `now`. MUST accept each of several secrets, because

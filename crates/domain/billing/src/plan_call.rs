@@ -208,6 +208,7 @@ impl PlanCall {
     pub(crate) fn asks_the_same_as(&self, other: &Self) -> bool {
         self.kind == other.kind
             && self.price == other.price
+            && self.customer_id == other.customer_id
             && self.subscription_id == other.subscription_id
             && (&self.success_url, &self.cancel_url) == (&other.success_url, &other.cancel_url)
     }

@@ -186,6 +186,7 @@ impl<'a> PlanChanges<'a> {
         self.check_settled(tenant).await?;
         let reason = input.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
         account.cancel_reason = reason.map(str::to_owned);
+        account.ends_with_tenant = false;
         self.repositories.accounts().update(&account).await?;
         let asked =
             json!({"call": "cancel", "immediately": input.immediately, "reason": account.cancel_reason});
@@ -207,6 +208,7 @@ impl<'a> PlanChanges<'a> {
         }
         self.check_settled(tenant).await?;
         account.cancel_reason = None;
+        account.ends_with_tenant = false;
         self.repositories.accounts().update(&account).await?;
         self.tell(tenant, json!({"call": "resume"})).await?;
         Ok(running)

@@ -419,7 +419,10 @@ pub trait SiteSaleRepository: Send {
     /// [`CheckoutRepository::update`] stores. MUST leave all else as it is.
     async fn update(&mut self, sale: &SiteSale) -> Result<(), StoreError>;
 
-    /// Whether a site at this slug was paid, by anybody, in any tenant.
+    /// The tenant whose sale has this id.
+    async fn tenant_of(&mut self, id: PurchaseId) -> Result<Option<TenantId>, StoreError>;
+
+    /// Whether a site at this slug was paid and not given back, by anybody, in any tenant.
     async fn sold_at<'s>(&mut self, slug: &'s str) -> Result<bool, StoreError>;
 
     /// Sales of all tenants about whose payments the provider is to be asked by `now`, those first that have waited longest; at most
@@ -519,7 +522,7 @@ pub trait InboundEventRepository: Send {
     ) -> Result<(), StoreError>;
 }
 
-/// Refunds of purchases.
+/// Refunds of purchases, or of sales of sites.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RefundRepository: Send {
@@ -613,6 +616,8 @@ pub trait BillingRepositories: Outbox {
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c>;
     /// Sales of sites.
     fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c>;
+    /// Refunds of sales of sites.
+    fn site_refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c>;
     /// Refunds of purchases.
     fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c>;
     /// Disputes about purchases.

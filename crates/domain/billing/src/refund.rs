@@ -77,7 +77,7 @@ pub struct PurchaseRefund {
     /// The tenant that the purchase belongs to.
     #[serde(skip)]
     pub tenant_id: TenantId,
-    /// What was bought.
+    /// What was bought: a purchase, or the sale of a site.
     pub purchase_id: PurchaseId,
     /// Where.
     #[serde(skip)]
@@ -183,7 +183,7 @@ impl PurchaseRefund {
     }
 
     /// What cannot be given back by another refund.
-    fn reserved(&self) -> i64 {
+    pub(crate) fn reserved(&self) -> i64 {
         if self.status == RefundStatus::Failed { 0 } else { self.amount }
     }
 }

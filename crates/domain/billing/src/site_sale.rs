@@ -3,8 +3,10 @@
 //! A sale belongs to the tenant that sells. As for purchases, the provider is never called while a transaction is open, and what it says is
 //! settled in one place, however often and in whichever order it comes.
 
+mod refunds;
 mod use_cases;
 
+pub use refunds::{SettledSiteRefund, SiteRefundInput, SiteRefunds};
 pub use use_cases::SiteSales;
 
 use portico_kernel::{CheckoutId, JobType, Money, PurchaseId, SiteId, TenantId, Timestamp, UserId};
@@ -37,11 +39,14 @@ pub enum SiteSaleStatus {
     Completed,
     /// Not paid.
     Failed,
+    /// All that was paid was given back, whether the site was handed over or not.
+    Refunded,
 }
 
 impl SiteSaleStatus {
     /// Every status.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Paid, Self::Waiting, Self::Completed, Self::Failed];
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Paid, Self::Waiting, Self::Completed, Self::Failed, Self::Refunded];
 
     /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
@@ -51,6 +56,7 @@ impl SiteSaleStatus {
             Self::Waiting => "waiting",
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Refunded => "refunded",
         }
     }
 
@@ -64,7 +70,7 @@ impl SiteSaleStatus {
         matches!(self, Self::Pending | Self::Paid | Self::Waiting)
     }
 
-    /// Whether the money is there.
+    /// Whether the money is there, and was not given back.
     pub const fn is_paid(self) -> bool {
         matches!(self, Self::Paid | Self::Waiting | Self::Completed)
     }

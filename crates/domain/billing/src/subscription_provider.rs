@@ -8,7 +8,11 @@ use async_trait::async_trait;
 use portico_kernel::{Money, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{payment::PaymentError, plan::BillingInterval, subscription::SubscriptionStatus};
+use crate::{
+    payment::{Dispute, PaymentError},
+    plan::BillingInterval,
+    subscription::SubscriptionStatus,
+};
 
 /// A tenant, as the provider is to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,6 +234,18 @@ pub struct InvoiceLine {
     pub amount: i64,
 }
 
+/// What an invoice was paid by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvoicePayment {
+    /// The provider's id of the payment.
+    pub id: String,
+    /// What the provider keeps for its work on it, where that is known and more than nothing. It may be in another currency.
+    pub fee: Option<Money>,
+    /// All disputes about it, those that are over included.
+    pub disputes: Vec<Dispute>,
+}
+
 /// An invoice, as it is at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderInvoice {
@@ -247,6 +263,8 @@ pub struct ProviderInvoice {
     pub amount_paid: i64,
     /// How much of that was given back.
     pub amount_refunded: i64,
+    /// What it was paid by.
+    pub payments: Vec<InvoicePayment>,
     /// Taxes in it.
     pub tax: i64,
     /// What it is for.
@@ -268,6 +286,9 @@ pub struct ProviderInvoice {
     /// When it was made.
     pub created_at: Timestamp,
 }
+
+/// How many invoices a provider answers at once.
+pub const INVOICE_PAGE: usize = 100;
 
 /// A provider of subscriptions.
 ///
@@ -307,8 +328,13 @@ pub trait SubscriptionProvider: Send + Sync {
     async fn create(&self, new: &NewSubscription, key: &str) -> Result<ProviderSubscription, PaymentError>;
 
     /// The subscription of a customer as it is now, never from a cache: the newest that has not ended, or else the newest; `None` where
-    /// there never was one. What its page was not paid for is none.
+    /// there never was one. What its page was not paid for is none. Of a customer that is deleted MUST answer none that goes on, or
+    /// [`PaymentError::NotFound`].
     async fn subscription(&self, customer_id: &str) -> Result<Option<ProviderSubscription>, PaymentError>;
+
+    /// Whether the provider has deleted this customer. MUST answer `false` for one that it does not know at all: it may be one of another
+    /// account than the one that the operator has named.
+    async fn is_deleted(&self, customer_id: &str) -> Result<bool, PaymentError>;
 
     /// What [`SubscriptionProvider::change`] would charge. MUST be the same to the minor unit for the same arguments, and MUST change
     /// nothing.
@@ -355,8 +381,16 @@ pub trait SubscriptionProvider: Send + Sync {
     /// Takes this off the file, for good.
     async fn detach(&self, customer_id: &str, payment_method_id: &str) -> Result<(), PaymentError>;
 
-    /// The newest 100 invoices of a customer, the newest first, of subscriptions only.
+    /// The newest invoices of a customer, the newest first, of subscriptions only: [`INVOICE_PAGE`] of them, or all where there are fewer.
+    /// MUST name each dispute about their payments, but for enquiries of banks for which no money was taken.
     async fn invoices(&self, customer_id: &str) -> Result<Vec<ProviderInvoice>, PaymentError>;
+
+    /// The same of those that are older than the one of this id.
+    async fn older_invoices(
+        &self,
+        customer_id: &str,
+        than: &str,
+    ) -> Result<Vec<ProviderInvoice>, PaymentError>;
 
     /// One invoice as it is now: addresses of its PDF and pages may be good for some weeks only.
     async fn invoice(&self, customer_id: &str, id: &str) -> Result<ProviderInvoice, PaymentError>;

@@ -117,6 +117,9 @@ impl BillingRepositories for Repositories {
     fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c> {
         Box::new(self.shop.clone())
     }
+    fn site_refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
+        Box::new(SiteRefunds(self.shop.clone()))
+    }
     fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
         Box::new(self.shop.clone())
     }
@@ -204,6 +207,7 @@ pub struct Rows {
     pub checkouts: Vec<PurchaseCheckout>,
     pub sales: Vec<SiteSale>,
     pub refunds: Vec<PurchaseRefund>,
+    pub site_refunds: Vec<PurchaseRefund>,
     pub disputes: Vec<PurchaseDispute>,
     pub accounts: Vec<BillingAccount>,
     pub calls: Vec<PlanCall>,
@@ -495,6 +499,32 @@ impl RefundRepository for Shop {
     }
 }
 
+/// Refunds of sales of sites over the same rows.
+struct SiteRefunds(Shop);
+
+#[async_trait]
+impl RefundRepository for SiteRefunds {
+    async fn store(&mut self, refund: &PurchaseRefund) -> Result<(), StoreError> {
+        let mut rows = self.0.rows();
+        match rows.site_refunds.iter_mut().find(|stored| stored.id == refund.id) {
+            Some(stored) => *stored = refund.clone(),
+            None => rows.site_refunds.push(refund.clone()),
+        }
+        Ok(())
+    }
+
+    async fn of_purchase(
+        &mut self,
+        tenant: TenantId,
+        sale: PurchaseId,
+    ) -> Result<Vec<PurchaseRefund>, StoreError> {
+        let rows = self.0.rows();
+        let found = rows.site_refunds.iter();
+        let found = found.filter(|refund| (refund.tenant_id, refund.purchase_id) == (tenant, sale));
+        Ok(found.cloned().collect())
+    }
+}
+
 #[async_trait]
 impl DisputeRepository for Shop {
     async fn store(&mut self, dispute: &PurchaseDispute) -> Result<(), StoreError> {
@@ -546,6 +576,10 @@ impl SiteSaleRepository for Shop {
         let stored = rows.sales.iter_mut().find(|stored| stored.id == sale.id).unwrap();
         *stored = sale.clone();
         Ok(())
+    }
+
+    async fn tenant_of(&mut self, id: PurchaseId) -> Result<Option<TenantId>, StoreError> {
+        Ok(self.rows().sales.iter().find(|sale| sale.id == id).map(|sale| sale.tenant_id))
     }
 
     async fn sold_at<'s>(&mut self, slug: &'s str) -> Result<bool, StoreError> {

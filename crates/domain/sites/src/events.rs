@@ -44,6 +44,8 @@ declare_events! {
     "A site was changed."
     SITE_UPDATED { name: "site.updated", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 
+    "The sale of a site was taken back before it was handed over: it is an ordinary published one again."
+    SITE_UNSOLD { name: "site.unsold", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
     "A site is not for sale any more."
     SITE_WITHDRAWN { name: "site.withdrawn", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 

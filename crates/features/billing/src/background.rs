@@ -17,6 +17,7 @@ pub fn register(app: &App, handlers: &mut Handlers) {
     handlers.on(app, |app, event, job| Box::pin(payments::work_off(app, event, job)));
     handlers.on(app, |app, mail, job| Box::pin(receipts::confirm(app, mail, job)));
     handlers.on(app, |app, ended, job| Box::pin(subscriptions::end_of_deleted(app, ended, job)));
+    handlers.on(app, |app, followed, job| Box::pin(subscriptions::follow_deletion(app, followed, job)));
     handlers.on(app, |app, sale, job| Box::pin(site_hand_over::hand_over(app, sale, job)));
     handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_buyer(app, mail, job)));
     handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_owners(app, mail, job)));

@@ -20,7 +20,7 @@ pub struct RateLimit {
     pub per_key: u32,
     /// For each address and path, in a minute, on routes that allow guessing secrets, send mail, or cost money.
     pub sensitive: u32,
-    /// For each user, in a minute, of purchases that they begin to pay.
+    /// For each user, in a minute, of what they ask the payment provider for: purchases, changes of plans and their previews, and pages.
     pub checkouts: u32,
     /// For each address, in a minute, on routes for webhooks that a payment provider signs: it sends all of them from a few addresses.
     pub signed: u32,

@@ -192,18 +192,8 @@ fn refund(state: &mut State, body: &Value, env: &Env) -> Result<(u16, Value), Re
         session.status == Status::Paid && session.intent.is_some() && session.intent.as_deref() == intent
     });
     let session = paid.ok_or_else(not_found)?;
-    if session.refunded {
-        return Err(unprocessable("the payment is refunded already"));
-    }
-    session.refunded = true;
-    let refund = json!({
-        "id": new_id("re", env),
-        "status": "succeeded",
-        "account_refunded_amount_in_cents": session.total(),
-        "customer_refunded_amount_in_cents": session.total(),
-        "currency": session.currency,
-        "created_at": env.now(),
-    });
-    state.refunds.insert(refund["id"].as_str().unwrap_or_default().to_owned(), refund.clone());
+    let refund = session.give_back(env);
+    let refund = refund.ok_or_else(|| unprocessable("the payment is refunded already"))?;
+    state.add_refund(refund.clone());
     Ok((200, refund))
 }

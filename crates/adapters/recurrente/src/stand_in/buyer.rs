@@ -141,6 +141,34 @@ impl StandIn {
     }
 }
 
+impl StandIn {
+    /// Gives the money of a checkout back, as people do in the panel, and answers the webhook about it; `None` where it is not paid, or was
+    /// given back before.
+    ///
+    /// # Errors
+    /// Where its file cannot be read or written.
+    pub async fn give_back(&self, id: &str) -> io::Result<Option<Webhook>> {
+        let (id, env) = (id.to_owned(), self.env.clone());
+        let body = self.change(move |state| given_back(state, &id, &env)).await?;
+        Ok(body.map(|body| {
+            let headers = self.secrets.sign(&new_id("msg", &self.env), &body, self.env.now());
+            Webhook { headers, body }
+        }))
+    }
+}
+
+/// The body of the webhook about it.
+fn given_back(state: &mut State, id: &str, env: &Env) -> Option<Vec<u8>> {
+    let session = state.checkouts.get_mut(id)?;
+    let refund = session.give_back(env)?;
+    let body = json!({
+        "event_type": "refund.create", "api_version": "2024-04-24", "created_at": env.now(), "live_mode": false, "refund": refund,
+        "intentable": {"id": session.intent, "type": "PaymentIntent", "checkout": {"id": session.id}},
+    });
+    state.add_refund(refund);
+    Some(body.to_string().into_bytes())
+}
+
 fn page(session: &Session, now: Timestamp) -> Page {
     let line = |item: &super::state::Item| PageLine {
         name: item.name.clone(),

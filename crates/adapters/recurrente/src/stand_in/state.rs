@@ -56,6 +56,11 @@ pub(super) struct Session {
 }
 
 impl State {
+    /// Stores a refund, as it is shown.
+    pub fn add_refund(&mut self, refund: Value) {
+        self.refunds.insert(refund["id"].as_str().unwrap_or_default().to_owned(), refund);
+    }
+
     /// Stores a new checkout.
     pub fn add(&mut self, session: Session) {
         self.checkouts.insert(session.id.clone(), session);
@@ -68,6 +73,22 @@ impl State {
 }
 
 impl Session {
+    /// Gives back what was paid, and answers the refund as it is shown; `None` where nothing was paid, or it was given back before.
+    pub fn give_back(&mut self, env: &Env) -> Option<Value> {
+        if self.status != Status::Paid || self.refunded {
+            return None;
+        }
+        self.refunded = true;
+        Some(json!({
+            "id": new_id("re", env),
+            "status": "succeeded",
+            "account_refunded_amount_in_cents": self.total(),
+            "customer_refunded_amount_in_cents": self.total(),
+            "currency": self.currency,
+            "created_at": env.now(),
+        }))
+    }
+
     /// What is to be paid.
     pub fn total(&self) -> i64 {
         self.items

@@ -179,6 +179,11 @@ async fn the_whole_of_a_payment_is_given_back_once() {
     let refund = provider.refund(&back(gtq(150_000)), "r").await.unwrap();
     assert_eq!((refund.amount, refund.state), (gtq(150_000), RefundState::Succeeded));
     assert_eq!(refund.reference.as_deref(), Some("r_1"));
+    let now = provider.refund_now(&refund.id).await.unwrap();
+    assert_eq!((now.amount, now.state, now.reference), (gtq(150_000), RefundState::Succeeded, None));
+    for unknown in ["re_unknown", "../checkouts"] {
+        assert_eq!(provider.refund_now(unknown).await, Err(PaymentError::NotFound), "{unknown}");
+    }
     assert_eq!(provider.payment(&id).await, Err(PaymentError::Unsupported), "there is no list of refunds");
     assert!(matches!(provider.refund(&back(gtq(150_000)), "r2").await, Err(PaymentError::Refused(_))));
     let unknown = NewRefund { payment_id: "ch_unknown".to_owned(), ..back(gtq(1)) };

@@ -21,7 +21,7 @@ pub(crate) struct Accounts<'c, C> {
 }
 
 const COLUMNS: &str = "tenant_id, provider, live, customer_id, keyed_at, subscription, revision, had_trial, past_due_since, reminders, \
-    cancel_reason, check_at, created_at, updated_at";
+    cancel_reason, ends_with_tenant, check_at, created_at, updated_at";
 
 fn account(row: &QueryResult) -> Result<BillingAccount, TryGetError> {
     Ok(BillingAccount {
@@ -36,6 +36,7 @@ fn account(row: &QueryResult) -> Result<BillingAccount, TryGetError> {
         past_due_since: read(row, "past_due_since")?,
         reminders: read(row, "reminders")?,
         cancel_reason: read(row, "cancel_reason")?,
+        ends_with_tenant: read(row, "ends_with_tenant")?,
         check_at: read(row, "check_at")?,
         created_at: read(row, "created_at")?,
         updated_at: read(row, "updated_at")?,
@@ -53,7 +54,7 @@ impl<C: ConnectionTrait + Send> AccountRepository for Accounts<'_, C> {
     async fn insert_missing(&mut self, account: &BillingAccount) -> Result<bool, StoreError> {
         // Waits for another unit of work that stores the account of the same tenant, and then stores nothing.
         let sql = format!(
-            "insert into billing_accounts ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+            "insert into billing_accounts ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
              on conflict (tenant_id) do nothing"
         );
         let values = vec![
@@ -68,6 +69,7 @@ impl<C: ConnectionTrait + Send> AccountRepository for Accounts<'_, C> {
             account.past_due_since.value(),
             account.reminders.value(),
             (&account.cancel_reason).value(),
+            account.ends_with_tenant.value(),
             account.check_at.value(),
             account.created_at.value(),
             account.updated_at.value(),
@@ -97,7 +99,8 @@ impl<C: ConnectionTrait + Send> AccountRepository for Accounts<'_, C> {
 
     async fn update(&mut self, account: &BillingAccount) -> Result<(), StoreError> {
         let sql = "update billing_accounts set customer_id = $2, keyed_at = $3, subscription = $4, revision = $5, had_trial = $6, \
-             past_due_since = $7, reminders = $8, cancel_reason = $9, check_at = $10, updated_at = $11 where tenant_id = $1";
+             past_due_since = $7, reminders = $8, cancel_reason = $9, ends_with_tenant = $10, check_at = $11, updated_at = $12 \
+             where tenant_id = $1";
         let values = vec![
             account.tenant_id.value(),
             (&account.customer_id).value(),
@@ -108,6 +111,7 @@ impl<C: ConnectionTrait + Send> AccountRepository for Accounts<'_, C> {
             account.past_due_since.value(),
             account.reminders.value(),
             (&account.cancel_reason).value(),
+            account.ends_with_tenant.value(),
             account.check_at.value(),
             account.updated_at.value(),
         ];

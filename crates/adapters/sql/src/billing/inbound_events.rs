@@ -18,14 +18,23 @@ pub(crate) struct InboundEvents<'c, C> {
     pub db: Db<'c, C>,
 }
 
-const COLUMNS: &str = "provider, id, kind, checkout, payment, customer, status, received_at";
+const COLUMNS: &str = "provider, id, kind, checkout, payment, refund, customer, status, received_at";
 
 /// A row of [`COLUMNS`].
-type Row =
-    (Provider, String, String, Option<String>, Option<String>, Option<String>, InboundStatus, Timestamp);
+type Row = (
+    Provider,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    InboundStatus,
+    Timestamp,
+);
 
-fn event((provider, id, kind, checkout, payment, customer, status, received_at): Row) -> StoredEvent {
-    StoredEvent { provider, id, kind, checkout, payment, customer, status, received_at }
+fn event((provider, id, kind, checkout, payment, refund, customer, status, received_at): Row) -> StoredEvent {
+    StoredEvent { provider, id, kind, checkout, payment, refund, customer, status, received_at }
 }
 
 #[async_trait]
@@ -33,7 +42,7 @@ impl<C: ConnectionTrait + Send> InboundEventRepository for InboundEvents<'_, C> 
     async fn insert(&mut self, event: &StoredEvent) -> Result<bool, StoreError> {
         // Waits for another unit of work that stores the same event, and then stores nothing.
         let sql = format!(
-            "insert into inbound_events ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (provider, id) do nothing"
+            "insert into inbound_events ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (provider, id) do nothing"
         );
         let values = (
             event.provider,
@@ -41,6 +50,7 @@ impl<C: ConnectionTrait + Send> InboundEventRepository for InboundEvents<'_, C> 
             &event.kind,
             &event.checkout,
             &event.payment,
+            &event.refund,
             &event.customer,
             event.status,
             event.received_at,

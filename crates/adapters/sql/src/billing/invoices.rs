@@ -6,7 +6,7 @@ use portico_billing::{
     payment::Provider,
     ports::InvoiceRepository,
     seller::Seller,
-    subscription_provider::{InvoiceLine, InvoiceStatus},
+    subscription_provider::{InvoiceLine, InvoicePayment, InvoiceStatus},
 };
 use portico_kernel::{InvoiceId, List, PageRequest, StoreError, TenantId};
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
@@ -17,7 +17,7 @@ use crate::{
 };
 
 words!(InvoiceKind, InvoiceStatus);
-documents!(Vec<InvoiceLine>, Seller);
+documents!(Vec<InvoiceLine>, Vec<InvoicePayment>, Seller);
 
 /// Invoices over one connection.
 pub(crate) struct Invoices<'c, C> {
@@ -25,7 +25,7 @@ pub(crate) struct Invoices<'c, C> {
 }
 
 const COLUMNS: &str = "tenant_id, id, provider, provider_id, number, status, kind, amount_due, amount_paid, amount_refunded, tax, currency, \
-    lines, period_start, period_end, due_at, paid_at, pdf_url, hosted_url, receipt_url, seller, created_at";
+    lines, period_start, period_end, due_at, paid_at, pdf_url, hosted_url, receipt_url, seller, created_at, payments";
 
 fn invoice(row: &QueryResult) -> Result<Invoice, TryGetError> {
     Ok(Invoice {
@@ -51,6 +51,8 @@ fn invoice(row: &QueryResult) -> Result<Invoice, TryGetError> {
         receipt_url: read(row, "receipt_url")?,
         seller: read(row, "seller")?,
         created_at: read(row, "created_at")?,
+        // Rows from before there were any have none.
+        payments: read::<Option<Vec<InvoicePayment>>, _>(row, "payments")?.unwrap_or_default(),
     })
 }
 
@@ -92,13 +94,13 @@ impl<C: ConnectionTrait + Send> InvoiceRepository for Invoices<'_, C> {
 
     async fn upsert(&mut self, invoice: &Invoice) -> Result<(), StoreError> {
         let sql = format!(
-            "insert into invoices ({COLUMNS}) values \
-             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+            "insert into invoices ({COLUMNS}, amount_disputed) values \
+             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
              on conflict (tenant_id, id) do update set number = excluded.number, status = excluded.status, \
              amount_due = excluded.amount_due, amount_paid = excluded.amount_paid, amount_refunded = excluded.amount_refunded, \
              tax = excluded.tax, lines = excluded.lines, period_start = excluded.period_start, period_end = excluded.period_end, \
              due_at = excluded.due_at, paid_at = excluded.paid_at, pdf_url = excluded.pdf_url, hosted_url = excluded.hosted_url, \
-             receipt_url = excluded.receipt_url"
+             receipt_url = excluded.receipt_url, payments = excluded.payments, amount_disputed = excluded.amount_disputed"
         );
         let values = vec![
             invoice.tenant_id.value(),
@@ -123,6 +125,8 @@ impl<C: ConnectionTrait + Send> InvoiceRepository for Invoices<'_, C> {
             (&invoice.receipt_url).value(),
             invoice.seller.clone().value(),
             invoice.created_at.value(),
+            invoice.payments.clone().value(),
+            invoice.disputed().value(),
         ];
         self.db.execute(&sql, values).await.map(drop)
     }

@@ -95,20 +95,20 @@ fn booked_purchase(
     BookedPurchase { tenant_id, id, is_paid, status, amount, refunded_amount, paid, refunded, disputed }
 }
 
-/// A row of the invoices: the invoice, and two sums of the ledger.
-type InvoiceRow = (TenantId, InvoiceId, i64, i64, i64, i64);
+/// A row of the invoices: the invoice, and three sums of the ledger.
+type InvoiceRow = (TenantId, InvoiceId, i64, i64, i64, i64, i64, i64);
 
 fn booked_invoice(
-    (tenant_id, id, amount_paid, amount_refunded, paid, refunded): InvoiceRow,
+    (tenant_id, id, amount_paid, amount_refunded, amount_disputed, paid, refunded, disputed): InvoiceRow,
 ) -> BookedInvoice {
-    BookedInvoice { tenant_id, id, amount_paid, amount_refunded, paid, refunded }
+    BookedInvoice { tenant_id, id, amount_paid, amount_refunded, amount_disputed, paid, refunded, disputed }
 }
 
-/// A row of the sales: the sale, and a sum of the ledger.
-type SaleRow = (TenantId, PurchaseId, Option<Timestamp>, i64, i64);
+/// A row of the sales: the sale, what its refunds say, and two sums of the ledger.
+type SaleRow = (TenantId, PurchaseId, Option<Timestamp>, i64, i64, i64, i64);
 
-fn booked_sale((tenant_id, id, paid_at, amount, paid): SaleRow) -> BookedSale {
-    BookedSale { tenant_id, id, is_paid: paid_at.is_some(), amount, paid }
+fn booked_sale((tenant_id, id, paid_at, amount, refunded_amount, paid, refunded): SaleRow) -> BookedSale {
+    BookedSale { tenant_id, id, is_paid: paid_at.is_some(), amount, refunded_amount, paid, refunded }
 }
 
 /// Names of kinds, for a list of SQL.
@@ -117,13 +117,13 @@ fn names(kinds: &[SourceKind]) -> String {
     kinds.join(", ")
 }
 
-/// The sum of an account over what a table names as sources, for a row of `purchases`.
-fn sum_of(account: Account, table: &str, id: &str, kinds: &[SourceKind]) -> String {
+/// The sum of an account over what a table names as sources, for a row of `of`: `purchases` or `site_sales`.
+fn sum_of(of: &str, account: Account, table: &str, id: &str, kinds: &[SourceKind]) -> String {
     format!(
         "cast(coalesce((select sum(e.amount) from {table} t join ledger_entries e on e.tenant_id = t.tenant_id \
          and e.source_kind in ({}) and e.source_id = t.{id} and e.account = '{account}' \
-         where t.tenant_id = purchases.tenant_id and t.purchase_id = purchases.id \
-         and e.currency = purchases.currency), 0) as bigint)",
+         where t.tenant_id = {of}.tenant_id and t.purchase_id = {of}.id \
+         and e.currency = {of}.currency), 0) as bigint)",
         names(kinds)
     )
 }
@@ -179,11 +179,12 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError> {
-        let paid = sum_of(Account::PurchaseRevenue, "checkouts", "payment_id", &[SourceKind::Payment]);
+        let paid =
+            sum_of("purchases", Account::PurchaseRevenue, "checkouts", "payment_id", &[SourceKind::Payment]);
         let refund = [SourceKind::Refund, SourceKind::RefundFailed];
-        let refunded = sum_of(Account::Refunds, "refunds", "provider_id", &refund);
+        let refunded = sum_of("purchases", Account::Refunds, "refunds", "provider_id", &refund);
         let dispute = [SourceKind::Dispute, SourceKind::DisputeWon];
-        let disputed = sum_of(Account::Disputes, "disputes", "provider_id", &dispute);
+        let disputed = sum_of("purchases", Account::Disputes, "disputes", "provider_id", &dispute);
         let sql = format!(
             "select tenant_id, id, completed_at, status, amount, refunded_amount, -{paid}, {refunded}, {disputed} \
              from purchases where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3"
@@ -202,8 +203,10 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         let paid = sum_of_invoice(Account::SubscriptionRevenue, &[SourceKind::Invoice]);
         let refund = [SourceKind::InvoiceRefund, SourceKind::InvoiceRefundFailed];
         let refunded = sum_of_invoice(Account::Refunds, &refund);
+        let dispute = [SourceKind::Dispute, SourceKind::DisputeWon];
+        let disputed = sum_of_invoice(Account::Disputes, &dispute);
         let sql = format!(
-            "select tenant_id, id, amount_paid, amount_refunded, -{paid}, {refunded} from invoices \
+            "select tenant_id, id, amount_paid, amount_refunded, amount_disputed, -{paid}, {refunded}, {disputed} from invoices \
              where (tenant_id, id) > ($1, $2) and kind = 'subscription' order by tenant_id, id limit $3"
         );
         let (tenant, id) =
@@ -218,10 +221,14 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         limit: u64,
     ) -> Result<Vec<BookedSale>, StoreError> {
         let (kind, account) = (SourceKind::Payment.as_str(), Account::PurchaseRevenue);
+        let refund = [SourceKind::Refund, SourceKind::RefundFailed];
+        let refunded = sum_of("site_sales", Account::Refunds, "site_refunds", "provider_id", &refund);
         let sql = format!(
-            "select tenant_id, id, paid_at, amount, -cast(coalesce((select sum(e.amount) from ledger_entries e \
+            "select tenant_id, id, paid_at, amount, cast(coalesce((select sum(r.amount) from site_refunds r \
+             where r.tenant_id = site_sales.tenant_id and r.purchase_id = site_sales.id and r.provider_id is not null \
+             and r.status <> 'failed'), 0) as bigint), -cast(coalesce((select sum(e.amount) from ledger_entries e \
              where e.tenant_id = site_sales.tenant_id and e.source_kind = '{kind}' and e.source_id = site_sales.payment_id \
-             and e.account = '{account}' and e.currency = site_sales.currency), 0) as bigint) \
+             and e.account = '{account}' and e.currency = site_sales.currency), 0) as bigint), {refunded} \
              from site_sales where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3"
         );
         let (tenant, id) =

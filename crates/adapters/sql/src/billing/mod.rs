@@ -67,7 +67,11 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
     }
 
     fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
-        Box::new(refunds::Refunds { db: self.db() })
+        Box::new(refunds::Refunds { db: self.db(), table: "refunds" })
+    }
+
+    fn site_refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
+        Box::new(refunds::Refunds { db: self.db(), table: "site_refunds" })
     }
 
     fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c> {

@@ -1,4 +1,4 @@
-//! Refunds of purchases.
+//! Refunds of purchases, and of sales of sites.
 
 use async_trait::async_trait;
 use portico_billing::{
@@ -16,6 +16,8 @@ words!(RefundStatus);
 /// Refunds over one connection.
 pub(crate) struct Refunds<'c, C> {
     pub db: Db<'c, C>,
+    /// The table: `refunds` or `site_refunds`.
+    pub table: &'static str,
 }
 
 const COLUMNS: &str = "tenant_id, id, purchase_id, provider, payment_id, provider_id, amount, currency, status, reason, \
@@ -72,8 +74,9 @@ fn refund(
 #[async_trait]
 impl<C: ConnectionTrait + Send> RefundRepository for Refunds<'_, C> {
     async fn store(&mut self, refund: &PurchaseRefund) -> Result<(), StoreError> {
+        let table = self.table;
         let sql = format!(
-            "insert into refunds ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+            "insert into {table} ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
              on conflict (tenant_id, id) do update set provider_id = excluded.provider_id, amount = excluded.amount, \
              status = excluded.status, updated_at = excluded.updated_at"
         );
@@ -99,8 +102,9 @@ impl<C: ConnectionTrait + Send> RefundRepository for Refunds<'_, C> {
         tenant: TenantId,
         purchase: PurchaseId,
     ) -> Result<Vec<PurchaseRefund>, StoreError> {
+        let table = self.table;
         let sql =
-            format!("select {COLUMNS} from refunds where tenant_id = $1 and purchase_id = $2 order by id");
+            format!("select {COLUMNS} from {table} where tenant_id = $1 and purchase_id = $2 order by id");
         let rows: Vec<Row> = self.db.rows(&sql, (tenant, purchase)).await?;
         Ok(rows.into_iter().map(refund).collect())
     }

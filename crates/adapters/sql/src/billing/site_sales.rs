@@ -137,6 +137,10 @@ impl<C: ConnectionTrait + Send> SiteSaleRepository for SiteSales<'_, C> {
         self.db.execute(sql, values).await.map(drop)
     }
 
+    async fn tenant_of(&mut self, id: PurchaseId) -> Result<Option<TenantId>, StoreError> {
+        self.db.row("select tenant_id from site_sales where id = $1", [id]).await
+    }
+
     async fn sold_at<'s>(&mut self, slug: &'s str) -> Result<bool, StoreError> {
         let sql =
             "select 1 from site_sales where slug = $1 and status in ('paid', 'waiting', 'completed') limit 1";

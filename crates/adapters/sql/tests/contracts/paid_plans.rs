@@ -1,17 +1,20 @@
 //! The ports of `portico_billing` that paid plans need: accounts at providers, calls to those, and invoices.
 
 use portico_billing::{
+    inbound::{InboundStatus, StoredEvent},
     invoice::{Invoice, InvoiceKind},
     ledger::{Account, LedgerTransaction, SourceKind},
     ledger_check::check_ledger,
     paid::{BillingAccount, PriceReference},
-    payment::Provider,
+    payment::{Dispute, DisputeStatus, Provider},
     plan::BillingInterval,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
     ports::BillingRepositories,
     seller::Seller,
     subscription::SubscriptionStatus,
-    subscription_provider::{InvoiceLine, InvoiceStatus, ProviderSubscription, ScheduledPrice},
+    subscription_provider::{
+        InvoiceLine, InvoicePayment, InvoiceStatus, ProviderSubscription, ScheduledPrice,
+    },
 };
 use portico_kernel::{Env, Money, PageRequest, StoreError, TenantId};
 use portico_testkit::{env, on_each_database};
@@ -32,6 +35,7 @@ fn account(env: &Env, tenant: TenantId) -> BillingAccount {
         past_due_since: None,
         reminders: 0,
         cancel_reason: None,
+        ends_with_tenant: false,
         check_at: None,
         created_at: env.now(),
         updated_at: env.now(),
@@ -100,6 +104,7 @@ fn invoice(env: &Env, tenant: TenantId, provider_id: &str) -> Invoice {
         receipt_url: None,
         seller: None,
         created_at: env.now(),
+        payments: Vec::new(),
     }
 }
 
@@ -136,6 +141,7 @@ async fn a_tenant_has_one_account_and_a_customer_one_tenant() {
             past_due_since: Some(env.now()),
             reminders: 2,
             cancel_reason: Some("Cerramos".to_owned()),
+            ends_with_tenant: true,
             check_at: Some(env.now()),
             updated_at: env.now() + Duration::SECOND,
             ..fresh
@@ -237,6 +243,43 @@ async fn one_call_of_a_tenant_is_under_way_and_stays_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_that_have_ended_and_old_events_are_swept() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let ended = PlanCall { stage: PlanCallStage::Ended, check_at: None, ..call(&env, ours) };
+        let (later, open) = (PlanCall { id: env.new_id(), ..ended.clone() }, call(&env, theirs));
+        let event = |id: &str, status| StoredEvent {
+            provider: Provider::Stripe,
+            id: id.to_owned(),
+            kind: "invoice.paid".to_owned(),
+            checkout: None,
+            payment: None,
+            refund: None,
+            customer: Some("cus_1".to_owned()),
+            status,
+            received_at: env.now(),
+        };
+        let mut work = store.begin().await.unwrap();
+        for call in [&ended, &PlanCall { created_at: env.now() + Duration::DAY, ..later }, &open] {
+            work.plan_calls().insert(call).await.unwrap();
+        }
+        for (id, status) in [("evt_1", InboundStatus::Done), ("evt_2", InboundStatus::Received)] {
+            assert!(work.inbound_events().insert(&event(id, status)).await.unwrap());
+        }
+        work.commit().await.unwrap();
+        assert_eq!(store.sweep(env.now() + Duration::days(30)).await.unwrap(), 0);
+        let after = env.now() + Duration::days(30) + Duration::HOUR;
+        assert_eq!(store.sweep(after).await.unwrap(), 1, "the first call that has ended");
+        assert_eq!(store.reader().plan_calls().under_way(theirs).await.unwrap(), Some(open));
+        let after = env.now() + Duration::days(60) + Duration::HOUR;
+        assert_eq!(store.sweep(after).await.unwrap(), 3, "the second one, and both events");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn invoices_belong_to_their_tenant_and_are_replaced() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());
@@ -256,6 +299,7 @@ async fn invoices_belong_to_their_tenant_and_are_replaced() {
             amount_refunded: 200,
             paid_at: Some(env.now()),
             lines: Vec::new(),
+            payments: vec![disputed(DisputeStatus::NeedsAnswer, &env)],
             ..early.clone()
         };
         work.invoices().upsert(&paid).await.unwrap();
@@ -274,6 +318,46 @@ async fn invoices_belong_to_their_tenant_and_are_replaced() {
         let mut work = store.begin().await.unwrap();
         let twice = work.invoices().upsert(&invoice(&env, ours, "in_2")).await;
         assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+    })
+    .await;
+}
+
+/// A payment of 1200 that is disputed.
+fn disputed(status: DisputeStatus, env: &Env) -> InvoicePayment {
+    let money = |amount| Money { amount, currency: "usd".to_owned() };
+    let dispute = Dispute {
+        id: "dp_1".to_owned(),
+        amount: money(1200),
+        status,
+        answer_by: Some(env.now()),
+        fee: Some(money(1500)),
+    };
+    InvoicePayment { id: "pi_1".to_owned(), fee: Some(money(65)), disputes: vec![dispute] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disputes_of_invoices_are_compared_with_what_is_booked_about_them() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        let stored = invoice(&env, tenant, "in_1");
+        for (status, held) in [(DisputeStatus::UnderReview, 1200), (DisputeStatus::Won, 0)] {
+            let seen = Invoice { payments: vec![disputed(status, &env)], ..stored.clone() };
+            let mut work = store.begin().await.unwrap();
+            work.invoices().upsert(&seen).await.unwrap();
+            work.commit().await.unwrap();
+            let report = check_ledger(&mut store.reader()).await.unwrap();
+            let line = format!("has disputed {held}, the ledger {}", 1200 - held);
+            assert!(report.to_string().contains(&line), "{report}");
+            let mut work = store.begin().await.unwrap();
+            for moved in LedgerTransaction::of_payments(&seen, env.now()).unwrap() {
+                work.ledger().book_missing(tenant, &moved).await.unwrap();
+            }
+            work.commit().await.unwrap();
+            let report = check_ledger(&mut store.reader()).await.unwrap();
+            assert_eq!(report.differing, 0, "{report}");
+            assert_eq!(report.balances[&(Account::Fees, "usd".to_owned())], 1565, "booked once");
+        }
     })
     .await;
 }

@@ -227,6 +227,7 @@ async fn an_event_of_a_provider_is_stored_once() {
             customer: None,
             checkout: Some("cs_1".to_owned()),
             payment: None,
+            refund: Some("re_1".to_owned()),
             status: InboundStatus::Received,
             received_at: env.now(),
         };

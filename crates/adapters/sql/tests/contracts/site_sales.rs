@@ -6,6 +6,7 @@ use portico_billing::{
     ledger_check::check_ledger,
     payment::Provider,
     ports::BillingRepositories,
+    refund::{PurchaseRefund, RefundStatus},
     site_sale::{SiteSale, SiteSaleStatus},
 };
 use portico_kernel::{CheckoutId, Env, PurchaseId, SiteId, StoreError, TenantId};
@@ -197,6 +198,69 @@ async fn sales_are_compared_with_what_is_booked_about_them() {
         update(store, &SiteSale { paid_at: None, ..paid }).await;
         let report = check_ledger(&mut store.reader()).await.unwrap().to_string();
         assert!(report.contains("has paid 0, the ledger 150000"), "{report}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refunds_belong_to_a_sale_and_are_compared_with_what_is_booked() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let sold = sale(&env, ours, env.new_id());
+        insert(store, &sold).await.unwrap();
+        let mut reader = store.reader();
+        assert_eq!(reader.site_sales().tenant_of(sold.id).await.unwrap(), Some(ours));
+        assert_eq!(reader.site_sales().tenant_of(env.new_id()).await.unwrap(), None);
+        let refund = PurchaseRefund {
+            id: env.new_id(),
+            tenant_id: ours,
+            purchase_id: sold.id,
+            provider: Provider::Recurrente,
+            payment_id: "ch_1".to_owned(),
+            provider_id: None,
+            amount: 150_000,
+            currency: "gtq".to_owned(),
+            status: RefundStatus::Requested,
+            reason: Some("Otro sitio ñ".to_owned()),
+            created_at: env.now(),
+            updated_at: env.now(),
+        };
+        let mut work = store.begin().await.unwrap();
+        work.site_refunds().store(&refund).await.unwrap();
+        assert_eq!(work.site_refunds().of_purchase(ours, sold.id).await.unwrap(), [refund.clone()]);
+        assert_eq!(work.site_refunds().of_purchase(theirs, sold.id).await.unwrap(), []);
+        assert_eq!(work.refunds().of_purchase(ours, sold.id).await.unwrap(), []);
+        work.commit().await.unwrap();
+        let mut work = store.begin().await.unwrap();
+        let foreign = PurchaseRefund { id: env.new_id(), tenant_id: theirs, ..refund.clone() };
+        let refused = work.site_refunds().store(&foreign).await;
+        assert!(matches!(refused, Err(StoreError::MissingReference(_))), "{refused:?}");
+        drop(work);
+        assert_eq!(check_ledger(&mut reader).await.unwrap().differing, 0, "nothing was taken out yet");
+
+        let made = PurchaseRefund {
+            provider_id: Some("re_1".to_owned()),
+            status: RefundStatus::Succeeded,
+            ..refund
+        };
+        let mut work = store.begin().await.unwrap();
+        work.site_refunds().store(&made).await.unwrap();
+        work.commit().await.unwrap();
+        let report = check_ledger(&mut reader).await.unwrap().to_string();
+        assert!(report.contains("has refunded 150000, the ledger 0"), "{report}");
+        let back = LedgerTransaction::moved(
+            Provider::Recurrente,
+            SourceKind::Refund,
+            "re_1",
+            &made.money(),
+            env.now(),
+        );
+        let mut work = store.begin().await.unwrap();
+        work.ledger().book(ours, &back.unwrap()).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(check_ledger(&mut reader).await.unwrap().differing, 0);
     })
     .await;
 }

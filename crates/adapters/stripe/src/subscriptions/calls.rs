@@ -28,6 +28,15 @@ pub(super) async fn customer(client: &Client, id: &str) -> Result<CustomerObject
     }
 }
 
+/// Whether a customer was deleted: Stripe goes on answering its id, and says so.
+pub(super) async fn is_deleted(client: &Client, id: &str) -> Result<bool, PaymentError> {
+    match client.get::<CustomerObject>(&format!("/customers/{}", known(id)?), &json!({})).await {
+        Ok(found) => Ok(found.deleted.unwrap_or(false)),
+        Err(PaymentError::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// A subscription with its customer.
 pub(super) async fn subscription(client: &Client, id: &str) -> Result<SubscriptionObject, PaymentError> {
     client.get(&format!("/subscriptions/{}", known(id)?), &json!({"expand": ["customer"]})).await

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use miniserde::Deserialize;
 use portico_billing::{
-    payment::PaymentError,
-    subscription_provider::{ChangeQuote, InvoiceLine, InvoiceStatus, ProviderInvoice, QuoteLine},
+    payment::{Dispute, PaymentError},
+    subscription_provider::{
+        ChangeQuote, INVOICE_PAGE, InvoiceLine, InvoicePayment, InvoiceStatus, ProviderInvoice, QuoteLine,
+    },
 };
 use portico_kernel::Money;
 use serde_json::{Value, json};
@@ -13,11 +15,9 @@ use stripe_types::List;
 
 use crate::{
     client::Client,
+    payment::{self, MovementObject},
     values::{known, odd, perhaps, time},
 };
-
-/// Most invoices that are answered.
-const MOST: usize = 100;
 
 /// Invoices on a page: each can have some kilobytes, and an answer is read up to a bound.
 const PAGE: usize = 20;
@@ -95,6 +95,9 @@ struct ChargeObject {
     payment_intent: Option<String>,
     paid: bool,
     amount_refunded: i64,
+    disputed: bool,
+    /// Made a moment after the charge itself.
+    balance_transaction: Option<MovementObject>,
     receipt_url: Option<String>,
 }
 
@@ -103,8 +106,14 @@ struct PaymentObject {
     latest_charge: Option<ChargeObject>,
 }
 
+/// A charge that was paid, with the disputes about it.
+struct Paid {
+    charge: ChargeObject,
+    disputes: Vec<Dispute>,
+}
+
 /// Charges that were paid, by the payment that they belong to.
-type Charges = HashMap<String, ChargeObject>;
+type Charges = HashMap<String, Paid>;
 
 impl InvoiceObject {
     fn is_of_subscription(&self) -> bool {
@@ -117,9 +126,16 @@ impl InvoiceObject {
     }
 
     fn read(self, charges: &Charges) -> Result<ProviderInvoice, PaymentError> {
-        let found: Vec<&ChargeObject> = self.payments().filter_map(|payment| charges.get(payment)).collect();
-        let amount_refunded = found.iter().map(|charge| charge.amount_refunded).sum();
-        let receipt_url = found.iter().find_map(|charge| charge.receipt_url.clone());
+        let found: Vec<(&str, &Paid)> =
+            self.payments().filter_map(|payment| Some((payment, charges.get(payment)?))).collect();
+        let amount_refunded = found.iter().map(|(_, paid)| paid.charge.amount_refunded).sum();
+        let receipt_url = found.iter().find_map(|(_, paid)| paid.charge.receipt_url.clone());
+        let read = |(id, paid): &(&str, &Paid)| InvoicePayment {
+            id: (*id).to_owned(),
+            fee: payment::kept(paid.charge.balance_transaction.as_slice()),
+            disputes: paid.disputes.clone(),
+        };
+        let payments = found.iter().map(read).collect();
         // The invoice of a renewal names the period that has ended as its own; its lines say what they are for.
         let periods = || self.lines.data.iter().map(|line| &line.period);
         let start = periods().map(|period| period.start).min().unwrap_or(self.period_start);
@@ -128,6 +144,7 @@ impl InvoiceObject {
         Ok(ProviderInvoice {
             status: status.ok_or_else(|| odd(&self.id, "a status that is not known here"))?,
             amount_refunded,
+            payments,
             receipt_url,
             period_start: time(&self.id, start)?,
             period_end: time(&self.id, end)?,
@@ -157,15 +174,22 @@ impl LineObject {
     }
 }
 
-/// The newest invoices of a customer, at most 100.
-pub(super) async fn list(client: &Client, customer: &str) -> Result<Vec<ProviderInvoice>, PaymentError> {
-    let query = json!({"customer": known(customer)?, "limit": PAGE, "expand": ["data.payments"]});
+/// The newest invoices of a customer, or those before one of them; at most 100.
+pub(super) async fn list(
+    client: &Client,
+    customer: &str,
+    before: Option<&str>,
+) -> Result<Vec<ProviderInvoice>, PaymentError> {
+    let mut query = json!({"customer": known(customer)?, "limit": PAGE, "expand": ["data.payments"]});
+    if let Some(before) = before {
+        query["starting_after"] = json!(known(before)?);
+    }
     let of_subscriptions =
         |found: &[InvoiceObject]| found.iter().filter(|invoice| invoice.is_of_subscription()).count();
-    let enough = |found: &[InvoiceObject]| of_subscriptions(found) >= MOST;
+    let enough = |found: &[InvoiceObject]| of_subscriptions(found) >= INVOICE_PAGE;
     let mut found = client.list::<InvoiceObject>("/invoices", &query, |one| &one.id, enough).await?;
     found.retain(InvoiceObject::is_of_subscription);
-    found.truncate(MOST);
+    found.truncate(INVOICE_PAGE);
     let paid = found.iter().filter(|invoice| invoice.amount_paid > 0);
     let charges = match paid.map(|invoice| invoice.created).min() {
         Some(oldest) => charges_since(client, customer, oldest).await?,
@@ -176,10 +200,22 @@ pub(super) async fn list(client: &Client, customer: &str) -> Result<Vec<Provider
 
 /// The charges of a customer from a time on. An invoice is charged after it was made.
 async fn charges_since(client: &Client, customer: &str, oldest: i64) -> Result<Charges, PaymentError> {
-    let query = json!({"customer": customer, "created": {"gte": oldest}});
+    let query =
+        json!({"customer": customer, "created": {"gte": oldest}, "expand": ["data.balance_transaction"]});
     let found = client.list::<ChargeObject>("/charges", &query, |charge| &charge.id, |_| false).await?;
-    let paid = found.into_iter().filter(|charge| charge.paid);
-    Ok(paid.filter_map(|charge| Some((charge.payment_intent.clone()?, charge))).collect())
+    let mut charges = Charges::new();
+    for charge in found.into_iter().filter(|charge| charge.paid) {
+        if let Some(payment) = charge.payment_intent.clone() {
+            let paid = with_disputes(client, &payment, charge).await?;
+            charges.insert(payment, paid);
+        }
+    }
+    Ok(charges)
+}
+
+async fn with_disputes(client: &Client, payment: &str, charge: ChargeObject) -> Result<Paid, PaymentError> {
+    let disputes = if charge.disputed { payment::disputes(client, payment).await? } else { Vec::new() };
+    Ok(Paid { charge, disputes })
 }
 
 /// One invoice of a customer.
@@ -192,9 +228,10 @@ pub(super) async fn get(client: &Client, customer: &str, id: &str) -> Result<Pro
     let mut charges = Charges::new();
     for payment in invoice.payments() {
         let path = format!("/payment_intents/{}", known(payment)?);
-        let asked: PaymentObject = client.get(&path, &json!({"expand": ["latest_charge"]})).await?;
+        let expand = json!({"expand": ["latest_charge.balance_transaction"]});
+        let asked: PaymentObject = client.get(&path, &expand).await?;
         if let Some(charge) = asked.latest_charge.filter(|charge| charge.paid) {
-            charges.insert(payment.to_owned(), charge);
+            charges.insert(payment.to_owned(), with_disputes(client, payment, charge).await?);
         }
     }
     invoice.read(&charges)

@@ -152,6 +152,10 @@ impl SubscriptionProvider for StripeSubscriptions {
         calls::read(&self.client, newest).await.map(Some)
     }
 
+    async fn is_deleted(&self, customer_id: &str) -> Result<bool, PaymentError> {
+        calls::is_deleted(&self.client, customer_id).await
+    }
+
     async fn quote(&self, change: &NewChange) -> Result<ChangeQuote, PaymentError> {
         let before = calls::subscription(&self.client, &change.subscription_id).await?;
         if before.is_trial() {
@@ -265,7 +269,15 @@ impl SubscriptionProvider for StripeSubscriptions {
     }
 
     async fn invoices(&self, customer_id: &str) -> Result<Vec<ProviderInvoice>, PaymentError> {
-        invoices::list(&self.client, customer_id).await
+        invoices::list(&self.client, customer_id, None).await
+    }
+
+    async fn older_invoices(
+        &self,
+        customer_id: &str,
+        than: &str,
+    ) -> Result<Vec<ProviderInvoice>, PaymentError> {
+        invoices::list(&self.client, customer_id, Some(than)).await
     }
 
     async fn invoice(&self, customer_id: &str, id: &str) -> Result<ProviderInvoice, PaymentError> {

@@ -24,6 +24,8 @@ pub(super) struct CustomerObject {
     pub id: String,
     /// Missing where the customer was deleted.
     pub invoice_settings: Option<InvoiceSettings>,
+    /// Only of one that was deleted.
+    pub deleted: Option<bool>,
     /// In which it is charged; missing before the first charge.
     pub currency: Option<String>,
 }

@@ -138,6 +138,7 @@ fn an_event_is_about_a_checkout_a_payment_or_a_customer() {
         ),
         ("charge.succeeded", r#"{"id": "ch_1", "payment_intent": "pi_1"}"#, InboundSubject::Other),
         ("customer.updated", r#"{"id": "cus_1"}"#, customer("cus_1")),
+        ("customer.deleted", r#"{"id": "cus_1"}"#, customer("cus_1")),
         ("customer.created", r#"{"id": "cus_1"}"#, InboundSubject::Other),
         ("customer.subscription.deleted", r#"{"id": "sub_1", "customer": "cus_1"}"#, customer("cus_1")),
         ("invoice.payment_failed", r#"{"id": "in_1", "customer": "cus_1"}"#, customer("cus_1")),

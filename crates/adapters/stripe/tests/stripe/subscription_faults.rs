@@ -4,11 +4,12 @@ use portico_billing::{
     payment::PaymentError, plan::BillingInterval, subscription::SubscriptionStatus,
     subscription_provider::SubscriptionProvider,
 };
+use portico_payments_sandbox::ApiRequest;
 use portico_stripe::StripeSubscriptions;
 use serde_json::Value;
 
 use crate::{
-    shop::{PATIENCE, Shop, client, config},
+    shop::{KEY, PATIENCE, Shop, client, config},
     subscription_life::{Tenant, new_customer, new_price},
 };
 
@@ -153,5 +154,29 @@ async fn a_wrong_key_is_refused_and_nothing_is_taken_for_done() {
     ] {
         let Err(PaymentError::Refused(text)) = refused else { panic!("{refused:?}") };
         assert!(text.starts_with("status 401") && !text.contains("another"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_customer_that_was_deleted_is_told_from_one_that_never_was() {
+    let shop = Shop::over_http().await;
+    let (tenant, provider) = (Tenant::new(&shop).await, &shop.subscriptions);
+    tenant.subscribe("visa").await;
+    assert_eq!(provider.is_deleted(&tenant.customer).await, Ok(false));
+
+    let authorization = format!("Bearer {KEY}");
+    let headers = [("authorization", authorization.as_str())];
+    let path = format!("/v1/customers/{}", tenant.customer);
+    let call = ApiRequest { method: "DELETE", path: &path, headers: &headers, body: b"" };
+    let answer = shop.server().sandbox.lock().unwrap().handle(call, shop.hands.time());
+    assert_eq!(answer.status, 200);
+    assert_eq!(provider.is_deleted(&tenant.customer).await, Ok(true));
+    let goes_on = match provider.subscription(&tenant.customer).await {
+        Ok(seen) => seen.is_some_and(|seen| seen.status != SubscriptionStatus::Canceled),
+        Err(error) => error != PaymentError::NotFound,
+    };
+    assert!(!goes_on);
+    for never in ["cus_never", ""] {
+        assert_ne!(provider.is_deleted(never).await, Ok(true), "{never}");
     }
 }

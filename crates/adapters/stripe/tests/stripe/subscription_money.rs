@@ -1,7 +1,7 @@
 //! What subscriptions cost, what they are paid with, and what is on their invoices.
 
 use portico_billing::{
-    payment::{InboundSubject, PaymentError, PaymentProvider},
+    payment::{DisputeStatus, InboundSubject, PaymentError, PaymentProvider},
     plan::BillingInterval,
     subscription::SubscriptionStatus,
     subscription_provider::{InvoiceStatus, NewChange, NewPrice, SubscriptionProvider},
@@ -295,5 +295,25 @@ async fn webhooks_name_the_customer() {
             let pages = told.iter().filter(|kind| *kind == "checkout.session.completed").count();
             assert_eq!(pages, 2, "the first payment, and a card that was put on file");
         }
+    }
+}
+
+#[tokio::test]
+async fn fees_and_disputes_are_those_of_the_payment_of_an_invoice() {
+    for shop in Shop::each().await {
+        let (tenant, provider) = (Tenant::new(&shop).await, &shop.subscriptions);
+        tenant.subscribe("createDispute").await;
+        let listed = provider.invoices(&tenant.customer).await.unwrap().remove(0);
+        let [payment] = listed.payments.as_slice() else { panic!("{listed:?}") };
+        assert!(payment.id.starts_with("pi_") && payment.fee.as_ref().is_some_and(|fee| fee.amount > 0));
+        let [dispute] = payment.disputes.as_slice() else { panic!("{payment:?}") };
+        assert_eq!((dispute.amount.amount, dispute.status), (1200, DisputeStatus::NeedsAnswer));
+        assert_eq!(provider.invoice(&tenant.customer, &listed.id).await.unwrap().payments, listed.payments);
+        // Its webhook names the payment, and that its customer.
+        let asked = shop.provider.payment(&payment.id).await.unwrap();
+        assert_eq!((asked.reference, asked.customer_id), (None, Some(tenant.customer.clone())));
+
+        let older = provider.older_invoices(&tenant.customer, &listed.id).await.unwrap();
+        assert_eq!(older, [], "it is the first one");
     }
 }

@@ -120,6 +120,8 @@ pub async fn check(
         ("POST", Some(&"customerId")) if allowed => Some("customerId"),
         // A license that has ended cannot be resumed, and a key that was replaced finds nothing.
         ("POST", Some(&"licenseId")) if allowed => Some("licenseId"),
+        // One refund is made at a time.
+        ("POST", Some(&"saleId")) if allowed => Some("saleId"),
         // A draft is published once, and what was withdrawn stays so.
         ("POST", Some(&"releaseId")) if allowed => Some("releaseId"),
         // A ticket ends once.

@@ -119,6 +119,9 @@ impl BillingRepositories for Rows {
     fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c> {
         self.kept.site_sales()
     }
+    fn site_refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
+        self.kept.site_refunds()
+    }
     fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
         self.kept.refunds()
     }
@@ -251,10 +254,20 @@ impl Desk {
     pub async fn sync(&mut self) -> Observed {
         let account = self.account();
         let customer = account.customer_id.unwrap();
-        let subscription = self.provider.subscription(&customer).await.unwrap();
-        let invoices = self.provider.invoices(&customer).await.unwrap();
-        let answer =
-            Answer { revision: account.revision, subscription: subscription.as_ref(), invoices: &invoices };
+        let is_deleted = self.provider.is_deleted(&customer).await.unwrap();
+        let (subscription, invoices) = match is_deleted {
+            true => (None, Vec::new()),
+            false => (
+                self.provider.subscription(&customer).await.unwrap(),
+                self.provider.invoices(&customer).await.unwrap(),
+            ),
+        };
+        let answer = Answer {
+            revision: account.revision,
+            subscription: subscription.as_ref(),
+            is_deleted,
+            invoices: &invoices,
+        };
         Observations::new(&mut self.rows, &self.scope, &self.env).observe(self.tenant, answer).await.unwrap()
     }
 

@@ -110,7 +110,8 @@ async fn hear(desk: &mut Desk, late: &mut VecDeque<Late>, step: Heard) {
         }
         Heard::Late => {
             let Some((revision, seen, invoices)) = late.pop_front() else { return };
-            let answer = Answer { revision, subscription: seen.as_ref(), invoices: &invoices };
+            let answer =
+                Answer { revision, subscription: seen.as_ref(), is_deleted: false, invoices: &invoices };
             let mut observations = Observations::new(&mut desk.rows, &desk.scope, &desk.env);
             if observations.observe(desk.tenant, answer).await.unwrap() == Observed::Stale {
                 desk.sync().await;

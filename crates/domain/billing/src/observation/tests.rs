@@ -402,17 +402,72 @@ async fn an_older_answer_does_not_replace_a_newer_one() {
     let (before, customer) = (desk.account(), desk.customer());
     let old = desk.provider.subscription(&customer).await.unwrap();
     desk.cancel(true).await.unwrap();
-    let answer = Answer { revision: before.revision, subscription: old.as_ref(), invoices: &[] };
+    let answer =
+        Answer { revision: before.revision, subscription: old.as_ref(), is_deleted: false, invoices: &[] };
     let observed =
         Observations::new(&mut desk.rows, &desk.scope, &desk.env).observe(desk.tenant, answer).await;
     assert_eq!(observed.unwrap(), Observed::Stale);
     assert_eq!(desk.shown().await.plan, "free");
     let live = ProviderSubscription { live: true, ..old.unwrap() };
-    let answer = Answer { revision: desk.account().revision, subscription: Some(&live), invoices: &[] };
+    let answer = Answer {
+        revision: desk.account().revision,
+        subscription: Some(&live),
+        is_deleted: false,
+        invoices: &[],
+    };
     let refused =
         Observations::new(&mut desk.rows, &desk.scope, &desk.env).observe(desk.tenant, answer).await;
     assert!(matches!(refused, Err(BillingError::Payment(PaymentError::Refused(_)))));
     let unknown: TenantId = desk.env.new_id();
     let nobody = Observations::new(&mut desk.rows, &desk.scope, &desk.env).observe(unknown, answer).await;
     assert!(matches!(nobody, Err(BillingError::NoAccount)));
+}
+
+#[tokio::test]
+async fn a_customer_that_the_provider_has_deleted_is_made_anew_with_the_next_upgrade() {
+    let (mut desk, mut seen) = (Desk::paying("starter").await, 0);
+    let (gone, key) = (desk.customer(), desk.account().keyed_at);
+    desk.news(&mut seen);
+    desk.advance(Duration::DAY);
+    desk.provider.delete_customer(&gone);
+    desk.sync().await;
+    let shown = desk.shown().await;
+    assert_eq!((shown.plan.as_str(), shown.interval, shown.provider), ("free", None, None));
+    assert_eq!(desk.news(&mut seen), ["subscription.ended"]);
+    let account = desk.account();
+    assert_eq!(
+        (account.customer_id, account.check_at),
+        (None, None),
+        "there is nothing to ask about any more"
+    );
+    assert!(account.keyed_at > key, "the call that makes the next one is another one");
+
+    let page = desk.upgrade(&wish("professional")).await.unwrap().page();
+    assert_ne!(desk.customer(), gone);
+    desk.provider.finish_page(&page.session_id, true);
+    desk.sync().await;
+    assert_eq!(desk.shown().await.plan, "professional");
+    assert_eq!(desk.provider.is_deleted(&desk.customer()).await, Ok(false));
+    assert_eq!(desk.provider.is_deleted("cus_of_others").await, Ok(false));
+}
+
+#[tokio::test]
+async fn disputes_and_fees_of_invoices_are_booked_once_and_told() {
+    let (mut desk, mut seen) = (Desk::paying("starter").await, 0);
+    let (customer, paid) = (desk.customer(), desk.provider.invoices_of(&desk.customer())[0].id.clone());
+    desk.news(&mut seen);
+    for (status, held, told) in [
+        (DisputeStatus::NeedsAnswer, 1200, Some("invoice.disputed")),
+        (DisputeStatus::UnderReview, 1200, None),
+        (DisputeStatus::Won, 0, Some("invoice.dispute_closed")),
+    ] {
+        desk.provider.dispute(&customer, &paid, status);
+        desk.sync().await;
+        desk.sync().await;
+        assert_eq!(desk.news(&mut seen), told.into_iter().collect::<Vec<_>>(), "{status:?}");
+        assert_eq!((balance(&desk, "disputes"), balance(&desk, "fees")), (held, 1530), "{status:?}");
+        assert_eq!(balance(&desk, "provider:stripe:balance"), 1200 - held - 1530);
+        assert_eq!(crate::ledger_check::check_ledger(&mut desk.rows).await.unwrap().differing, 0);
+    }
+    assert_eq!(desk.shown().await.plan, "starter", "what becomes of the plan is decided by staff");
 }

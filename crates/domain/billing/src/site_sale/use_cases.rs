@@ -6,7 +6,7 @@ use portico_kernel::{
 
 use super::{
     CURRENCIES, HandOverSite, OfferedSite, RESERVED, SaleRule, SettledSale, SiteBuyer, SiteSale,
-    SiteSaleStatus,
+    SiteSaleStatus, refunds::is_given_back,
 };
 use crate::{
     BillingError,
@@ -119,6 +119,10 @@ impl<'a> SiteSales<'a> {
         }
         let now = self.env.now();
         let mut after = SiteSale { checkout: before.checkout.after(observed, now), ..before.clone() };
+        if before.checkout.stage == CheckoutStage::Paid {
+            // What is still asked about are its refunds.
+            after.checkout.check_at = before.checkout.check_at;
+        }
         if before.status == SiteSaleStatus::Pending {
             match observed.state {
                 CheckoutState::Paid { .. } => {
@@ -173,7 +177,7 @@ impl<'a> SiteSales<'a> {
         Ok(())
     }
 
-    /// The sale, locked, if it is paid and to be handed over.
+    /// The sale, locked, if it is paid and to be handed over. One that is given back is not.
     ///
     /// # Errors
     /// `NoCheckout`.
@@ -183,7 +187,9 @@ impl<'a> SiteSales<'a> {
         id: PurchaseId,
     ) -> Result<Option<SiteSale>, BillingError> {
         let sale = self.lock(tenant, id).await?;
-        Ok(Some(sale).filter(|sale| sale.status == SiteSaleStatus::Paid))
+        let refunds = self.repositories.site_refunds().of_purchase(tenant, id).await?;
+        let is_due = sale.status == SiteSaleStatus::Paid && !is_given_back(&sale, &refunds);
+        Ok(is_due.then_some(sale))
     }
 
     /// Notes the account that gets the site.
@@ -214,7 +220,7 @@ impl<'a> SiteSales<'a> {
     /// buyer.
     ///
     /// # Errors
-    /// `NoPurchase` where there is no such sale, or it does not wait; `OwnSite`.
+    /// `NoPurchase` where there is no such sale, or it does not wait, or is given back; `OwnSite`.
     pub async fn claim(
         &mut self,
         seller: TenantId,
@@ -225,6 +231,10 @@ impl<'a> SiteSales<'a> {
         let before = self.repositories.site_sales().lock(seller, id).await?;
         let before =
             before.filter(|sale| sale.status == SiteSaleStatus::Waiting).ok_or(BillingError::NoPurchase)?;
+        let refunds = self.repositories.site_refunds().of_purchase(seller, id).await?;
+        if is_given_back(&before, &refunds) {
+            return Err(BillingError::NoPurchase);
+        }
         if tenant == seller {
             return Err(BillingError::OwnSite);
         }
@@ -307,7 +317,10 @@ impl<'a> SiteSales<'a> {
             check_at: None,
             ..before.checkout.clone()
         };
-        let status = if before.status.is_paid() { before.status } else { SiteSaleStatus::Failed };
+        let status = match before.status {
+            SiteSaleStatus::Pending => SiteSaleStatus::Failed,
+            decided => decided,
+        };
         let after = SiteSale { status, checkout, ..before };
         self.repositories.site_sales().update(&after).await?;
         let mismatch = Mismatch { session_id: observed.id.clone(), differences };

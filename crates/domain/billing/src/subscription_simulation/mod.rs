@@ -9,15 +9,15 @@ use std::{
 };
 
 use async_trait::async_trait;
-use portico_kernel::Timestamp;
+use portico_kernel::{Money, Timestamp};
 
 use crate::{
-    payment::PaymentError,
+    payment::{Dispute, DisputeStatus, PaymentError},
     subscription::SubscriptionStatus,
     subscription_provider::{
-        ChangeQuote, NewChange, NewCustomer, NewPrice, NewSubscription, NewSubscriptionCheckout,
-        PaymentMethod, ProviderInvoice, ProviderPage, ProviderSubscription, ScheduledPrice,
-        SubscriptionCheckout, SubscriptionProvider,
+        ChangeQuote, INVOICE_PAGE, InvoicePayment, NewChange, NewCustomer, NewPrice, NewSubscription,
+        NewSubscriptionCheckout, PaymentMethod, ProviderInvoice, ProviderPage, ProviderSubscription,
+        ScheduledPrice, SubscriptionCheckout, SubscriptionProvider,
     },
 };
 
@@ -69,7 +69,10 @@ impl SimulatedSubscriptions {
     /// The id of the customer whose reference contains this; `None` where there is none.
     pub fn customer(&self, reference: &str) -> Option<String> {
         let world = self.world();
-        let found = world.customers.iter().find(|(_, customer)| customer.reference.contains(reference));
+        let found = world
+            .customers
+            .iter()
+            .find(|(_, customer)| !customer.is_deleted && customer.reference.contains(reference));
         found.map(|(id, _)| id.clone())
     }
 
@@ -187,6 +190,60 @@ impl SimulatedSubscriptions {
     }
 }
 
+/// What happens besides payments.
+impl SimulatedSubscriptions {
+    /// The bank disputes the payment of an invoice, or decides about it. The provider keeps 30 for the payment, and 1500 for the dispute.
+    ///
+    /// # Panics
+    /// Where there is no such invoice.
+    pub fn dispute(&self, customer: &str, invoice: &str, status: DisputeStatus) {
+        let mut world = self.world();
+        let customer = world.customers.get_mut(customer).expect("a customer");
+        let invoice = customer.invoices.iter_mut().find(|found| found.id == invoice).expect("an invoice");
+        let money = |amount| Money { amount, currency: invoice.currency.clone() };
+        let dispute = Dispute {
+            id: format!("dp_{}", invoice.id),
+            amount: money(invoice.amount_paid),
+            status,
+            answer_by: None,
+            fee: Some(money(1500)),
+        };
+        let payment = InvoicePayment {
+            id: format!("pi_{}", invoice.id),
+            fee: Some(money(30)),
+            disputes: vec![dispute],
+        };
+        invoice.payments = vec![payment];
+    }
+
+    /// A customer pays so many invoices more.
+    ///
+    /// # Panics
+    /// Where there is no such customer, or no price.
+    pub fn bill(&self, customer: &str, count: usize) {
+        let mut world = self.world();
+        let (price, now) = (world.prices.values().next().cloned().expect("a price"), world.now);
+        for _ in 0..count {
+            let lines = vec![(price.description.clone(), price.amount.amount)];
+            world.invoice(customer, lines, &price, (now, now), true).expect("a customer");
+        }
+    }
+
+    /// Deletes a customer, as on the pages of the provider: what it pays for ends at once.
+    ///
+    /// # Panics
+    /// Where there is no such customer.
+    pub fn delete_customer(&self, customer: &str) {
+        let mut world = self.world();
+        let now = world.now;
+        let customer = world.customers.get_mut(customer).expect("a customer");
+        customer.is_deleted = true;
+        for running in &mut customer.subscriptions {
+            (running.seen.status, running.seen.ends_at) = (SubscriptionStatus::Canceled, Some(now));
+        }
+    }
+}
+
 #[async_trait]
 impl SubscriptionProvider for SimulatedSubscriptions {
     async fn create_customer(&self, new: &NewCustomer, key: &str) -> Result<String, PaymentError> {
@@ -248,6 +305,10 @@ impl SubscriptionProvider for SimulatedSubscriptions {
             true => Err(PaymentError::Unavailable("the test says so of this one".to_owned())),
             false => Ok(customer.newest().map(|running| running.seen.clone())),
         }
+    }
+
+    async fn is_deleted(&self, customer_id: &str) -> Result<bool, PaymentError> {
+        Ok(self.answering()?.customers.get(customer_id).is_some_and(|customer| customer.is_deleted))
     }
 
     async fn quote(&self, change: &NewChange) -> Result<ChangeQuote, PaymentError> {
@@ -332,7 +393,17 @@ impl SubscriptionProvider for SimulatedSubscriptions {
 
     async fn invoices(&self, customer_id: &str) -> Result<Vec<ProviderInvoice>, PaymentError> {
         self.answering()?.customer(customer_id)?;
-        Ok(self.invoices_of(customer_id))
+        Ok(self.invoices_of(customer_id).into_iter().take(INVOICE_PAGE).collect())
+    }
+
+    async fn older_invoices(
+        &self,
+        customer_id: &str,
+        than: &str,
+    ) -> Result<Vec<ProviderInvoice>, PaymentError> {
+        self.answering()?.customer(customer_id)?;
+        let newer = self.invoices_of(customer_id).into_iter().skip_while(|invoice| invoice.id != than);
+        Ok(newer.skip(1).take(INVOICE_PAGE).collect())
     }
 
     async fn invoice(&self, customer_id: &str, id: &str) -> Result<ProviderInvoice, PaymentError> {

@@ -35,6 +35,8 @@ pub(super) struct Customer {
     pub reference: String,
     /// Whether there is no answer about their subscription.
     pub is_unanswered: bool,
+    /// Whether it was deleted.
+    pub is_deleted: bool,
     pub methods: Vec<PaymentMethod>,
     pub subscriptions: Vec<Running>,
     pub invoices: Vec<ProviderInvoice>,
@@ -99,7 +101,7 @@ impl World {
     }
 
     pub fn customer(&mut self, id: &str) -> Result<&mut Customer, PaymentError> {
-        self.customers.get_mut(id).ok_or(PaymentError::NotFound)
+        self.customers.get_mut(id).filter(|customer| !customer.is_deleted).ok_or(PaymentError::NotFound)
     }
 
     pub fn price_of(&self, reference: Option<&str>) -> Option<NewPrice> {
@@ -183,6 +185,7 @@ impl World {
             amount_due,
             amount_paid: if is_paid { amount_due } else { 0 },
             amount_refunded: 0,
+            payments: Vec::new(),
             tax: 0,
             lines: lines.into_iter().map(line).collect(),
             period_start,

@@ -10,6 +10,7 @@ use crate::{
     ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
     ports::LedgerRepository,
     purchase::Purchase,
+    refund::PurchaseRefund,
     site_sale::SiteSale,
 };
 
@@ -114,8 +115,10 @@ impl LedgerRepository for Shop {
             id: invoice.id,
             amount_paid: invoice.amount_paid,
             amount_refunded: invoice.amount_refunded,
+            amount_disputed: invoice.disputed(),
             paid: -sum(invoice, [SourceKind::Invoice; 2]),
             refunded: sum(invoice, [SourceKind::InvoiceRefund, SourceKind::InvoiceRefundFailed]),
+            disputed: sum(invoice, [SourceKind::Dispute, SourceKind::DisputeWon]),
         };
         let of_plans = rows.invoices.iter().filter(|invoice| invoice.kind == InvoiceKind::Subscription);
         let mut all: Vec<BookedInvoice> = of_plans.map(booked).collect();
@@ -132,22 +135,27 @@ impl LedgerRepository for Shop {
         limit: u64,
     ) -> Result<Vec<BookedSale>, StoreError> {
         let rows = self.rows();
-        let paid = |sale: &SiteSale| -> i64 {
-            let payment = sale.checkout.payment_id.as_deref();
+        let sum = |sale: &SiteSale, kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
             let booked = rows.booked.iter().filter(|(tenant, booked)| {
                 let source = booked.source();
-                *tenant == sale.tenant_id
-                    && source.kind == SourceKind::Payment
-                    && Some(source.id.as_str()) == payment
+                *tenant == sale.tenant_id && kinds.contains(&source.kind) && ids.contains(&source.id.as_str())
             });
             booked.map(|(_, booked)| booked.entries()[0].amount).sum()
         };
-        let booked = |sale: &SiteSale| BookedSale {
-            tenant_id: sale.tenant_id,
-            id: sale.id,
-            is_paid: sale.paid_at.is_some(),
-            amount: sale.amount,
-            paid: paid(sale),
+        let booked = |sale: &SiteSale| {
+            let payment: Vec<&str> = sale.checkout.payment_id.as_deref().into_iter().collect();
+            let refunds = rows.site_refunds.iter().filter(|refund| refund.purchase_id == sale.id);
+            let refunded_amount = refunds.clone().map(PurchaseRefund::refunded).sum();
+            let refunds: Vec<&str> = refunds.filter_map(|refund| refund.provider_id.as_deref()).collect();
+            BookedSale {
+                tenant_id: sale.tenant_id,
+                id: sale.id,
+                is_paid: sale.paid_at.is_some(),
+                amount: sale.amount,
+                refunded_amount,
+                paid: sum(sale, [SourceKind::Payment; 2], &payment),
+                refunded: -sum(sale, [SourceKind::Refund, SourceKind::RefundFailed], &refunds),
+            }
         };
         let mut all: Vec<BookedSale> = rows.sales.iter().map(booked).collect();
         all.sort_by_key(|sale| (sale.tenant_id, sale.id));

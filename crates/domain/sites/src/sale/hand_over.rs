@@ -88,6 +88,25 @@ impl Sales<'_> {
         Ok(after)
     }
 
+    /// Takes back the sale of a site that was not handed over: it is an ordinary published one again. One that is not sold stays as it is.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn take_back(&mut self, seller: TenantId, id: SiteId) -> Result<Site, SitesError> {
+        let before = site::lock(self.repositories, seller, id).await?;
+        if before.status != SiteStatus::Sold {
+            return Ok(before);
+        }
+        let now = self.env.now();
+        let mut after =
+            Site { status: SiteStatus::Published, price: None, updated_at: now, ..before.clone() };
+        self.repositories.sites().update(&after).await?;
+        after.version += 1;
+        let event = Event::new(self.env, self.scope, &events::SITE_UNSOLD, id.uuid()).in_tenant(seller);
+        self.repositories.events().append(event.before(&before).after(&after)).await?;
+        Ok(after)
+    }
+
     /// What is to be copied before a site is handed over.
     ///
     /// # Errors

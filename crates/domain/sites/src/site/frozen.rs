@@ -14,13 +14,14 @@ use uuid::Uuid;
 use super::{Site, SiteStatus};
 use crate::{SitesError, events, ports::SiteRepositories};
 
-/// What happens around a site and changes nothing on it: made, offered, withdrawn, sold, handed over; messages and links of others;
-/// the worker that builds what was requested.
-static HARMLESS: [&EventDeclaration; 12] = [
+/// What happens around a site and changes nothing on it: made, offered, withdrawn, sold or not after all, handed over; messages and links of
+/// others; the worker that builds what was requested.
+static HARMLESS: [&EventDeclaration; 13] = [
     &events::SITE_CREATED,
     &events::SITE_OFFERED,
     &events::SITE_WITHDRAWN,
     &events::SITE_SOLD,
+    &events::SITE_UNSOLD,
     &events::SITE_HANDED_OVER,
     &events::SITE_RECEIVED,
     &events::SITE_DEPLOYED,

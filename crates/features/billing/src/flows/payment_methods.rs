@@ -13,7 +13,10 @@ use portico_billing::{
 use portico_kernel::{InvoiceId, Scope};
 use portico_web::{caller::Caller, problem::Problem};
 
-use super::{plan_changes::customer, subscriptions::sync};
+use super::{
+    plan_changes::{limit, present},
+    subscriptions::sync,
+};
 use crate::state::App;
 
 /// What the active tenant has on file; nothing where it was never at the provider.
@@ -22,7 +25,11 @@ use crate::state::App;
 /// `Denied`; 503 when the provider does not answer.
 pub async fn list(app: &App, scope: &Scope) -> Result<Vec<PaymentMethod>, Problem> {
     Ok(match account(app, scope).await? {
-        Some((_, customer)) => app.subscriptions.payment_methods(&customer).await?,
+        Some((_, customer)) => match app.subscriptions.payment_methods(&customer).await {
+            // The provider has deleted the customer.
+            Err(PaymentError::NotFound) => Vec::new(),
+            found => found?,
+        },
         None => Vec::new(),
     })
 }
@@ -30,11 +37,12 @@ pub async fn list(app: &App, scope: &Scope) -> Result<Vec<PaymentMethod>, Proble
 /// Makes the page where something is put on file.
 ///
 /// # Errors
-/// `Denied`; `Invalid`; 503 when the provider does not answer.
+/// `Denied`; `Invalid`; 429 when the user has asked for too much within a minute; 503 when the provider does not answer.
 pub async fn setup(app: &App, scope: &Scope, input: &SetupRequest) -> Result<SetupSession, Problem> {
     Checkouts::buyer(scope)?;
+    limit(app, scope).await?;
     input.check(&app.checkout_rule.returns)?;
-    let (_, customer) = customer(app, scope).await?;
+    let (_, customer) = present(app, scope).await?;
     let page = app.subscriptions.setup_page(&customer, &input.success_url, &input.cancel_url).await?;
     Ok(page.into())
 }
@@ -87,11 +95,12 @@ pub async fn remove(app: &App, caller: &Caller, id: &str) -> Result<HttpResponse
 /// The address of a page of the provider's portal.
 ///
 /// # Errors
-/// `Denied`; `Invalid`; 503 when the provider does not answer.
+/// `Denied`; `Invalid`; 429 when the user has asked for too much within a minute; 503 when the provider does not answer.
 pub async fn portal(app: &App, scope: &Scope, input: &PortalRequest) -> Result<String, Problem> {
     Checkouts::buyer(scope)?;
+    limit(app, scope).await?;
     input.check(&app.checkout_rule.returns)?;
-    let (_, customer) = customer(app, scope).await?;
+    let (_, customer) = present(app, scope).await?;
     Ok(app.subscriptions.portal_page(&customer, &input.return_url).await?.url)
 }
 

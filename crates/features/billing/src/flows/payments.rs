@@ -19,7 +19,7 @@ use portico_runtime::{
     },
 };
 
-use super::{licenses, refunds, site_sales, subscriptions};
+use super::{licenses, refunds, site_refunds, site_sales, subscriptions};
 use crate::state::App;
 
 /// Checkouts that the schedule reads at once.
@@ -98,11 +98,14 @@ pub async fn work_off(app: &App, hint: PaymentEvent, job: &Job) -> Result<(), Jo
         InboundEvents::new(&mut *reader, &scope, &app.core.env).open(&hint).await?
     };
     let Some(event) = event else { return Ok(()) };
-    let status = match (&event.checkout, &event.payment, &event.customer) {
+    let status = match (&event.checkout, &event.payment, &event.refund, &event.customer) {
         (Some(session), ..) => follow(app, &scope, event.provider, session).await?,
-        (None, Some(payment), _) => follow_payment(app, &scope, event.provider, payment).await?,
-        (None, None, Some(customer)) => subscriptions::follow(app, &scope, customer).await?,
-        (None, None, None) => InboundStatus::Ignored,
+        (None, Some(payment), Some(refund), _) => {
+            site_refunds::follow(app, &scope, event.provider, payment, refund).await?
+        }
+        (None, Some(payment), None, _) => follow_payment(app, &scope, event.provider, payment).await?,
+        (None, None, _, Some(customer)) => subscriptions::follow(app, &scope, customer).await?,
+        (None, None, _, None) => InboundStatus::Ignored,
     };
     let mut work = app.core.begin().await?;
     InboundEvents::new(&mut *work, &scope, &app.core.env).close(&event, status).await?;
@@ -169,7 +172,13 @@ async fn follow_payment(
         Err(error) => return Err(error.into()),
     };
     let made_here = observed.reference.as_deref().and_then(PurchaseCheckout::of_reference);
-    let Some((tenant, id)) = made_here else { return Ok(InboundStatus::Ignored) };
+    let Some((tenant, id)) = made_here else {
+        // What an invoice for a plan was paid by has a customer, and none of our references.
+        return match &observed.customer_id {
+            Some(customer) => subscriptions::follow(app, scope, customer).await,
+            None => Ok(InboundStatus::Ignored),
+        };
+    };
     let found = app.core.reader().checkouts().find(tenant, id).await?;
     let Some(checkout) = found else { return Ok(InboundStatus::Ignored) };
     // The event of its completion may come later, or never.

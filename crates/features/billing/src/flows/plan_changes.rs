@@ -58,8 +58,9 @@ enum Made {
 /// What a change would mean and cost. Changes nothing.
 ///
 /// # Errors
-/// Those of [`PlanPreviews::assess`]; 503 when the provider does not answer.
+/// Those of [`PlanPreviews::assess`]; 429 when the user has asked for too much within a minute; 503 when the provider does not answer.
 pub async fn preview(app: &App, scope: &Scope, wish: &PlanWish) -> Result<ChangePreview, Problem> {
+    limit(app, scope).await?;
     let now = app.core.env.now();
     let assessment = PlanPreviews::new(&mut *app.core.reader(), scope).assess(wish, now).await?;
     let mut preview = assessment.preview(now);
@@ -99,8 +100,7 @@ pub async fn upgrade(
     // What is not on offer is refused before the provider hears of the tenant.
     wish.check_returns(&app.checkout_rule.returns)?;
     PlanPreviews::new(&mut *app.core.reader(), scope).assess(wish, app.core.env.now()).await?;
-    let (tenant, customer) = customer(app, scope).await?;
-    let account = sync(app, scope, tenant).await?;
+    let (account, customer) = present(app, scope).await?;
     let has_method = account.running().is_none()
         && app.subscriptions.payment_methods(&customer).await?.iter().any(|method| method.is_default);
     let begin = async || -> Result<Begun, BillingError> {
@@ -249,7 +249,10 @@ pub async fn postpone(app: &App, call: &PlanCall) -> Result<(), BillingError> {
 }
 
 /// Ends the page of a call, and finds out whether it was paid at the last moment.
-async fn close(app: &App, scope: &Scope, call: &PlanCall) -> Result<(), BillingError> {
+///
+/// # Errors
+/// Where the provider or the database does not answer.
+pub(super) async fn close(app: &App, scope: &Scope, call: &PlanCall) -> Result<(), BillingError> {
     if let Some(session) = &call.session_id {
         app.subscriptions.expire_checkout(session).await?;
     }
@@ -357,7 +360,10 @@ async fn shown(
 }
 
 /// Counts what a user asks the provider for: it costs money, and the provider counts too.
-async fn limit(app: &App, scope: &Scope) -> Result<(), Problem> {
+///
+/// # Errors
+/// `Denied` as in [`Checkouts::payer`]; 429.
+pub(super) async fn limit(app: &App, scope: &Scope) -> Result<(), Problem> {
     let (_, user) = Checkouts::payer(scope)?;
     if let Some(limits) = &app.api.limits {
         let verdict = limits.check_checkout(user).await;
@@ -373,11 +379,24 @@ async fn paying(app: &App, scope: &Scope) -> Result<BillingAccount, BillingError
     PlanChanges::new(&mut *app.core.reader(), scope, &app.core.env).paying().await
 }
 
-/// The tenant, and its customer at the provider, who is made known there if they are not.
+/// The account of the active tenant as the provider answers it now, with its customer, who is made known there if they are not, or were
+/// deleted there.
 ///
 /// # Errors
 /// Those of [`PlanChanges::account`]; 503 when the provider does not answer.
-pub async fn customer(app: &App, scope: &Scope) -> Result<(TenantId, String), Problem> {
+pub async fn present(app: &App, scope: &Scope) -> Result<(BillingAccount, String), Problem> {
+    for _ in 0..2 {
+        let (tenant, _) = customer(app, scope).await?;
+        let account = sync(app, scope, tenant).await?;
+        if let Some(customer) = account.customer_id.clone() {
+            return Ok((account, customer));
+        }
+    }
+    Err(PaymentError::Unavailable("a customer that was made is deleted".to_owned()).into())
+}
+
+/// The tenant, and its customer at the provider, who is made known there if they are not.
+async fn customer(app: &App, scope: &Scope) -> Result<(TenantId, String), Problem> {
     let (tenant, user) = Checkouts::buyer(scope)?;
     let mut work = app.core.begin().await?;
     let account = PlanChanges::new(&mut *work, scope, &app.core.env).account(&app.checkout_rule).await?;

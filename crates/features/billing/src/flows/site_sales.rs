@@ -26,6 +26,7 @@ use time::Duration;
 use url::Url;
 use utoipa::ToSchema;
 
+use super::site_refunds;
 use crate::state::{App, SaleSettings};
 
 /// Sales that the schedule reads at once.
@@ -211,8 +212,8 @@ async fn give_up(app: &App, scope: &Scope, sale: &SiteSale) -> Result<(), Billin
     Ok(work.commit().await?)
 }
 
-/// `site_payments`, each minute: asks about every sale that is due, makes checkouts that a process has left behind, and frees sites whose
-/// time is over. It is how a payment is found whose webhook never came.
+/// `site_payments`, each minute: asks about every sale that is due and its refunds, makes checkouts that a process has left behind, and
+/// frees sites whose time is over. It is how a payment is found whose webhook never came.
 ///
 /// # Errors
 /// Where the provider or the database does not answer, several times in a row: the rest is done in the next round.
@@ -242,6 +243,9 @@ pub async fn look_after(app: &App) -> Result<(), BillingError> {
 async fn ask(app: &App, sale: &SiteSale, now: Timestamp) -> Result<(), BillingError> {
     let scope = Scope::system(Some(sale.tenant_id), RequestInfo::default());
     let (checkout, provider) = (&sale.checkout, app.payments_at(sale.checkout.provider));
+    if checkout.stage == CheckoutStage::Paid {
+        return ask_refunds(app, &scope, sale).await;
+    }
     let is_over = checkout.expires_at <= now;
     let answer = match &checkout.session_id {
         Some(session) if checkout.stage == CheckoutStage::Open && is_over => {
@@ -262,6 +266,16 @@ async fn ask(app: &App, sale: &SiteSale, now: Timestamp) -> Result<(), BillingEr
             }
             postpone(app, sale).await
         }
+    }
+}
+
+async fn ask_refunds(app: &App, scope: &Scope, sale: &SiteSale) -> Result<(), BillingError> {
+    match site_refunds::look_after(app, scope, sale).await {
+        Err(BillingError::Payment(error)) if !error.is_passing() => {
+            tracing::error!(error = %chain(&error), tenant = %sale.tenant_id, sale = %sale.id, "the payment provider refuses to answer about a refund of a site");
+            postpone(app, sale).await
+        }
+        asked => asked,
     }
 }
 

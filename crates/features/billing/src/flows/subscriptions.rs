@@ -2,11 +2,14 @@
 
 use portico_billing::{
     BillingError,
+    deletion::{DeletionStep, PaidDeletions},
     inbound::InboundStatus,
     observation::{Answer, Observations, Observed, Overdue},
     paid::BillingAccount,
-    payment::{PaymentError, Provider},
+    payment::{DisputeStatus, PaymentError, Provider},
     plan_call::PlanCall,
+    subscription::SubscriptionStatus,
+    subscription_provider::{INVOICE_PAGE, ProviderInvoice},
 };
 use portico_kernel::{Env, Event, Job, JobType, NewJob, RequestInfo, Scope, TenantId};
 use portico_runtime::{
@@ -16,7 +19,10 @@ use portico_runtime::{
         jobs::{JobError, scope},
     },
 };
-use portico_tenancy::events::TENANT_DELETED;
+use portico_tenancy::{
+    events::{TENANT_DELETED, TENANT_DELETION_CANCELLED, TENANT_DELETION_SCHEDULED},
+    tenant::TenantStatus,
+};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
@@ -25,6 +31,9 @@ use crate::state::App;
 
 /// Accounts, and calls, that the schedule reads at once.
 const BATCH: u64 = 100;
+
+/// Most invoices that are read in one go.
+const MOST_INVOICES: usize = 1000;
 
 /// How often the provider is asked in one go.
 const TRIES: usize = 5;
@@ -48,11 +57,68 @@ impl JobType for EndSubscription {
     const MAX_ATTEMPTS: u32 = 24;
 }
 
+/// The job that has what a tenant pays for end with its period while the tenant waits for its deletion, and go on where it is restored.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FollowDeletion {
+    tenant_id: TenantId,
+}
+
+impl JobType for FollowDeletion {
+    const KIND: &'static str = "subscription.follow_deletion";
+    /// With a backoff that grows to an hour, a provider may be unavailable for a day.
+    const MAX_ATTEMPTS: u32 = 36;
+}
+
 /// The jobs that an event leads to.
 pub fn jobs_for(env: &Env, event: &Event) -> Vec<NewJob> {
-    let ends = event.kind.is(&TENANT_DELETED);
-    let job = ends.then(|| NewJob::following(env, event, &EndSubscription { tenant_id: event.tenant }));
+    let tenant_id = event.tenant;
+    if event.kind.is(&TENANT_DELETED) {
+        return vec![NewJob::following(env, event, &EndSubscription { tenant_id })];
+    }
+    let is_followed = event.kind.is(&TENANT_DELETION_SCHEDULED) || event.kind.is(&TENANT_DELETION_CANCELLED);
+    let job = is_followed.then(|| NewJob::following(env, event, &FollowDeletion { tenant_id }));
     job.into_iter().collect()
+}
+
+/// `subscription.follow_deletion`: has what a tenant pays for end with its period, or go on, by whether the tenant waits for its deletion
+/// now.
+///
+/// # Errors
+/// Where the provider or the database does not answer, or nobody knows yet what came of a change: the job is to run again.
+pub async fn follow_deletion(app: &App, followed: FollowDeletion, job: &Job) -> Result<(), JobError> {
+    match with_tenant(app, &scope(job), followed.tenant_id).await {
+        Ok(()) | Err(BillingError::NoAccount) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn with_tenant(app: &App, scope: &Scope, tenant: TenantId) -> Result<(), BillingError> {
+    let mut has_ended = false;
+    for _ in 0..TRIES {
+        sync(app, scope, tenant).await?;
+        let mut work = app.core.begin().await?;
+        let Some(found) = work.tenants().find(tenant).await? else { return Ok(()) };
+        let is_deleting = match found.status {
+            TenantStatus::Deleting => true,
+            TenantStatus::Active | TenantStatus::Suspended => false,
+            // It is ended by its own job.
+            TenantStatus::Deleted => return Ok(()),
+        };
+        let step =
+            PaidDeletions::new(&mut *work, scope, &app.core.env).next(tenant, is_deleting, has_ended).await?;
+        work.commit().await?;
+        match step {
+            DeletionStep::Nothing => return Ok(()),
+            DeletionStep::Close(page) => plan_changes::close(app, scope, &page).await?,
+            DeletionStep::End(id) => {
+                app.subscriptions.cancel_at_end(&id).await?;
+                has_ended = true;
+            }
+            DeletionStep::Resume(id) => drop(app.subscriptions.resume(&id).await?),
+        }
+    }
+    Err(PaymentError::Unavailable("a subscription does not follow its tenant".to_owned()).into())
 }
 
 /// `subscription.end`: ends what a deleted tenant pays for, if anything.
@@ -67,7 +133,7 @@ pub async fn end_of_deleted(app: &App, ended: EndSubscription, job: &Job) -> Res
 }
 
 /// Asks the provider for the subscription of a tenant and its invoices, and stores them. The subscription of a tenant that is deleted is
-/// ended.
+/// ended. A customer that the provider has deleted has none.
 ///
 /// # Errors
 /// `NoAccount`; those of the provider.
@@ -76,18 +142,29 @@ pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingA
     for _ in 0..TRIES {
         let account = app.core.reader().accounts().find(tenant).await?.ok_or(BillingError::NoAccount)?;
         let Some(customer) = &account.customer_id else { return Ok(account) };
-        let subscription = app.subscriptions.subscription(customer).await?;
+        let asked = app.subscriptions.subscription(customer).await;
+        let is_deleted = match &asked {
+            Ok(Some(seen)) if seen.status != SubscriptionStatus::Canceled => false,
+            Ok(_) | Err(PaymentError::NotFound) => app.subscriptions.is_deleted(customer).await?,
+            Err(_) => false,
+        };
+        let subscription = if is_deleted { None } else { asked? };
         let invoices = match &subscription {
-            Some(_) => app.subscriptions.invoices(customer).await?,
+            Some(_) => invoices_of(app, &account, customer).await?,
             None => Vec::new(),
         };
-        let answer =
-            Answer { revision: account.revision, subscription: subscription.as_ref(), invoices: &invoices };
+        let answer = Answer {
+            revision: account.revision,
+            subscription: subscription.as_ref(),
+            is_deleted,
+            invoices: &invoices,
+        };
         let mut work = app.core.begin().await?;
         let observed = Observations::new(&mut *work, scope, &app.core.env).observe(tenant, answer).await?;
         match observed {
             Observed::Stored(account) => {
                 work.commit().await?;
+                report(tenant, &invoices);
                 return Ok(*account);
             }
             // Two others were stored meanwhile. The second of them was asked for after the first was stored, and so after this began.
@@ -107,6 +184,49 @@ pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingA
         }
     }
     Err(PaymentError::Unavailable("a subscription that was ended goes on".to_owned()).into())
+}
+
+/// The newest invoices of a customer, and as long as a page of them has something that is not stored as it is there, those before.
+async fn invoices_of(
+    app: &App,
+    account: &BillingAccount,
+    customer: &str,
+) -> Result<Vec<ProviderInvoice>, BillingError> {
+    let mut all = app.subscriptions.invoices(customer).await?;
+    let mut page = 0..all.len();
+    while page.len() >= INVOICE_PAGE && all.len() < MOST_INVOICES {
+        let seen = all.get(page).unwrap_or_default();
+        let ids: Vec<String> = seen.iter().map(|invoice| invoice.id.clone()).collect();
+        let Some(oldest) = ids.last() else { break };
+        let mut reader = app.core.reader();
+        let stored = reader.invoices().of_provider(account.tenant_id, account.provider, &ids).await?;
+        drop(reader);
+        if seen.iter().all(|seen| stored.iter().any(|stored| stored.is_as(seen))) {
+            break;
+        }
+        let older = app.subscriptions.older_invoices(customer, oldest).await?;
+        page = all.len()..all.len() + older.len();
+        all.extend(older);
+    }
+    Ok(all)
+}
+
+/// Logs what somebody has to answer, each time that it is seen until then.
+fn report(tenant: TenantId, invoices: &[ProviderInvoice]) {
+    for invoice in invoices {
+        let disputes = invoice.payments.iter().flat_map(|payment| &payment.disputes);
+        for dispute in disputes.filter(|dispute| dispute.status == DisputeStatus::NeedsAnswer) {
+            tracing::error!(
+                %tenant,
+                invoice = %invoice.id,
+                dispute = %dispute.id,
+                amount = dispute.amount.amount,
+                currency = %dispute.amount.currency,
+                answer_by = ?dispute.answer_by,
+                "a payment is disputed: answer it at the payment provider"
+            );
+        }
+    }
 }
 
 /// Works off an event about a customer.

@@ -16,6 +16,7 @@ pub mod plans;
 pub mod product_administration;
 pub mod products;
 pub mod purchases;
+pub mod site_refunds;
 pub mod site_sales;
 pub mod subscription;
 mod tables;
@@ -41,6 +42,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(coupons::configure)
         .configure(purchases::configure)
         .configure(site_sales::configure)
+        .configure(site_refunds::configure)
         .configure(customer_overview::configure)
         .configure(customer_purchases::configure)
         .configure(finance::configure)

@@ -33,7 +33,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 /// Preview a change of plan
 ///
 /// What a change would cost now, when it would take hold, and what would be over the limit. Changes nothing. Amounts of a running
-/// subscription are those of the payment provider, by the second.
+/// subscription are those of the payment provider, by the second. Counts with the changes themselves: ten in a minute for each user.
 #[utoipa::path(
     tag = "Billing",
     operation_id = "previewPlanChange",

@@ -60,6 +60,7 @@ pub const RULES: &[Row] = &[
     ("GET", "/api/v1/admin/customers/{customerId}/purchases", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/purchases/{purchaseId}", STAFF),
     ("POST", "/api/v1/admin/customers/{customerId}/purchases/{purchaseId}/refunds", STAFF),
+    ("POST", "/api/v1/admin/site-sales/{saleId}/refund", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/limits", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/limits", STAFF),
     ("GET", "/api/v1/admin/reports/finance", STAFF),
@@ -107,6 +108,7 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         ("POST", "/admin/customers/{customerId}/purchases/{purchaseId}/refunds") => {
             json!({"amount": 100, "reason": "Not used"})
         }
+        ("POST", "/admin/site-sales/{saleId}/refund") => json!({"reason": "Wrong site"}),
         ("POST", "/checkout/create-session") => purchases::order(),
         // Of a tenant: `/tenants/{tenantId}/subscription`.
         ("POST", "/subscription") => subscriptions::wish("starter"),

@@ -27,6 +27,7 @@ fn payment() -> Payment {
         id: "pi_1".to_owned(),
         amount: usd(35900),
         reference: None,
+        customer_id: None,
         live: false,
         fee: Some(usd(1071)),
         refunds: Vec::new(),

@@ -67,6 +67,7 @@ impl World {
             id: "pi_1".to_owned(),
             amount: usd(PRICE),
             reference: None,
+            customer_id: None,
             live: false,
             fee: Some(usd(2112)),
             refunds: Vec::new(),

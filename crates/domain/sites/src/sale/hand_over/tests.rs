@@ -110,6 +110,19 @@ async fn a_paid_site_is_sold_once() {
 }
 
 #[tokio::test]
+async fn a_sale_that_is_taken_back_leaves_an_ordinary_site() {
+    let (mut store, env, scope) = (Store::default(), env(), system());
+    let (site, _) = sold(&mut store).await;
+    let mut sales = Sales::new(&mut store, &scope, &env);
+    assert!(matches!(sales.take_back(tenant(2), site.id).await, Err(SitesError::NotFound("site"))));
+    for _ in 0..2 {
+        let back = sales.take_back(tenant(1), site.id).await.unwrap();
+        assert_eq!((back.status, back.price), (SiteStatus::Published, None));
+    }
+    assert_eq!(store.take_events(), ["site.unsold"]);
+}
+
+#[tokio::test]
 async fn everything_that_visitors_see_goes_to_the_buyer() {
     let (mut store, env, scope) = (Store::default(), env(), system());
     let (site, shown) = sold(&mut store).await;

@@ -1,0 +1,112 @@
+//! Giving back what a site was sold for: by staff, and in the panel of the provider.
+
+use portico_billing::site_sale::SiteSaleStatus;
+use portico_kernel::PlatformRole;
+use portico_recurrente::stand_in::Act;
+use portico_testkit::{
+    ledger,
+    server::{Client, TestServer},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::{Person, text},
+    site_purchases::{
+        CLAIM, becomes, buy, checkout_of, for_sale, happens, stand_in, status as status_of, tell,
+    },
+    site_sales::offer_of,
+    sites::events,
+};
+
+async fn clerk(server: &TestServer) -> Client {
+    Person::new(server, server.email("clerk"), |user| user.role = PlatformRole::Staff).await.client
+}
+
+fn refund_of(id: &str) -> String {
+    format!("/api/v1/admin/site-sales/{id}/refund")
+}
+
+/// Pays for a site, and waits until its sale has a status. Answers the id of the sale.
+async fn paid(server: &TestServer, seller: &Client, made: &Value, status: SiteSaleStatus) -> String {
+    for webhook in happens(server, &checkout_of(made), Act::Pay).await {
+        tell(server, &webhook).await.expect(200);
+    }
+    let id = text(made, "purchaseId");
+    becomes(server, seller, &id, status).await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_give_back_what_a_site_was_sold_for_and_it_stays_with_its_buyer() {
+    TestServer::on_each_database(async |server| {
+        let (seller, path, _, slug) = for_sale(server).await;
+        let ada = server.customer(server.email("ada")).await;
+        let made = ada.post_empty(&format!("/api/v1/sites/{slug}/purchase")).await.expect(201);
+        let id = text(&made, "purchaseId");
+        let (clerk, refund) = (clerk(server).await, refund_of(&id));
+        assert_eq!(clerk.post(&refund, json!({})).await.expect(409)["code"], "purchase_not_paid");
+        paid(server, &seller, &made, SiteSaleStatus::Completed).await;
+
+        assert_eq!(ada.post(&refund, json!({})).await.status.as_u16(), 403);
+        let long = json!({"reason": "x".repeat(501)});
+        assert_eq!(clerk.post(&refund, long).await.fields(), ["reason"]);
+        assert_eq!(clerk.post(&refund_of(&ada.tenant), json!({})).await.status.as_u16(), 404);
+        let keyed = clerk.with("idempotency-key", "refund-1");
+        let given = keyed.post(&refund, json!({"reason": "Wrong site"})).await.expect(201);
+        assert_eq!(
+            (&given["status"], &given["amount"], &given["purchaseId"], &given["reason"]),
+            (&json!("succeeded"), &json!(150_000), &json!(id), &json!("Wrong site"))
+        );
+        keyed.post(&refund, json!({"reason": "Wrong site"})).await.expect(201);
+        assert_eq!(clerk.post(&refund, json!({})).await.expect(409)["code"], "nothing_to_refund");
+        assert_eq!(status_of(server, &seller, &id).await, SiteSaleStatus::Refunded);
+        assert_eq!(ada.get(&path).await.expect(200)["status"], "published");
+        for kind in ["refund.created", "site_sale.refunded"] {
+            assert_eq!(events(&seller, kind).await, 1, "{kind}");
+        }
+        ledger::sound(server).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_waits_is_the_sellers_again_once_it_is_given_back() {
+    TestServer::on_each_database(async |server| {
+        let (seller, path, _, slug) = for_sale(server).await;
+        let email = server.email("ada");
+        let ada = server.customer(email).await;
+        let made = buy(&server.client(), &slug, email).await.expect(201);
+        let id = paid(server, &seller, &made, SiteSaleStatus::Waiting).await;
+        let token = server.mail_token(email, "claim-site").await;
+        let given = clerk(server).await.post(&refund_of(&id), json!({})).await.expect(201);
+        assert_eq!(given["status"], "succeeded");
+        assert_eq!(status_of(server, &seller, &id).await, SiteSaleStatus::Refunded);
+        assert_eq!(ada.post(CLAIM, json!({"token": token})).await.status.as_u16(), 404);
+        assert_eq!(seller.get(&path).await.expect(200)["status"], "published");
+        assert_eq!(events(&seller, "site.unsold").await, 1);
+        let offer = json!({"amount": 100, "currency": "usd"});
+        assert_eq!(seller.put(&offer_of(&path), offer).await.expect(200)["status"], "for_sale");
+        ledger::sound(server).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_back_in_the_panel_is_found_by_its_webhook() {
+    TestServer::on_each_database(async |server| {
+        let (seller, _, _, slug) = for_sale(server).await;
+        let ada = server.customer(server.email("ada")).await;
+        let made = ada.post_empty(&format!("/api/v1/sites/{slug}/purchase")).await.expect(201);
+        let id = paid(server, &seller, &made, SiteSaleStatus::Completed).await;
+        let webhook = stand_in(server).give_back(&checkout_of(&made)).await.unwrap().expect("it is paid");
+        for _ in 0..3 {
+            tell(server, &webhook).await.expect(200);
+        }
+        becomes(server, &seller, &id, SiteSaleStatus::Refunded).await;
+        assert_eq!(events(&seller, "site_sale.refunded").await, 1);
+        let again = clerk(server).await.post(&refund_of(&id), json!({})).await;
+        assert_eq!(again.expect(409)["code"], "nothing_to_refund");
+        ledger::sound(server).await;
+    })
+    .await;
+}

@@ -1,0 +1,430 @@
+//! Money of a sale that is given back: by staff here, or on pages of the provider.
+//!
+//! As for purchases, a refund is stored first, then the provider is called, and what it says is settled in one place. A sale is given back
+//! as a whole; what is found at the provider may be a part.
+
+use portico_kernel::{
+    Env, Event, EventDeclaration, Money, NewJob, Permission, PurchaseId, Scope, StoreError, TenantId,
+    Timestamp, Violations,
+};
+use serde::Deserialize;
+use time::Duration;
+
+use super::{HandOverSite, SiteSale, SiteSaleStatus};
+use crate::{
+    BillingError,
+    checkout::{CHECK_AGAIN, FIRST_CHECK},
+    events,
+    ledger::{LedgerTransaction, SourceKind},
+    payment::{PaymentError, Refund},
+    ports::BillingRepositories,
+    refund::{PurchaseRefund, RefundStatus},
+    subject::Subject,
+};
+
+/// Most characters of a reason.
+const REASON_MAX: usize = 500;
+
+/// How often the provider is asked about a refund that is on its way.
+const PENDING_PAUSE: Duration = Duration::hours(6);
+
+/// A sale to be given back, by staff.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"reason": "The buyer has bought the wrong site."})))]
+pub struct SiteRefundInput {
+    /// Why, for colleagues and the audit trail; at most 500 characters.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 500))]
+    pub reason: Option<String>,
+}
+
+/// What came of an answer of the provider about a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledSiteRefund {
+    /// The sale as it is now.
+    pub sale: SiteSale,
+    /// The refund as it is now.
+    pub refund: PurchaseRefund,
+    /// Whether this answer has ended a sale that was not handed over: the site is the seller's to sell again.
+    pub is_freed: bool,
+}
+
+/// Use cases around refunds of sales.
+pub struct SiteRefunds<'a> {
+    repositories: &'a mut dyn BillingRepositories,
+    scope: &'a Scope,
+    env: &'a Env,
+}
+
+impl<'a> SiteRefunds<'a> {
+    /// Over an open unit of work, for a caller.
+    pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { repositories, scope, env }
+    }
+
+    /// Stores a refund of all that is left of a sale, of whichever tenant; its call is to be made once this is committed. A site that is
+    /// not handed over yet stays where it is from now on, unless the refund fails.
+    ///
+    /// # Errors
+    /// `Denied` without `platform:refunds`; `Invalid`; `NoPurchase`; `NotPaid`; `RefundInProgress`; `NothingToRefund`.
+    pub async fn begin(
+        &mut self,
+        id: PurchaseId,
+        input: &SiteRefundInput,
+    ) -> Result<PurchaseRefund, BillingError> {
+        self.scope.require_platform(Permission::PlatformRefunds)?;
+        let mut violations = Violations::default();
+        violations.optional_text("reason", input.reason.as_deref(), REASON_MAX);
+        violations.into_result().map_err(BillingError::Invalid)?;
+        let tenant = self.repositories.site_sales().tenant_of(id).await?.ok_or(BillingError::NoPurchase)?;
+        let mut sale =
+            self.repositories.site_sales().lock(tenant, id).await?.ok_or(BillingError::NoPurchase)?;
+        let payment_id = sale.checkout.payment_id.clone().filter(|_| sale.paid_at.is_some());
+        let payment_id = payment_id.ok_or(BillingError::NotPaid)?;
+        let refunds = self.repositories.site_refunds().of_purchase(tenant, id).await?;
+        if refunds.iter().any(|refund| refund.status == RefundStatus::Requested) {
+            return Err(BillingError::RefundInProgress);
+        }
+        let amount = sale.amount - refunds.iter().map(PurchaseRefund::reserved).sum::<i64>();
+        if amount <= 0 {
+            return Err(BillingError::NothingToRefund);
+        }
+        let (now, reason) = (self.env.now(), input.reason.as_deref().map(str::trim));
+        let refund = PurchaseRefund {
+            id: self.env.new_id(),
+            tenant_id: tenant,
+            purchase_id: id,
+            provider: sale.checkout.provider,
+            payment_id,
+            provider_id: None,
+            amount,
+            currency: sale.currency.clone(),
+            status: RefundStatus::Requested,
+            reason: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
+            created_at: now,
+            updated_at: now,
+        };
+        self.repositories.site_refunds().store(&refund).await?;
+        sale.checkout.check_at = Some(now + FIRST_CHECK);
+        self.repositories.site_sales().update(&sale).await?;
+        let event = Event::new(self.env, self.scope, &events::REFUND_CREATED, refund.id.uuid());
+        self.repositories.events().append(event.in_tenant(tenant).after(&refund)).await?;
+        Ok(refund)
+    }
+
+    /// Stores what the provider says about a refund of a sale, also of one that was made on its pages, books the money, and ends the sale
+    /// once all of it was given back. The same answer again changes nothing. It follows from what the provider says, so it asks for no
+    /// permission.
+    ///
+    /// # Errors
+    /// `NoPurchase`; `NotPaid` for a sale without a payment; `Payment` with `Refused` for a refund in another currency, or of more than was
+    /// paid.
+    pub async fn settle(
+        &mut self,
+        tenant: TenantId,
+        id: PurchaseId,
+        observed: &Refund,
+    ) -> Result<SettledSiteRefund, BillingError> {
+        let before = self.lock(tenant, id).await?;
+        let payment = before.checkout.payment_id.clone().ok_or(BillingError::NotPaid)?;
+        if observed.amount.currency != before.currency || observed.amount.amount > before.amount {
+            let cause = format!("the refund {} is not one of the sale", observed.id);
+            return Err(PaymentError::Refused(cause).into());
+        }
+        let mut refunds = self.repositories.site_refunds().of_purchase(tenant, id).await?;
+        // A provider without our reference speaks of the one that is being made, as long as there is one.
+        let requested = |stored: &&PurchaseRefund| {
+            observed.reference.is_none() && stored.status == RefundStatus::Requested
+        };
+        let known = refunds.iter().find(|stored| stored.is(observed));
+        let known = known.or_else(|| refunds.iter().find(requested)).cloned();
+        let now = self.env.now();
+        let refund = match &known {
+            Some(stored) => stored.after(observed, now),
+            None => PurchaseRefund::found(self.env, &before.checkout, &payment, observed),
+        };
+        if known.as_ref() == Some(&refund) {
+            return Ok(SettledSiteRefund { sale: before, refund, is_freed: false });
+        }
+        self.repositories.site_refunds().store(&refund).await?;
+        refunds.retain(|stored| stored.id != refund.id);
+        refunds.push(refund.clone());
+        self.book(&before, SourceKind::Refund, &observed.id, &refund.money()).await?;
+        if refund.status == RefundStatus::Failed {
+            self.book(&before, SourceKind::RefundFailed, &observed.id, &refund.money()).await?;
+        }
+        let succeeded = refunds.iter().filter(|refund| refund.status == RefundStatus::Succeeded);
+        let is_whole = succeeded.map(|refund| refund.amount).sum::<i64>() >= before.amount;
+        let status = if is_whole { SiteSaleStatus::Refunded } else { before.status };
+        let mut sale = SiteSale { status, ..before.clone() };
+        if status == SiteSaleStatus::Refunded {
+            sale = sale.anonymous();
+        }
+        sale.checkout.check_at = next_check(now, &refunds);
+        self.repositories.site_sales().update(&sale).await?;
+        let is_new = |status: RefundStatus| {
+            refund.status == status && known.as_ref().is_none_or(|known| known.status != status)
+        };
+        if is_new(RefundStatus::Succeeded) {
+            self.tell(&events::SITE_SALE_REFUNDED, &before, &sale).await?;
+        }
+        if is_new(RefundStatus::Failed) {
+            self.failed(known.as_ref(), &refund, &sale).await?;
+        }
+        let waits = matches!(before.status, SiteSaleStatus::Paid | SiteSaleStatus::Waiting);
+        Ok(SettledSiteRefund { is_freed: waits && status == SiteSaleStatus::Refunded, sale, refund })
+    }
+
+    /// Ends a refund that the provider will not make, and answers it. One that the provider has made meanwhile stays.
+    ///
+    /// # Errors
+    /// `NoPurchase`.
+    pub async fn give_up(&mut self, refund: &PurchaseRefund) -> Result<PurchaseRefund, BillingError> {
+        let (tenant, id) = (refund.tenant_id, refund.purchase_id);
+        let mut sale = self.lock(tenant, id).await?;
+        let mut refunds = self.repositories.site_refunds().of_purchase(tenant, id).await?;
+        let Some(stored) = refunds.iter_mut().find(|stored| stored.id == refund.id) else {
+            return Ok(refund.clone());
+        };
+        if stored.status != RefundStatus::Requested {
+            return Ok(stored.clone());
+        }
+        let before = stored.clone();
+        (stored.status, stored.updated_at) = (RefundStatus::Failed, self.env.now());
+        let after = stored.clone();
+        self.repositories.site_refunds().store(&after).await?;
+        sale.checkout.check_at = next_check(self.env.now(), &refunds);
+        self.repositories.site_sales().update(&sale).await?;
+        self.failed(Some(&before), &after, &sale).await?;
+        Ok(after)
+    }
+
+    /// Asks about the refunds of a sale again later, if there is anything to ask about.
+    ///
+    /// # Errors
+    /// `NoPurchase`.
+    pub async fn postpone(&mut self, tenant: TenantId, id: PurchaseId) -> Result<(), BillingError> {
+        let mut sale = self.lock(tenant, id).await?;
+        let refunds = self.repositories.site_refunds().of_purchase(tenant, id).await?;
+        sale.checkout.check_at = next_check(self.env.now(), &refunds);
+        Ok(self.repositories.site_sales().update(&sale).await?)
+    }
+
+    async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<SiteSale, BillingError> {
+        self.repositories.site_sales().lock(tenant, id).await?.ok_or(BillingError::NoPurchase)
+    }
+
+    /// Tells staff that a refund has failed. A site that was held back meanwhile is handed over.
+    async fn failed(
+        &mut self,
+        before: Option<&PurchaseRefund>,
+        after: &PurchaseRefund,
+        sale: &SiteSale,
+    ) -> Result<(), BillingError> {
+        let event = Event::new(self.env, self.scope, &events::REFUND_FAILED, after.id.uuid());
+        let event = match before {
+            Some(before) => event.before(before),
+            None => event,
+        };
+        self.repositories.events().append(event.in_tenant(sale.tenant_id).after(after)).await?;
+        if sale.status == SiteSaleStatus::Paid {
+            let job = HandOverSite { purchase_id: sale.id };
+            let job = NewJob::new(self.env, self.scope, sale.tenant_id, &job);
+            self.repositories.jobs().enqueue(job).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(
+        &mut self,
+        kind: &'static EventDeclaration,
+        before: &SiteSale,
+        after: &SiteSale,
+    ) -> Result<(), BillingError> {
+        let event = Event::new(self.env, self.scope, kind, after.id.uuid()).in_tenant(after.tenant_id);
+        Ok(self.repositories.events().append(event.before(before).after(after)).await?)
+    }
+
+    async fn book(
+        &mut self,
+        sale: &SiteSale,
+        kind: SourceKind,
+        id: &str,
+        money: &Money,
+    ) -> Result<(), BillingError> {
+        let moved = LedgerTransaction::moved(sale.checkout.provider, kind, id, money, self.env.now())
+            .map_err(|error| StoreError::Internal(Box::new(error)))?
+            .about(&[(Subject::Site, 1)]);
+        self.repositories.ledger().book_missing(sale.tenant_id, &moved).await?;
+        Ok(())
+    }
+}
+
+/// Whether a sale is given back, or is to be: its site is not handed over then.
+pub(super) fn is_given_back(sale: &SiteSale, refunds: &[PurchaseRefund]) -> bool {
+    !refunds.is_empty() && refunds.iter().map(PurchaseRefund::reserved).sum::<i64>() >= sale.amount
+}
+
+/// When the provider is to be asked about the refunds of a sale next; `None` once nothing is expected any more.
+fn next_check(now: Timestamp, refunds: &[PurchaseRefund]) -> Option<Timestamp> {
+    let any = |status: RefundStatus| refunds.iter().any(|refund| refund.status == status);
+    if any(RefundStatus::Requested) {
+        Some(now + CHECK_AGAIN)
+    } else {
+        any(RefundStatus::Pending).then(|| now + PENDING_PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_kernel::{JobType, RequestInfo};
+
+    use super::*;
+    use crate::{
+        ledger_check::check_ledger,
+        payment::RefundState,
+        site_sale::SiteSales,
+        testing::{Repositories, env, sale},
+    };
+
+    /// A sale that is paid and booked, in a status.
+    async fn sold(status: SiteSaleStatus) -> (Repositories, Env, SiteSale) {
+        let (mut repositories, env) = (Repositories::default(), env());
+        let sale = SiteSale {
+            status,
+            paid_at: Some(env.now()),
+            buyer_email: "ada@example.com".to_owned(),
+            ..sale(&env, env.new_id())
+        };
+        repositories.shop.rows().sales.push(sale.clone());
+        let price = sale.price();
+        let paid =
+            LedgerTransaction::moved(sale.checkout.provider, SourceKind::Payment, "ch_1", &price, env.now());
+        repositories.ledger().book(sale.tenant_id, &paid.unwrap()).await.unwrap();
+        (repositories, env, sale)
+    }
+
+    fn staff() -> Scope {
+        Scope::system(None, RequestInfo::default())
+    }
+
+    fn observed(id: &str, amount: i64, state: RefundState) -> Refund {
+        let amount = Money { amount, currency: "gtq".to_owned() };
+        Refund { id: id.to_owned(), amount, state, reference: None }
+    }
+
+    async fn settle(
+        repositories: &mut Repositories,
+        env: &Env,
+        sale: &SiteSale,
+        seen: &Refund,
+    ) -> SettledSiteRefund {
+        let (tenant, id) = (sale.tenant_id, sale.id);
+        let settled = SiteRefunds::new(repositories, &staff(), env).settle(tenant, id, seen).await.unwrap();
+        assert_eq!(check_ledger(repositories).await.unwrap().differing, 0);
+        settled
+    }
+
+    fn kinds(repositories: &Repositories) -> Vec<String> {
+        repositories.events().iter().map(|event| event.kind.to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_sale_is_given_back_as_a_whole_and_once() {
+        for (status, frees) in [
+            (SiteSaleStatus::Completed, false),
+            (SiteSaleStatus::Waiting, true),
+            (SiteSaleStatus::Paid, true),
+        ] {
+            let (mut repositories, env, sale) = sold(status).await;
+            let input = SiteRefundInput { reason: Some(" Wrong site ".to_owned()) };
+            let scope = staff();
+            let mut refunds = SiteRefunds::new(&mut repositories, &scope, &env);
+            let refund = refunds.begin(sale.id, &input).await.unwrap();
+            assert_eq!((refund.amount, refund.reason.as_deref()), (150_000, Some("Wrong site")));
+            let twice = refunds.begin(sale.id, &input).await;
+            assert!(matches!(twice, Err(BillingError::RefundInProgress)));
+            // Nobody gets the site meanwhile.
+            let mut sales = SiteSales::new(&mut repositories, &scope, &env);
+            assert_eq!(sales.to_be_handed_over(sale.tenant_id, sale.id).await.unwrap(), None);
+            let claimed = sales.claim(sale.tenant_id, sale.id, env.new_id(), env.new_id()).await;
+            assert!(matches!(claimed, Err(BillingError::NoPurchase)));
+
+            let seen = observed("re_1", 150_000, RefundState::Succeeded);
+            for round in 0..3 {
+                let settled = settle(&mut repositories, &env, &sale, &seen).await;
+                assert_eq!(settled.sale.status, SiteSaleStatus::Refunded);
+                assert_eq!((settled.refund.id, settled.is_freed), (refund.id, frees && round == 0));
+                assert_eq!((settled.sale.buyer_email.as_str(), settled.sale.checkout.check_at), ("", None));
+            }
+            assert_eq!(kinds(&repositories), ["refund.created", "site_sale.refunded"]);
+            let again = SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &input).await;
+            assert!(matches!(again, Err(BillingError::NothingToRefund)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refund_that_fails_lets_the_site_go_on() {
+        let (mut repositories, env, sale) = sold(SiteSaleStatus::Paid).await;
+        let (scope, input) = (staff(), SiteRefundInput::default());
+        let refund = SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &input).await.unwrap();
+        let mut refunds = SiteRefunds::new(&mut repositories, &scope, &env);
+        for _ in 0..2 {
+            let given_up = refunds.give_up(&refund).await.unwrap();
+            assert_eq!(given_up.status, RefundStatus::Failed);
+        }
+        assert_eq!(kinds(&repositories), ["refund.created", "refund.failed"]);
+        let jobs: Vec<String> =
+            repositories.shop.rows().jobs.iter().map(|job| job.kind.to_string()).collect();
+        assert_eq!(jobs, [HandOverSite::KIND]);
+        let mut sales = SiteSales::new(&mut repositories, &scope, &env);
+        assert!(sales.to_be_handed_over(sale.tenant_id, sale.id).await.unwrap().is_some());
+
+        // One that was on its way and does not arrive.
+        let second = SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &input).await.unwrap();
+        let seen = observed("re_2", 150_000, RefundState::Pending);
+        let settled = settle(&mut repositories, &env, &sale, &seen).await;
+        assert_eq!((settled.refund.id, settled.sale.status), (second.id, SiteSaleStatus::Paid));
+        assert_eq!(settled.sale.checkout.check_at, Some(env.now() + PENDING_PAUSE));
+        let seen = observed("re_2", 150_000, RefundState::Failed);
+        let settled = settle(&mut repositories, &env, &sale, &seen).await;
+        assert_eq!((settled.refund.status, settled.sale.checkout.check_at), (RefundStatus::Failed, None));
+        assert_eq!(repositories.shop.rows().jobs.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_was_given_back_at_the_provider_is_found() {
+        let (mut repositories, env, sale) = sold(SiteSaleStatus::Completed).await;
+        let part = observed("re_1", 50_000, RefundState::Succeeded);
+        let settled = settle(&mut repositories, &env, &sale, &part).await;
+        assert_eq!((settled.sale.status, settled.refund.reason), (SiteSaleStatus::Completed, None));
+        let rest = observed("re_2", 100_000, RefundState::Succeeded);
+        assert_eq!(settle(&mut repositories, &env, &sale, &rest).await.sale.status, SiteSaleStatus::Refunded);
+        let (tenant, id) = (sale.tenant_id, sale.id);
+        let scope = staff();
+        let dollars = Money { amount: 5, currency: "usd".to_owned() };
+        for odd in [Refund { amount: dollars, ..part }, observed("re_3", 150_001, RefundState::Succeeded)] {
+            let refused = SiteRefunds::new(&mut repositories, &scope, &env).settle(tenant, id, &odd).await;
+            assert!(matches!(refused, Err(BillingError::Payment(PaymentError::Refused(_)))), "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_staff_give_back_and_only_what_is_paid() {
+        let (mut repositories, env, sale) = sold(SiteSaleStatus::Completed).await;
+        let input = SiteRefundInput::default();
+        let anonymous = Scope::anonymous(RequestInfo::default());
+        let denied = SiteRefunds::new(&mut repositories, &anonymous, &env).begin(sale.id, &input).await;
+        assert!(matches!(denied, Err(BillingError::Denied(_))));
+        let scope = staff();
+        let long = SiteRefundInput { reason: Some("x".repeat(REASON_MAX + 1)) };
+        let invalid = SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &long).await;
+        assert!(matches!(invalid, Err(BillingError::Invalid(_))));
+        let unknown = SiteRefunds::new(&mut repositories, &scope, &env).begin(env.new_id(), &input).await;
+        assert!(matches!(unknown, Err(BillingError::NoPurchase)));
+        repositories.shop.rows().sales[0].paid_at = None;
+        let unpaid = SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &input).await;
+        assert!(matches!(unpaid, Err(BillingError::NotPaid)));
+    }
+}
