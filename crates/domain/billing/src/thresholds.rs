@@ -206,12 +206,13 @@ impl<'a> Thresholds<'a> {
         if let Some(until) = changes.bandwidth {
             self.repositories.subscriptions().set_bandwidth_spent(tenant, until).await?;
         }
-        if let Some(change) = &changes.overage
-            && self.repositories.subscriptions().set_overage(tenant, change.before, change.after).await?
-            && let Some(told) = change.told(tenant)
-        {
-            let event = self.event(tenant, &events::USAGE_OVER_LIMIT).after(&told);
-            self.repositories.events().append(event).await?;
+        if let Some(change) = &changes.overage {
+            let is_first =
+                self.repositories.subscriptions().set_overage(tenant, change.before, change.after).await?;
+            if let Some(told) = change.told(tenant).filter(|_| is_first) {
+                let event = self.event(tenant, &events::USAGE_OVER_LIMIT).after(&told);
+                self.repositories.events().append(event).await?;
+            }
         }
         Ok(())
     }

@@ -69,11 +69,16 @@ async fn check_each<F: Future<Output = Result<(), StoreError>>>(
     outcome
 }
 
-async fn check_one(core: &Core, tenant: TenantId) -> Result<(), StoreError> {
+/// Whether something about the tenant is to be stored. Sites are asked for at every check, because they may have changed while what is known of
+/// their number has not.
+async fn is_due(core: &Core, tenant: TenantId) -> Result<bool, StoreError> {
     let mut reader = core.reader();
-    let Some(found) = Thresholds::new(&mut *reader, &core.env).look(tenant).await? else { return Ok(()) };
-    // Asked at every check, because the sites may have changed and not what is known of their number.
-    if !found.are_news() && !reader.sites().over_limit_differs(tenant, found.kept_sites).await? {
+    let Some(found) = Thresholds::new(&mut *reader, &core.env).look(tenant).await? else { return Ok(false) };
+    Ok(found.are_news() || reader.sites().over_limit_differs(tenant, found.kept_sites).await?)
+}
+
+async fn check_one(core: &Core, tenant: TenantId) -> Result<(), StoreError> {
+    if !is_due(core, tenant).await? {
         return Ok(());
     }
     let mut work = core.begin().await?;
