@@ -172,8 +172,8 @@ impl<'a> Thresholds<'a> {
         Self { repositories, env }
     }
 
-    /// What there is to store about a tenant, and which of its sites can be changed; `None` for a tenant without a plan in force, which stays
-    /// as it is. Asked without a unit of work first, because there is hardly ever anything to store.
+    /// What there is to store about a tenant, and which of its sites can be changed; `None` for a tenant without a plan in force, which
+    /// stays as it is. Asked without a unit of work first, because there is hardly ever anything to store.
     pub async fn look(&mut self, tenant: TenantId) -> Result<Option<Findings>, StoreError> {
         let Some(allowance) = self.repositories.subscriptions().allowance(tenant).await? else {
             return Ok(None);

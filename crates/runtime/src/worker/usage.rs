@@ -69,8 +69,8 @@ async fn check_each<F: Future<Output = Result<(), StoreError>>>(
     outcome
 }
 
-/// Whether something about the tenant is to be stored. Sites are asked for at every check, because they may have changed while what is known of
-/// their number has not.
+/// Whether something about the tenant is to be stored. Its sites are looked at in every check, because they may have changed while what is
+/// known of their number has not.
 async fn is_due(core: &Core, tenant: TenantId) -> Result<bool, StoreError> {
     let mut reader = core.reader();
     let Some(found) = Thresholds::new(&mut *reader, &core.env).look(tenant).await? else { return Ok(false) };

@@ -77,6 +77,7 @@ pub const CODES: [&str; 139] = [
     "nothing_to_refund",
     "nothing_to_resume",
     "origin_not_allowed",
+    "over_limit",
     "overloaded",
     "own_account",
     "own_site",

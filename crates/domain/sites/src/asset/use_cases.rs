@@ -148,7 +148,8 @@ impl<'a> Assets<'a> {
     /// Changes name or description. `expected` is the version that the client saw, if it says.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `PreconditionFailed`; `SiteForSale`, `SiteSold`, `SiteSuspended` or `OverLimit` when a page of such a site shows it.
+    /// `Invalid`; `NotFound`; `PreconditionFailed`; `SiteForSale`, `SiteSold`, `SiteSuspended` or `OverLimit` when a page of such a site
+    /// shows it.
     pub async fn update(
         &mut self,
         id: AssetId,
