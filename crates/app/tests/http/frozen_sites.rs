@@ -255,6 +255,9 @@ async fn no_operation_lets_a_member_change_a_frozen_site() {
             (client.get(&site).await.expect(200)["overLimit"] == true).then_some(())
         });
         marked.await.expect("the site is read-only");
+        let visitor = server.client().with("host", &fixture.ids["siteHost"]);
+        let back = eventually(PATIENCE, async || (visitor.get("/").await.status == 200).then_some(())).await;
+        back.expect("a site over the limit answers");
         let deletion = [("DELETE", "/api/v1/sites/{siteId}")];
         nothing_changes(server, &fixture, &spare, "over_limit", &deletion, &mut number).await;
         assert!(client.delete(&site).await.status.is_success());

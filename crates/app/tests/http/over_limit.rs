@@ -111,6 +111,10 @@ async fn the_newest_sites_are_read_only_after_thirty_days_until_there_are_few_en
         let allowance = server.app.core.reader().subscriptions().allowance(tenant).await.unwrap().unwrap();
         let read_only_at = allowance.overage.unwrap().read_only_at();
         assert_eq!((&after["readOnlyAt"], &entry["resource"]["id"]), (&json!(read_only_at), &json!(tenant)));
+        let usage = async |client: &Client| {
+            client.get("/api/v1/billing/usage").await.expect(200)["sitesReadOnlyAt"].clone()
+        };
+        assert_eq!((usage(&ada).await, usage(&other).await), (json!(read_only_at), Value::Null));
         for site in &sites {
             assert!(is_writable(&ada, site).await, "there is time to choose");
         }
@@ -152,6 +156,11 @@ async fn the_newest_sites_are_read_only_after_thirty_days_until_there_are_few_en
         assert!(ada.delete(&path(&sites[4])).await.status.is_success());
         become_read_only(server, &ada, &[]).await;
         told(server, &ada, "site.within_limit", 1).await;
+        let enough = eventually(PATIENCE, async || {
+            checks::check(&server.app.core).await.unwrap();
+            (usage(&ada).await == Value::Null).then_some(())
+        });
+        enough.await.expect("there are few enough");
         assert_eq!((events(&ada, "usage.over_limit").await, events(&ada, "site.over_limit").await), (1, 2));
         ada.post("/api/v1/sites", json!({"name": "F"})).await.expect(402);
 
