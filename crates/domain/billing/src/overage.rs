@@ -8,8 +8,6 @@ use portico_kernel::{Meter, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
-use crate::quota::Usage;
-
 /// How long all sites stay writable.
 pub const TIME_TO_CHOOSE: Duration = Duration::days(30);
 
@@ -33,9 +31,9 @@ impl Overage {
         (now >= self.read_only_at()).then_some(self.limit)
     }
 
-    /// What it is now, given what it was when it was last looked at.
-    pub(crate) fn found(before: Option<Self>, sites: &Usage, now: Timestamp) -> Option<Self> {
-        let limit = sites.limit.filter(|limit| sites.used > *limit)?;
+    /// What it is now with so many sites of a limit, given what it was when it was last looked at.
+    fn found(before: Option<Self>, used: u64, limit: Option<u64>, now: Timestamp) -> Option<Self> {
+        let limit = limit.filter(|limit| used > *limit)?;
         let goes_on = before.filter(|before| limit >= before.limit);
         Some(Self { since: goes_on.map_or(now, |before| before.since), limit })
     }
@@ -54,9 +52,14 @@ pub(crate) struct OverageChange {
 
 impl OverageChange {
     /// `None` where it is what it was. A limit that has risen and is still passed is noted, so that its fall is seen.
-    pub(crate) fn between(before: Option<Overage>, sites: &Usage, now: Timestamp) -> Option<Self> {
-        let after = Overage::found(before, sites, now);
-        (after != before).then_some(Self { before, after, used: sites.used })
+    pub(crate) fn between(
+        before: Option<Overage>,
+        used: u64,
+        limit: Option<u64>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let after = Overage::found(before, used, limit, now);
+        (after != before).then_some(Self { before, after, used })
     }
 
     /// What is told to the tenant: that its days have begun.
@@ -92,22 +95,12 @@ pub struct SitesOverLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        plan::catalogue,
-        testing::{allowance, env},
-    };
-
-    /// So many sites of a limit.
-    fn sites(used: u64, limit: Option<u64>) -> Usage {
-        let free = allowance(catalogue().remove(0));
-        let period = free.period(Meter::Sites, env().now());
-        Usage { limit, ..Usage::new(&free, Meter::Sites, period, used) }
-    }
+    use crate::testing::env;
 
     #[test]
     fn the_limit_itself_is_not_too_much() {
         let now = env().now();
-        let found = |used, limit| Overage::found(None, &sites(used, limit), now);
+        let found = |used, limit| Overage::found(None, used, limit, now);
         assert_eq!(found(3, Some(3)), None);
         assert_eq!(found(u64::MAX, None), None);
         assert_eq!(found(0, Some(0)), None);
@@ -133,7 +126,7 @@ mod tests {
         let now = env().now();
         let since = now - Duration::days(20);
         let before = Some(Overage { since, limit: 3 });
-        let change = |used, limit| OverageChange::between(before, &sites(used, limit), now);
+        let change = |used, limit| OverageChange::between(before, used, limit, now);
         let told = |used, limit| change(used, limit).and_then(|change| change.told(env().new_id()));
         // Fewer sites, and still too many.
         assert_eq!((change(5, Some(3)), change(4, Some(3))), (None, None));
@@ -154,7 +147,7 @@ mod tests {
     #[test]
     fn a_tenant_is_told_how_much_there_is_and_until_when() {
         let (now, tenant) = (env().now(), env().new_id());
-        let change = OverageChange::between(None, &sites(5, Some(1)), now).unwrap();
+        let change = OverageChange::between(None, 5, Some(1), now).unwrap();
         let told = serde_json::to_value(change.told(tenant).unwrap()).unwrap();
         let at = now + TIME_TO_CHOOSE;
         let expected = serde_json::json!({"tenantId": tenant, "meter": "sites", "used": 5, "limit": 1, "readOnlyAt": at});

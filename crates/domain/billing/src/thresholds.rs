@@ -154,7 +154,7 @@ fn changes(allowance: &Allowance, usage: &[Usage], known: &[Notice], now: Timest
             changes.bandwidth = (until != stored).then_some(until);
         }
         if usage.meter == Meter::Sites {
-            changes.overage = OverageChange::between(allowance.overage, usage, now);
+            changes.overage = OverageChange::between(allowance.overage, usage.used, usage.limit, now);
         }
     }
     changes
