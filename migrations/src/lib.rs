@@ -67,6 +67,7 @@ mod m20261123_000095_reports;
 mod m20261123_000096_growth;
 mod m20261123_000097_receipts;
 mod m20261123_000098_coupons;
+mod m20261123_000099_over_limit;
 mod m20261123_000100_paid_endings;
 mod m20261123_000101_site_refunds;
 
@@ -133,6 +134,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000096_growth::Migration),
             Box::new(m20261123_000097_receipts::Migration),
             Box::new(m20261123_000098_coupons::Migration),
+            Box::new(m20261123_000099_over_limit::Migration),
             Box::new(m20261123_000100_paid_endings::Migration),
             Box::new(m20261123_000101_site_refunds::Migration),
         ]

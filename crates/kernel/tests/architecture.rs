@@ -92,10 +92,10 @@ const BANNED: [&str; 5] = ["openssl", "openssl-sys", "native-tls", "ring", "acti
 const KNOWN_WIDE: [(&str, usize); 10] = [
     ("ApiKey", 17),
     ("Domain", 17),
-    ("Invoice", 22),
+    ("Invoice", 23),
     ("PlanCall", 18),
-    ("ProviderInvoice", 17),
-    ("Rows", 18),
+    ("ProviderInvoice", 18),
+    ("Rows", 19),
     ("Security", 18),
     ("Settings", 34),
     ("User", 18),

@@ -121,7 +121,7 @@ impl UnitOfWork for SqlUnitOfWork {
 }
 
 /// Checks the rules that hold for every change, at the end of its transaction. Here and not in each use case, so that none
-/// can forget them: only staff may change a site that is for sale, sold or suspended; each changed page gets a version; and
+/// can forget them: only staff may change a site that is for sale, sold, suspended or over the limit; each changed page gets a version; and
 /// the tenant's storage is within its plan.
 ///
 /// # Errors
@@ -138,16 +138,16 @@ async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
     let stores_in = storing.filter(|(_, stores)| recorded || *stores).map(|(tenant, _)| tenant);
     let (mut room, mut is_roomy) = (None, false);
     for (tenant, changes) in &site::by_tenant(&sites) {
-        let status = match stores_in {
+        let frozen = match stores_in {
             // What both checks need, in one statement: most changes are of pages.
             Some(storing) if storing == *tenant => {
-                let (status, found) = work.frozen_and_room(*tenant, &changes.sites, &changes.pages).await?;
+                let (frozen, found) = work.frozen_and_room(*tenant, &changes.sites, &changes.pages).await?;
                 (room, is_roomy) = (found, found.is_none());
-                status
+                frozen
             }
             _ => work.sites().frozen_among(*tenant, &changes.sites, &changes.pages).await?,
         };
-        for RefusedChange { person, error } in changes.refused(status) {
+        for RefusedChange { person, error } in changes.refused(frozen) {
             let user = match person {
                 Some(id) => work.users().find(id).await?,
                 None => None,
@@ -173,7 +173,8 @@ async fn finish(work: &mut SqlUnitOfWork) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn broken(error: SitesError) -> StoreError {
+/// The error of a unit of work that breaks a rule of sites.
+pub(crate) fn broken(error: SitesError) -> StoreError {
     match error {
         SitesError::Store(error) => error,
         rule => StoreError::Refused(Box::new(rule)),

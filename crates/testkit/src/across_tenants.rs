@@ -105,6 +105,10 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from site_sales where check_at <=", "payments of sites that the provider is to be asked about"),
     ("select tenant_id from site_sales where id = $", "whose sale staff give back"),
     ("from site_sales where slug = $", "whether a site was sold, whoever sold it"),
+    (
+        "from subscriptions where over_limit_since is not null and tenant_id >",
+        "tenants with more sites than their limit, whose days may be over",
+    ),
     ("from billing_accounts where check_at <=", "subscriptions that the provider is to be asked about"),
     ("from plan_calls where check_at <=", "calls to the provider that are to be ended"),
     ("delete from api_key_addresses where last_seen_at <", "sweep"),

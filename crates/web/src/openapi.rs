@@ -207,7 +207,7 @@ const SHARED: [(&str, &str); 22] = [
     ("NotFound", "Not there, or not to be seen by this caller."),
     ("Invalid", "Fields or parameters that break rules, all of them at once."),
     ("StorageExceeded", "The plan includes no more storage: texts and their history count."),
-    ("SiteNotEditable", "The site is for sale, sold or suspended."),
+    ("SiteNotEditable", "The site is for sale, sold, suspended or over the limit of the plan."),
     ("ModifiedConcurrently", "Another request changed it at the same moment."),
     ("PreconditionFailed", "Changed since it was read."),
     ("MalformedBody", "The body cannot be read."),
@@ -297,7 +297,7 @@ pub fn complete(mut document: OpenApi, rows: &[Row]) -> OpenApi {
                 add("422", "Fields or parameters that break rules, all of them at once.");
             }
             if changes.iter().any(|permission| CONTENT.contains(permission)) {
-                add("409", "The site is for sale, sold or suspended.");
+                add("409", "The site is for sale, sold, suspended or over the limit of the plan.");
             }
             if secured {
                 add("401", "No access token or API key, or one that is not good any more.");

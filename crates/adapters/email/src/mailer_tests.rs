@@ -1,5 +1,5 @@
 use portico_billing::{
-    mail::UsageMail,
+    mail::{OverLimitMail, UsageMail},
     purchase_mail::PurchaseMail,
     site_sale_mail::{SiteSaleMail, SoldSite},
     subscription_mail::{SubscriptionMail, SubscriptionNotice},
@@ -150,6 +150,7 @@ fn mails() -> Vec<MailContent> {
             total: "718.00 USD".into(),
             paid_at: at(),
         }),
+        Box::new(OverLimitMail { tenant: tenant(), used: 5, limit: 1, read_only_at: at() }),
         Box::new(SiteMail::SubmissionWaiting { site: "panaderia-luz".into() }),
         Box::new(SiteSaleMail::Welcome { token: token.clone() }),
         Box::new(SiteSaleMail::Confirmation(sold_site())),

@@ -11,6 +11,7 @@ mod connection;
 mod db;
 mod dialect;
 mod error;
+mod frozen;
 mod idempotency;
 mod identity;
 mod licensing;

@@ -1,5 +1,5 @@
-//! A site that is for sale, sold or suspended stays unchanged: every operation of the API document that changes anything is tried by
-//! an owner of its tenant, so a new route is tried too.
+//! A site that is for sale, sold, suspended or over the limit stays unchanged: every operation of the API document that changes
+//! anything is tried by an owner of its tenant, so a new route is tried too.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::authorization::{RULES, body};
 use crate::fixture::{Fixture, Person, text, unlimited};
-use crate::{assets, site_sales};
+use crate::{assets, over_limit, site_sales, usage};
 
 /// How long something is waited for that comes by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -170,6 +170,46 @@ async fn call(client: &Client, operation: (&str, &str), path: &str, body: Option
     (answer.status.as_u16(), answer.json)
 }
 
+/// Tries every operation but some. None changes anything on the site, and those about a site are refused with a code. `number` is of the
+/// operation, so that none is sent what another one was sent.
+async fn nothing_changes(
+    server: &TestServer,
+    fixture: &Fixture,
+    spare: &Person,
+    code: &str,
+    allowed: &[(&str, &str)],
+    number: &mut usize,
+) {
+    let client = &fixture.owner.client;
+    let before = content(server, fixture).await;
+    for (method, template, _) in RULES.iter() {
+        let operation = (*method, *template);
+        if matches!(*method, "GET" | "HEAD")
+            || ELSEWHERE.iter().any(|start| template.starts_with(start))
+            || ENDS.contains(&operation)
+            || allowed.contains(&operation)
+        {
+            continue;
+        }
+        *number += 1;
+        let path = fixture.path(template);
+        for body in sent(server, fixture, spare, operation, *number).await {
+            let (answered, json) = call(client, operation, &path, body).await;
+            let after = content(server, fixture).await;
+            for (old, new) in before.iter().zip(&after) {
+                assert_eq!(old, new, "{method} {template} answered {answered}: {json}");
+            }
+            let refused = answered == 409 && json["code"] == code;
+            let as_ruled = match is_about_a_site(template) {
+                _ if is_harmless(method, template) => true,
+                true => refused,
+                false => answered >= 400,
+            };
+            assert!(as_ruled, "{method} {template}: {answered} {json}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_operation_lets_a_member_change_a_frozen_site() {
     TestServer::alone(async |server| {
@@ -200,36 +240,28 @@ async fn no_operation_lets_a_member_change_a_frozen_site() {
                     eventually(PATIENCE, async || (visitor.get("/").await.status == 404).then_some(())).await;
                 gone.expect("a suspended site does not answer");
             }
-            let before = content(server, &fixture).await;
-            for (method, template, _) in RULES.iter() {
-                let operation = (*method, *template);
-                if matches!(*method, "GET" | "HEAD")
-                    || ELSEWHERE.iter().any(|start| template.starts_with(start))
-                    || ENDS.contains(&operation)
-                {
-                    continue;
-                }
-                number += 1;
-                let path = fixture.path(template);
-                for body in sent(server, &fixture, &spare, operation, number).await {
-                    let (answered, json) = call(client, operation, &path, body).await;
-                    let after = content(server, &fixture).await;
-                    for (old, new) in before.iter().zip(&after) {
-                        assert_eq!(old, new, "{method} {template} answered {answered}: {json}");
-                    }
-                    let refused = answered == 409 && json["code"] == code;
-                    let as_ruled = match is_about_a_site(template) {
-                        _ if is_harmless(method, template) => true,
-                        true => refused,
-                        false => answered >= 400,
-                    };
-                    assert!(as_ruled, "{method} {template}: {answered} {json}");
-                }
-            }
+            nothing_changes(server, &fixture, &spare, code, &[], &mut number).await;
         }
         // The same operations are possible again.
         set_status(server, &fixture, SiteStatus::Published).await;
         client.put(&fixture.path(SEO), json!({"title": "Mine"})).await.expect(200);
+
+        // One of more sites than the plan includes: what its owner may do is to delete it.
+        let staff = Person::new(server, "limits@example.org", |user| user.role = PlatformRole::Staff).await;
+        usage::agree(&staff.client, client, "sites", 0).await;
+        over_limit::days_are_over(server, client).await;
+        let site = fixture.path("/api/v1/sites/{siteId}");
+        let marked = eventually(PATIENCE, async || {
+            (client.get(&site).await.expect(200)["overLimit"] == true).then_some(())
+        });
+        marked.await.expect("the site is read-only");
+        let visitor = server.client().with("host", &fixture.ids["siteHost"]);
+        let back = eventually(PATIENCE, async || (visitor.get("/").await.status == 200).then_some(())).await;
+        back.expect("a site over the limit answers");
+        let deletion = [("DELETE", "/api/v1/sites/{siteId}")];
+        nothing_changes(server, &fixture, &spare, "over_limit", &deletion, &mut number).await;
+        assert!(client.delete(&site).await.status.is_success());
+        assert_eq!(client.get(&site).await.status.as_u16(), 404);
     })
     .await;
 }

@@ -267,6 +267,15 @@ async fn what_happens_to_a_tenant_is_told_to_every_owner_and_nobody_else() {
                 "Engines & Co ha llegado a su límite: sitios",
                 "Engines & Co has reached its limit: sites",
             ),
+            (
+                "usage.over_limit",
+                id,
+                json!({
+                    "tenantId": id, "meter": "sites", "used": 3, "limit": 1, "readOnlyAt": "2026-12-24T18:05:00Z",
+                }),
+                "Engines & Co tiene más sitios de los que incluye su plan",
+                "Engines & Co has more sites than its plan includes",
+            ),
         ] {
             happens(server, kind, &tenant, resource, [json!(null), after]).await;
             let spanish = subject(server, &first.email, in_spanish).await;

@@ -60,6 +60,7 @@ mod oidc;
 mod openapi;
 mod outages;
 mod outside_calls;
+mod over_limit;
 mod passkeys;
 mod plan_grants;
 mod plans;

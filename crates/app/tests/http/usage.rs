@@ -18,12 +18,13 @@ use crate::{
 
 const USAGE: &str = "/api/v1/billing/usage";
 
-async fn staff(server: &TestServer) -> Client {
+/// A member of staff.
+pub async fn staff(server: &TestServer) -> Client {
     Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client
 }
 
 /// Agrees on a limit with a customer.
-async fn agree(staff: &Client, with: &Client, meter: &str, limit: u64) {
+pub async fn agree(staff: &Client, with: &Client, meter: &str, limit: u64) {
     let path = format!("/api/v1/admin/customers/{}/limits", with.tenant);
     staff.put(&path, json!({"limits": {meter: limit}, "reason": "Agreed on by phone"})).await.expect(200);
 }

@@ -96,6 +96,8 @@ declare_events! {
     SUBSCRIPTION_UPDATED { name: "subscription.updated", audience: Holders(BillingRead), invalidates: &[Tenant, Responses], audit: Sealed }
     "All that the limit of a meter allows is used."
     USAGE_EXHAUSTED { name: "usage.exhausted", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "There are more sites than the limit: after 30 days the newest ones become read-only."
+    USAGE_OVER_LIMIT { name: "usage.over_limit", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "80 % of what the limit of a meter allows is used."
     USAGE_WARNING { name: "usage.warning", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
 }

@@ -18,6 +18,7 @@ pub mod mail;
 pub mod money;
 pub mod observation;
 pub mod order;
+pub mod overage;
 pub mod paid;
 pub mod paid_moves;
 pub mod payment;

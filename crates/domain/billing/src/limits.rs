@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portico_kernel::{Env, Event, Meter, Permission, RuleMessage, Scope, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
 
-use crate::{BillingError, events, period::Period, plan::Plan, ports::BillingRepositories};
+use crate::{BillingError, events, overage::Overage, period::Period, plan::Plan, ports::BillingRepositories};
 
 /// Most characters of a reason.
 const REASON_MAX: usize = 500;
@@ -60,6 +60,8 @@ pub struct Allowance {
     pub period_anchor: Timestamp,
     /// The end of the period whose bandwidth is used up, as it was last checked, see [`crate::thresholds`]. It may be over.
     pub bandwidth_spent_until: Option<Timestamp>,
+    /// Whether it had more sites than its limit, as it was last checked.
+    pub overage: Option<Overage>,
 }
 
 impl Allowance {
@@ -190,7 +192,7 @@ impl<'a> Agreements<'a> {
     }
 
     /// Replaces what was agreed on with a tenant. It holds at once, and stays when the plan changes. Where the tenant uses more,
-    /// what is there stays, and nothing is added until there is room. The same as before changes nothing.
+    /// what is there stays, see [`crate::overage`], and nothing is added until there is room. The same as before changes nothing.
     ///
     /// # Errors
     /// `Denied` without `platform:limits`; `Invalid`; `NoTenant`.

@@ -43,6 +43,29 @@ impl Mail for UsageMail {
     }
 }
 
+/// Says to the owners of a tenant that it has more sites than its limit, and when the newest ones become read-only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverLimitMail {
+    /// Name of the tenant.
+    pub tenant: String,
+    /// How many sites there are.
+    pub used: u64,
+    /// How many there may be.
+    pub limit: u64,
+    /// Until when all of them can be changed.
+    pub read_only_at: Timestamp,
+}
+
+impl Mail for OverLimitMail {
+    fn content(&self) -> MailContent {
+        MailContent::new("usage.over_limit", MailClass::Tenant)
+            .written("tenant", &self.tenant)
+            .with("used", self.used)
+            .with("limit", self.limit)
+            .with("read_only_at", self.read_only_at)
+    }
+}
+
 /// The line that names a meter, among those that all messages share.
 const fn line_of(meter: Meter) -> &'static str {
     match meter {

@@ -19,6 +19,7 @@ use crate::{
     ledger::{EntryKey, LedgerEntry, LedgerTransaction},
     ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
     limits::{Allowance, Overrides},
+    overage::Overage,
     paid::BillingAccount,
     payment::Provider,
     period::Period,
@@ -113,6 +114,19 @@ pub trait SubscriptionRepository: Send {
         tenant: TenantId,
         until: Option<Timestamp>,
     ) -> Result<(), StoreError>;
+
+    /// Stores whether the tenant has more sites than its limit, provided that what is stored is `before`, and answers whether it was. MUST
+    /// answer `true` to one unit of work only, also under concurrency.
+    async fn set_overage(
+        &mut self,
+        tenant: TenantId,
+        before: Option<Overage>,
+        after: Option<Overage>,
+    ) -> Result<bool, StoreError>;
+
+    /// Tenants of which that is stored, or that have sites which are read-only for it, in the order of their ids, those after one; at most
+    /// `limit`.
+    async fn over_limit(&mut self, after: Option<TenantId>, limit: u64) -> Result<Vec<TenantId>, StoreError>;
 
     /// Stores what was agreed with the tenant. MUST hold for [`MeterRepository::storage`], and for what callers and API keys of
     /// the tenant are looked up with, too.

@@ -134,7 +134,8 @@ impl<'a> Subscriptions<'a> {
     }
 
     /// Puts a tenant on the current version of a plan, by staff, without a payment. Nothing is deleted where the new plan includes less:
-    /// what is there stays, and nothing is added until there is room. The tenant that is on this version already stays as it is.
+    /// what is there stays, see [`crate::overage`], and nothing is added until there is room. The tenant that is on this version already
+    /// stays as it is.
     ///
     /// # Errors
     /// `Denied` without `platform:plans`; `Invalid`, also for a plan that does not exist or is retired; `NoTenant`.

@@ -48,7 +48,13 @@ mod ledger;
 /// A plan that began a second before [`env`], and nothing that was agreed on instead.
 pub fn allowance(plan: Plan) -> Allowance {
     let period_anchor = Timestamp::from_unix_seconds(1_789_999_999).unwrap();
-    Allowance { plan, overrides: Overrides::default(), period_anchor, bandwidth_spent_until: None }
+    Allowance {
+        plan,
+        overrides: Overrides::default(),
+        period_anchor,
+        bandwidth_spent_until: None,
+        overage: None,
+    }
 }
 
 /// Returns the mocks in the order in which they were put in; a mock too few panics, and each checks its expectations when

@@ -4,6 +4,8 @@
 //! by the store itself (texts, traffic) is treated alike. A check looks at what there is, and not at what was added, so one that was
 //! missed is made up for by the next one. A threshold is told about once in a billing period. A meter that does not begin at zero
 //! with the period, and stays over a threshold, is not told about again until it has been below that in a later period.
+//!
+//! The same check finds tenants with more sites than their limit, see [`crate::overage`].
 
 use portico_kernel::{
     Env, Event, EventDeclaration, Meter, RequestInfo, Scope, StoreError, TenantId, Timestamp,
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     events,
     limits::Allowance,
+    overage::OverageChange,
     period::Period,
     ports::BillingRepositories,
     quota::{Quotas, Unit, Usage},
@@ -102,6 +105,23 @@ struct Changes {
     over: Vec<Notice>,
     /// The bandwidth is used up until then, and that is not stored yet.
     bandwidth: Option<Option<Timestamp>>,
+    /// Whether there are more sites than the limit, where that is not stored yet.
+    overage: Option<OverageChange>,
+}
+
+/// What a check has found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Findings {
+    changes: Changes,
+    /// How many of the oldest sites of the tenant can be changed now; `None` is all of them. All others are to be read-only.
+    pub kept_sites: Option<u64>,
+}
+
+impl Findings {
+    /// Whether there is something to store. There hardly ever is.
+    pub fn are_news(&self) -> bool {
+        self.changes != Changes::default()
+    }
 }
 
 /// What has to be stored, given what is used and what was told about before.
@@ -133,6 +153,9 @@ fn changes(allowance: &Allowance, usage: &[Usage], known: &[Notice], now: Timest
             let stored = allowance.bandwidth_spent_until.filter(|until| now < *until);
             changes.bandwidth = (until != stored).then_some(until);
         }
+        if usage.meter == Meter::Sites {
+            changes.overage = OverageChange::between(allowance.overage, usage.used, usage.limit, now);
+        }
     }
     changes
 }
@@ -144,20 +167,30 @@ pub struct Thresholds<'a> {
 }
 
 impl<'a> Thresholds<'a> {
-    /// Over an open unit of work, or over what is read for [`Thresholds::are_due`].
+    /// Over an open unit of work, or over what is read for [`Thresholds::look`].
     pub fn new(repositories: &'a mut dyn BillingRepositories, env: &'a Env) -> Self {
         Self { repositories, env }
     }
 
-    /// Whether a check of the tenant would store something. It hardly ever would, so this is asked first, without a unit of work.
-    pub async fn are_due(&mut self, tenant: TenantId) -> Result<bool, StoreError> {
-        Ok(self.changes(tenant).await? != Changes::default())
+    /// What there is to store about a tenant, and which of its sites can be changed; `None` for a tenant without a plan in force, which
+    /// stays as it is. Asked without a unit of work first, because there is hardly ever anything to store.
+    pub async fn look(&mut self, tenant: TenantId) -> Result<Option<Findings>, StoreError> {
+        let Some(allowance) = self.repositories.subscriptions().allowance(tenant).await? else {
+            return Ok(None);
+        };
+        let now = self.env.now();
+        let usage = Quotas::new(self.repositories).measured(tenant, &allowance, &Meter::ALL, now).await?;
+        let known = self.repositories.meters().notices(tenant).await?;
+        let changes = changes(&allowance, &usage, &known, now);
+        let overage = changes.overage.map_or(allowance.overage, |change| change.after);
+        let kept_sites = overage.and_then(|overage| overage.kept_sites(now));
+        Ok(Some(Findings { changes, kept_sites }))
     }
 
-    /// Tells a tenant about the thresholds that its meters have reached since the last check, and notes whether its bandwidth is used up.
-    /// Nothing is stored for a tenant without a plan in force.
-    pub async fn check(&mut self, tenant: TenantId) -> Result<(), StoreError> {
-        let changes = self.changes(tenant).await?;
+    /// Tells a tenant about the thresholds that its meters have reached since the last check, and about too many sites, and notes whether
+    /// its bandwidth is used up. `found` was found in the same unit of work.
+    pub async fn store(&mut self, tenant: TenantId, found: &Findings) -> Result<(), StoreError> {
+        let changes = &found.changes;
         for notice in &changes.over {
             self.repositories.meters().forget_notice(tenant, notice).await?;
         }
@@ -173,17 +206,15 @@ impl<'a> Thresholds<'a> {
         if let Some(until) = changes.bandwidth {
             self.repositories.subscriptions().set_bandwidth_spent(tenant, until).await?;
         }
+        if let Some(change) = &changes.overage {
+            let is_first =
+                self.repositories.subscriptions().set_overage(tenant, change.before, change.after).await?;
+            if let Some(told) = change.told(tenant).filter(|_| is_first) {
+                let event = self.event(tenant, &events::USAGE_OVER_LIMIT).after(&told);
+                self.repositories.events().append(event).await?;
+            }
+        }
         Ok(())
-    }
-
-    async fn changes(&mut self, tenant: TenantId) -> Result<Changes, StoreError> {
-        let Some(allowance) = self.repositories.subscriptions().allowance(tenant).await? else {
-            return Ok(Changes::default());
-        };
-        let now = self.env.now();
-        let usage = Quotas::new(self.repositories).measured(tenant, &allowance, &Meter::ALL, now).await?;
-        let known = self.repositories.meters().notices(tenant).await?;
-        Ok(changes(&allowance, &usage, &known, now))
     }
 
     async fn tell(&mut self, tenant: TenantId, notice: &Notice, usage: &Usage) -> Result<(), StoreError> {
@@ -197,9 +228,13 @@ impl<'a> Thresholds<'a> {
             period_end: notice.period.ends_at(),
             resets_at: usage.resets_at,
         };
+        let event = self.event(tenant, notice.threshold.event()).after(&reached);
+        self.repositories.events().append(event).await
+    }
+
+    fn event(&self, tenant: TenantId, kind: &'static EventDeclaration) -> Event {
         let scope = Scope::system(Some(tenant), RequestInfo::default());
-        let event = Event::new(self.env, &scope, notice.threshold.event(), tenant.uuid());
-        self.repositories.events().append(event.after(&reached)).await
+        Event::new(self.env, &scope, kind, tenant.uuid())
     }
 }
 
@@ -209,6 +244,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        overage::Overage,
         plan::catalogue,
         ports::{MockMeterRepository, MockSubscriptionRepository},
         testing::{Repositories, allowance, env},
@@ -303,11 +339,20 @@ mod tests {
         repositories
     }
 
+    /// Looks and stores, as a check does in its unit of work.
+    async fn check(repositories: &mut Repositories, env: &Env, tenant: TenantId) -> Option<u64> {
+        let mut thresholds = Thresholds::new(repositories, env);
+        let found = thresholds.look(tenant).await.unwrap().unwrap();
+        assert!(found.are_news());
+        thresholds.store(tenant, &found).await.unwrap();
+        found.kept_sites
+    }
+
     #[tokio::test]
     async fn whoever_notes_it_first_tells() {
         let (env, tenant) = (env(), env().new_id());
         let mut repositories = checking(true);
-        Thresholds::new(&mut repositories, &env).check(tenant).await.unwrap();
+        check(&mut repositories, &env, tenant).await;
         let events = repositories.events();
         assert_eq!((events.len(), events[0].kind.as_ref(), events[0].tenant), (1, "usage.warning", tenant));
         let after = events[0].after.as_ref().unwrap();
@@ -316,8 +361,70 @@ mod tests {
         assert_eq!(after["periodEnd"], after["resetsAt"]);
 
         let mut repositories = checking(false);
-        Thresholds::new(&mut repositories, &env).check(tenant).await.unwrap();
+        check(&mut repositories, &env, tenant).await;
         assert!(repositories.events().is_empty());
+    }
+
+    /// A check of a tenant on the free plan, which has one site, that has five and was told about the thresholds. `change` is what is
+    /// stored, and whether it was stored.
+    fn with_five_sites(overage: Option<Overage>, change: Option<(Option<Overage>, bool)>) -> Repositories {
+        let free = Allowance { overage, ..allowance(catalogue().remove(0)) };
+        let period = Period::of(free.period_anchor, env().now());
+        let known = Threshold::ALL.map(|threshold| Notice { meter: Meter::Sites, threshold, period });
+        let [mut used, mut notices] = [(); 2].map(|()| MockMeterRepository::new());
+        used.expect_used_of_all().times(1).return_once(|_, _| Ok(vec![5, 0, 0, 0, 0]));
+        notices.expect_notices().times(1).return_once(move |_| Ok(known.to_vec()));
+        let mut read = MockSubscriptionRepository::new();
+        read.expect_allowance().times(1).return_once(|_| Ok(Some(free)));
+        let mut repositories = Repositories::default();
+        repositories.subscriptions.push_back(read);
+        if let Some((stored, is_first)) = change {
+            let mut store = MockSubscriptionRepository::new();
+            store
+                .expect_set_overage()
+                .times(1)
+                .withf(move |_, before, after| (*before, *after) == (overage, stored))
+                .return_once(move |_, _, _| Ok(is_first));
+            repositories.subscriptions.push_back(store);
+        }
+        repositories.meters.extend([used, notices]);
+        repositories
+    }
+
+    #[tokio::test]
+    async fn too_many_sites_are_told_once_with_the_day_on_which_they_are_read_only() {
+        let (env, tenant) = (env(), env().new_id());
+        for is_first in [true, false] {
+            let now = env.now();
+            let found = Some(Overage { since: now, limit: 1 });
+            let mut repositories = with_five_sites(None, Some((found, is_first)));
+            assert_eq!(check(&mut repositories, &env, tenant).await, None, "there is time to choose");
+            let events = repositories.events();
+            assert_eq!(events.len(), usize::from(is_first));
+            for event in events {
+                let after = event.after.unwrap();
+                assert_eq!((event.kind.as_ref(), event.tenant), ("usage.over_limit", tenant));
+                assert_eq!((&after["used"], &after["limit"]), (&5.into(), &1.into()));
+                assert_eq!(after["readOnlyAt"], serde_json::json!(now + Duration::days(30)));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn which_sites_can_be_changed_follows_from_the_time_without_anything_to_store() {
+        let (env, tenant) = (env(), env().new_id());
+        for (days, kept) in [(29, None), (30, Some(1)), (300, Some(1))] {
+            let overage = Overage { since: env.now() - Duration::days(days), limit: 1 };
+            let mut repositories = with_five_sites(Some(overage), None);
+            let found = Thresholds::new(&mut repositories, &env).look(tenant).await.unwrap().unwrap();
+            assert_eq!((found.are_news(), found.kept_sites), (false, kept), "after {days} days");
+        }
+        // The limit has fallen since: all of them, for thirty days.
+        let overage = Overage { since: env.now() - Duration::days(300), limit: 3 };
+        let now = Overage { since: env.now(), limit: 1 };
+        let mut repositories = with_five_sites(Some(overage), Some((Some(now), true)));
+        assert_eq!(check(&mut repositories, &env, tenant).await, None);
+        assert_eq!(repositories.events().len(), 1);
     }
 
     #[tokio::test]
@@ -326,6 +433,6 @@ mod tests {
         subscriptions.expect_allowance().times(1).return_once(|_| Ok(None));
         let mut repositories = Repositories::default();
         repositories.subscriptions.push_back(subscriptions);
-        assert!(!Thresholds::new(&mut repositories, &env()).are_due(env().new_id()).await.unwrap());
+        assert_eq!(Thresholds::new(&mut repositories, &env()).look(env().new_id()).await.unwrap(), None);
     }
 }

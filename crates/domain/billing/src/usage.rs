@@ -28,6 +28,8 @@ pub struct UsageReport {
     pub period_start: Timestamp,
     /// End of the period, and first moment of the next one.
     pub period_end: Timestamp,
+    /// When the newest sites become read-only, or since when they are: there are more than the limit. Null where there are not.
+    pub sites_read_only_at: Option<Timestamp>,
     /// Each meter.
     pub items: Vec<Usage>,
 }
@@ -92,13 +94,15 @@ impl<'a> UsageReports<'a> {
         let allowance = Quotas::new(self.repositories).allowance_of(tenant).await?;
         let (now, anchor) = (self.env.now(), allowance.period_anchor);
         let current = Period::of(anchor, now);
+        let sites_read_only_at = allowance.overage.map(|overage| overage.read_only_at());
         let period = match day {
             Some(day) => of_day(anchor, now, day)?,
             None => current,
         };
         let (Some(start), Some(end), Some((_, next))) = (period.starts_at(), period.ends_at(), period.days())
         else {
-            return Ok(UsageReport { period_start: anchor, period_end: anchor, items: Vec::new() });
+            let items = Vec::new();
+            return Ok(UsageReport { period_start: anchor, period_end: anchor, sites_read_only_at, items });
         };
         let items = if period == current {
             Quotas::new(self.repositories).measured(tenant, &allowance, &Meter::ALL, now).await?
@@ -115,7 +119,7 @@ impl<'a> UsageReports<'a> {
             items.sort_by_key(|usage| usage.meter);
             items
         };
-        Ok(UsageReport { period_start: start, period_end: end, items })
+        Ok(UsageReport { period_start: start, period_end: end, sites_read_only_at, items })
     }
 
     /// What the active tenant used on each day from the first to the last, 30 days where none are named. Not after today.

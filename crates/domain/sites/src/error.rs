@@ -56,6 +56,9 @@ pub enum SitesError {
     /// The site is for sale; only staff change it.
     #[error("site for sale")]
     SiteForSale,
+    /// The plan includes fewer sites than the tenant has, and this one is among the newest: it is read-only.
+    #[error("site over the limit")]
+    OverLimit,
     /// The site is not for sale.
     #[error("site not for sale")]
     NotForSale,
@@ -127,6 +130,7 @@ impl Fault for SitesError {
             | Self::DomainExists
             | Self::DomainTaken
             | Self::SiteForSale
+            | Self::OverLimit
             | Self::NotForSale
             | Self::SiteSold
             | Self::NotPublished
@@ -157,6 +161,7 @@ impl Fault for SitesError {
             Self::DomainExists => "domain_exists",
             Self::DomainTaken => "domain_taken",
             Self::SiteForSale => "site_for_sale",
+            Self::OverLimit => "over_limit",
             Self::NotForSale => "not_for_sale",
             Self::SiteSold => "site_sold",
             Self::NotPublished => "not_published",
@@ -207,6 +212,10 @@ impl Fault for SitesError {
             }
             Self::SiteForSale => {
                 "This site is for sale. It can be changed once the offer is withdrawn.".into()
+            }
+            Self::OverLimit => {
+                "The plan includes fewer sites than there are, so the newest ones are read-only. Delete sites that you do not need, or take a larger plan."
+                    .into()
             }
             Self::NotForSale => "This site is not for sale.".into(),
             Self::SiteSold => "This site is sold.".into(),

@@ -32,6 +32,9 @@ declare_events! {
     "A site was offered for sale."
     SITE_OFFERED { name: "site.offered", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 
+    "A site became read-only: the plan includes fewer sites, and this one is among the newest."
+    SITE_OVER_LIMIT { name: "site.over_limit", audience: Holders(SitesRead), invalidates: &[Responses], audit: Sealed }
+
     "A site that was bought is the tenant's now."
     SITE_RECEIVED { name: "site.received", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 
@@ -48,6 +51,9 @@ declare_events! {
     SITE_UNSOLD { name: "site.unsold", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
     "A site is not for sale any more."
     SITE_WITHDRAWN { name: "site.withdrawn", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
+
+    "A site that was read-only for being over the limit can be changed again."
+    SITE_WITHIN_LIMIT { name: "site.within_limit", audience: Holders(SitesRead), invalidates: &[Responses], audit: Sealed }
 
     "A page was made."
     PAGE_CREATED { name: "page.created", audience: Holders(PagesRead), invalidates: &[Responses], audit: Sealed }

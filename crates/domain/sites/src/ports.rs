@@ -35,7 +35,7 @@ use crate::{
     page::{Page, PageStatus},
     section::{ContentReview, SamplePlace, Section},
     seo::Seo,
-    site::{Site, SiteStatus},
+    site::{Frozen, Site, SiteStatus},
 };
 
 /// By what a list of sites or pages is sorted.
@@ -121,14 +121,22 @@ pub trait SiteRepository: Send {
     /// The site, locked: other units of work that lock it wait until this one ends.
     async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError>;
 
-    /// The status of one of these sites, or of the sites of these pages, that is neither draft nor published; `None` when there
-    /// is none. MUST see what the unit of work has changed, and take one statement: every change of a page asks.
+    /// Why only staff change one of these sites, or of the sites of these pages, as [`Site::frozen`] has it; `None` when members may
+    /// change all of them. MUST see what the unit of work has changed, and take one statement: every change of a page asks.
     async fn frozen_among(
         &mut self,
         tenant: TenantId,
         sites: &[SiteId],
         pages: &[PageId],
-    ) -> Result<Option<SiteStatus>, StoreError>;
+    ) -> Result<Option<Frozen>, StoreError>;
+
+    /// Whether [`SiteRepository::set_over_limit`] would change a site.
+    async fn over_limit_differs(&mut self, tenant: TenantId, keep: Option<u64>) -> Result<bool, StoreError>;
+
+    /// Makes all sites of the tenant read-only for being over the limit, but for the `keep` oldest, by time and then by id, which it
+    /// makes writable; `None` keeps all. Answers those that it has changed, as they are then, with `version + 1`. MUST leave those that
+    /// are right as they are, also where two units of work do the same at the same time. Nothing else changes that mark.
+    async fn set_over_limit(&mut self, tenant: TenantId, keep: Option<u64>) -> Result<Vec<Site>, StoreError>;
 
     /// The tenant's oldest site: the one that paths without a site act on.
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError>;

@@ -1,9 +1,10 @@
 //! A website of a tenant.
 
 mod frozen;
+mod over_limit;
 
-pub use frozen::{RefusedChange, SiteChange, TenantChanges, by_tenant, changes};
-pub(crate) use frozen::{editable, editable_pages, frozen};
+pub use frozen::{Frozen, RefusedChange, SiteChange, TenantChanges, by_tenant, changes};
+pub(crate) use frozen::{editable, editable_pages, removable};
 
 use portico_kernel::{
     DeploymentId, Env, Event, JobType, List, Meter, Money, NewJob, PageRequest, Permission, Scope, SiteId,
@@ -93,6 +94,8 @@ pub struct Site {
     pub look: Option<Look>,
     /// What it costs, while it is for sale.
     pub price: Option<Money>,
+    /// Whether it is read-only because the plan includes fewer sites than the tenant has: the newest ones are, 30 days after that began.
+    pub over_limit: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// Last change.
@@ -231,6 +234,7 @@ impl<'a> Sites<'a> {
             industry: input.industry,
             look,
             price: None,
+            over_limit: false,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -310,7 +314,8 @@ impl<'a> Sites<'a> {
         Ok(site)
     }
 
-    /// Deletes the site with everything in it; a job removes its files. Its domains must be gone. Answers the site as it was.
+    /// Deletes the site with everything in it; a job removes its files. Its domains must be gone. Answers the site as it was. One that is
+    /// read-only for being over the limit can be deleted: that is how the tenant chooses.
     ///
     /// # Errors
     /// `NotFound`; `PreconditionFailed`.
@@ -318,7 +323,7 @@ impl<'a> Sites<'a> {
         let tenant = self.scope.require(Permission::SitesDelete)?;
         let before = find(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
-        editable(self.scope, &before)?;
+        removable(self.scope, &before)?;
         // Two at the same moment: one of them deletes, so that the quota is released once.
         if !self.repositories.sites().delete(tenant, id).await? {
             return Err(SitesError::NotFound("site"));

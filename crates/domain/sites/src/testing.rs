@@ -29,7 +29,7 @@ use crate::{
     ports::*,
     section::{ContentReview, Provenance, SamplePlace, Section},
     seo::Seo,
-    site::{Site, SiteStatus},
+    site::{Frozen, Site, SiteStatus},
 };
 
 /// Everything that was stored, in the order in which it was.
@@ -180,6 +180,15 @@ fn replace<T: Clone>(
     Ok(())
 }
 
+/// The tenant's sites that are read-only though they are among the `keep` oldest, or the other way round.
+fn marked_wrongly(sites: &mut [Site], tenant: TenantId, keep: Option<u64>) -> Vec<&mut Site> {
+    let mut mine: Vec<&mut Site> = sites.iter_mut().filter(|site| site.tenant_id == tenant).collect();
+    mine.sort_by_key(|site| (site.created_at, site.id));
+    let is_over = |place: usize| keep.is_some_and(|keep| place as u64 >= keep);
+    let wrong = mine.into_iter().enumerate().filter(|(place, site)| site.over_limit != is_over(*place));
+    wrong.map(|(_, site)| site).collect()
+}
+
 #[async_trait]
 impl SiteRepository for View<'_> {
     async fn insert(&mut self, site: &Site) -> Result<(), StoreError> {
@@ -203,11 +212,22 @@ impl SiteRepository for View<'_> {
         tenant: TenantId,
         sites: &[SiteId],
         pages: &[PageId],
-    ) -> Result<Option<SiteStatus>, StoreError> {
+    ) -> Result<Option<Frozen>, StoreError> {
         let of_pages = self.0.pages.iter().filter(|page| page.tenant == tenant && pages.contains(&page.id));
         let all: Vec<SiteId> = sites.iter().copied().chain(of_pages.map(|page| page.site_id)).collect();
-        let statuses = self.0.sites.iter().filter(|site| site.tenant_id == tenant && all.contains(&site.id));
-        Ok(statuses.map(|site| site.status).find(|status| crate::site::frozen(*status).is_some()))
+        let mut sites = self.0.sites.iter().filter(|site| site.tenant_id == tenant && all.contains(&site.id));
+        Ok(sites.find_map(Site::frozen))
+    }
+    async fn over_limit_differs(&mut self, tenant: TenantId, keep: Option<u64>) -> Result<bool, StoreError> {
+        Ok(!marked_wrongly(&mut self.0.sites, tenant, keep).is_empty())
+    }
+    async fn set_over_limit(&mut self, tenant: TenantId, keep: Option<u64>) -> Result<Vec<Site>, StoreError> {
+        let change = |site: &mut Site| {
+            site.over_limit = !site.over_limit;
+            site.version += 1;
+            site.clone()
+        };
+        Ok(marked_wrongly(&mut self.0.sites, tenant, keep).into_iter().map(change).collect())
     }
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
         Ok(self.0.sites.iter().find(|site| site.tenant_id == tenant).map(|site| site.id))

@@ -65,6 +65,7 @@ pub fn all(core: &Core, readers: Vec<&'static str>, features: &[Schedule]) -> Ve
     let retention = (core.clone(), readers);
     let own = [
         Schedule::new("usage_days", usage::RECORD_EVERY, core, |core| Box::pin(usage::record_day(core))),
+        Schedule::new("over_limit", HOUR, core, |core| Box::pin(usage::look_again(core))),
         Schedule::new("sweep", Duration::from_secs(600), core, |core| Box::pin(sweep(core))),
         Schedule::new("audit_retention", HOUR, &retention, |(core, readers)| {
             Box::pin(retention::round(core, readers))

@@ -1,19 +1,24 @@
-//! Checks the thresholds of tenants that used something, and records what there was at the end of each day.
+//! Checks the thresholds of tenants that used something, and which of their sites are read-only, and records what there was at the end of
+//! each day.
 
 use std::time::Duration;
 
 use portico_billing::thresholds::Thresholds;
-use portico_kernel::{StoreError, TenantId};
+use portico_kernel::{RequestInfo, Scope, StoreError, TenantId};
+use portico_sites::site::Sites;
 use tokio::{sync::watch, time::sleep};
 
 use super::failures::Failures;
-use crate::{backoff::Backoff, core::Core, usage::UsageMarks};
+use crate::{backoff::Backoff, core::Core, store::broken, usage::UsageMarks};
 
 /// Interval of checking: how late a tenant is told at most, and how often one that is busy is looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Interval of looking whether a day is over: how much of the next one may be counted to it.
 pub const RECORD_EVERY: Duration = Duration::from_secs(60);
+
+/// Tenants that are read at once.
+const BATCH: u64 = 500;
 
 /// Checks periodically until shutdown.
 pub async fn run(core: Core, mut stopping: watch::Receiver<bool>) {
@@ -64,13 +69,37 @@ async fn check_each<F: Future<Output = Result<(), StoreError>>>(
     outcome
 }
 
+/// Whether something about the tenant is to be stored. Its sites are looked at in every check, because they may have changed while what is
+/// known of their number has not.
+async fn is_due(core: &Core, tenant: TenantId) -> Result<bool, StoreError> {
+    let mut reader = core.reader();
+    let Some(found) = Thresholds::new(&mut *reader, &core.env).look(tenant).await? else { return Ok(false) };
+    Ok(found.are_news() || reader.sites().over_limit_differs(tenant, found.kept_sites).await?)
+}
+
 async fn check_one(core: &Core, tenant: TenantId) -> Result<(), StoreError> {
-    if !Thresholds::new(&mut *core.reader(), &core.env).are_due(tenant).await? {
+    if !is_due(core, tenant).await? {
         return Ok(());
     }
     let mut work = core.begin().await?;
-    Thresholds::new(&mut *work, &core.env).check(tenant).await?;
+    let Some(found) = Thresholds::new(&mut *work, &core.env).look(tenant).await? else { return Ok(()) };
+    // Sites before the subscription, as changes of a site lock them, so that none of them waits for the other in a circle.
+    let scope = Scope::system(Some(tenant), RequestInfo::default());
+    Sites::new(&mut *work, &scope, &core.env).keep_writable(found.kept_sites).await.map_err(broken)?;
+    Thresholds::new(&mut *work, &core.env).store(tenant, &found).await?;
     work.commit().await
+}
+
+/// Has the tenants checked that have or had more sites than their limit: time passes for them without a change of theirs, and a check that
+/// was missed is made up for.
+pub async fn look_again(core: &Core) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let tenants = core.reader().subscriptions().over_limit(after, BATCH).await?;
+        let Some(last) = tenants.last() else { return Ok(()) };
+        after = Some(*last);
+        tenants.iter().for_each(|tenant| core.signals.usage.mark(*tenant));
+    }
 }
 
 /// Records what there was at the end of yesterday, unless that was done. What changed since midnight is counted to it: less than two

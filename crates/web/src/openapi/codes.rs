@@ -78,6 +78,7 @@ pub const CODES: [&str; 140] = [
     "nothing_to_refund",
     "nothing_to_resume",
     "origin_not_allowed",
+    "over_limit",
     "overloaded",
     "own_account",
     "own_site",

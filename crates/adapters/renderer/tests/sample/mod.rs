@@ -50,6 +50,7 @@ pub fn site(name: &str, language: &str) -> SiteSnapshot {
             industry: None,
             look: None,
             price: None,
+            over_limit: false,
             created_at: time(),
             updated_at: time(),
             version: 1,

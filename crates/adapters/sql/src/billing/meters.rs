@@ -9,7 +9,7 @@ use portico_billing::{
     thresholds::{Notice, Threshold},
 };
 use portico_kernel::{Meter, PageId, SiteId, StoreError, TenantId};
-use portico_sites::site::SiteStatus;
+use portico_sites::site::Frozen;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use time::Date;
 
@@ -17,6 +17,7 @@ use crate::{
     columns::Stored,
     db::{Db, Param, Row, placeholders},
     error::store_error,
+    frozen,
     repositories::SqlUnitOfWork,
 };
 
@@ -85,7 +86,7 @@ impl<C: ConnectionTrait + Send> Meters<'_, C> {
 }
 
 impl SqlUnitOfWork {
-    /// The status of a site that only staff may change among these sites and those of these pages, as
+    /// Why only staff may change one of these sites and those of these pages, as
     /// [`SiteRepository::frozen_among`](portico_sites::ports::SiteRepository::frozen_among) answers it, and what the tenant stores
     /// and may store, as [`MeterRepository::storage`] answers it, without waiting for others: in one statement, because each change
     /// of a page asks for both, and with it the rows that are to be added later. What the tenant stores may be told as it is without
@@ -95,7 +96,7 @@ impl SqlUnitOfWork {
         tenant: TenantId,
         sites: &[SiteId],
         pages: &[PageId],
-    ) -> Result<(Option<SiteStatus>, Option<StorageRoom>), StoreError> {
+    ) -> Result<(Option<Frozen>, Option<StorageRoom>), StoreError> {
         let now = Instant::now();
         let is_roomy = self.roomy.has(tenant, now);
         let (room_columns, mut values) = match is_roomy {
@@ -103,12 +104,13 @@ impl SqlUnitOfWork {
             false => (format!("{ROOM}, "), vec![tenant.value(), i64::MAX.value()]),
         };
         let first = values.len() + 1;
+        let site =
+            format!("select {} from sites where tenant_id = $1 and {}", frozen::REASON, frozen::IS_FROZEN);
         let sql = format!(
-            // Not with `or`, which no index serves.
+            // Not with `or` between the two, which no index serves.
             "{room_columns}coalesce(\
-             (select status from sites where tenant_id = $1 and status not in ('draft', 'published') and id in ({}) limit 1), \
-             (select status from sites where tenant_id = $1 and status not in ('draft', 'published') \
-             and id in (select site_id from pages where tenant_id = $1 and id in ({})) limit 1)) as frozen",
+             ({site} and id in ({}) limit 1), \
+             ({site} and id in (select site_id from pages where tenant_id = $1 and id in ({})) limit 1)) as frozen",
             placeholders(first, sites.len()),
             placeholders(first + sites.len(), pages.len())
         );

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use portico_billing::{
     limits::{Allowance, Overrides},
+    overage::Overage,
     ports::SubscriptionRepository,
     subscription::{Subscription, SubscriptionStatus},
 };
@@ -128,18 +129,22 @@ impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> 
     }
 
     async fn allowance(&mut self, tenant: TenantId) -> Result<Option<Allowance>, StoreError> {
-        let sql = "select plans.*, subscriptions.overrides, subscriptions.period_anchor, subscriptions.bandwidth_spent_until \
+        let sql = "select plans.*, subscriptions.overrides, subscriptions.period_anchor, subscriptions.bandwidth_spent_until, \
+             subscriptions.over_limit_since, subscriptions.over_limit_sites \
              from subscriptions \
              join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version \
              where subscriptions.tenant_id = $1 and subscriptions.status = $2";
         let allowance = |row: &QueryResult| {
             let plan = plans::row::Model::from_query_result(row, "")?;
             let overrides: Option<Overrides> = read(row, "overrides")?;
+            let since: Option<Timestamp> = read(row, "over_limit_since")?;
+            let limit: Option<u64> = read(row, "over_limit_sites")?;
             Ok::<_, TryGetError>(Allowance {
                 plan: plan.into(),
                 overrides: overrides.unwrap_or_default(),
                 period_anchor: read(row, "period_anchor")?,
                 bandwidth_spent_until: read(row, "bandwidth_spent_until")?,
+                overage: since.zip(limit).map(|(since, limit)| Overage { since, limit }),
             })
         };
         let found = self.db.rows_with(sql, (tenant, SubscriptionStatus::Active), allowance).await?;
@@ -153,6 +158,27 @@ impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> 
     ) -> Result<(), StoreError> {
         let sql = "update subscriptions set bandwidth_spent_until = $2 where tenant_id = $1";
         self.db.execute(sql, (tenant, until)).await.map(drop)
+    }
+
+    async fn set_overage(
+        &mut self,
+        tenant: TenantId,
+        before: Option<Overage>,
+        after: Option<Overage>,
+    ) -> Result<bool, StoreError> {
+        let sql = "update subscriptions set over_limit_since = $2, over_limit_sites = $3 where tenant_id = $1 \
+             and over_limit_since is not distinct from $4 and over_limit_sites is not distinct from $5";
+        let since = |overage: Option<Overage>| overage.map(|overage| overage.since);
+        let limit = |overage: Option<Overage>| overage.map(|overage| overage.limit);
+        let values = (tenant, since(after), limit(after), since(before), limit(before));
+        Ok(self.db.execute(sql, values).await? == 1)
+    }
+
+    async fn over_limit(&mut self, after: Option<TenantId>, limit: u64) -> Result<Vec<TenantId>, StoreError> {
+        // Each by an index of nothing else.
+        let sql = "select tenant_id from subscriptions where over_limit_since is not null and tenant_id > $1 \
+             union select tenant_id from sites where over_limit and tenant_id > $1 order by tenant_id limit $2";
+        self.db.rows(sql, (after.unwrap_or(TenantId::PLATFORM), limit)).await
     }
 
     async fn set_overrides(&mut self, tenant: TenantId, overrides: &Overrides) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use portico_kernel::{List, Money, PageId, PageRequest, SiteId, StoreError, Tenan
 use portico_sites::{
     look::Look,
     ports::{SiteFilter, SiteRepository},
-    site::{Site, SiteStatus},
+    site::{Frozen, Site, SiteStatus},
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -22,6 +22,7 @@ use crate::{
     columns::{Col, documents, words},
     db::Db,
     dialect::contains,
+    frozen,
     tenancy::subdomains,
 };
 use row::Column;
@@ -51,6 +52,7 @@ pub(crate) mod row {
         pub look: Col<Option<Look>>,
         pub price_amount: Option<i64>,
         pub price_currency: Option<String>,
+        pub over_limit: bool,
         pub created_at: Col<Timestamp>,
         pub updated_at: Col<Timestamp>,
         pub version: i64,
@@ -82,6 +84,7 @@ impl From<row::Model> for Site {
                 .price_amount
                 .zip(row.price_currency)
                 .map(|(amount, currency)| Money { amount, currency }),
+            over_limit: row.over_limit,
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             version: row.version,
@@ -145,7 +148,7 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         tenant: TenantId,
         sites: &[SiteId],
         pages: &[PageId],
-    ) -> Result<Option<SiteStatus>, StoreError> {
+    ) -> Result<Option<Frozen>, StoreError> {
         if sites.is_empty() && pages.is_empty() {
             return Ok(None);
         }
@@ -161,15 +164,39 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
                 .filter(pages::row::Column::Id.is_in(pages.iter().copied().map(Col)));
             any = any.add(Column::Id.in_subquery(of_pages.into_query()));
         }
-        let changeable = [SiteStatus::Draft, SiteStatus::Published].map(Col);
         let query = row::Entity::find()
             .select_only()
-            .column(Column::Status)
+            .expr(Expr::cust(frozen::REASON))
             .filter(Column::TenantId.eq(Col(tenant)))
-            .filter(Column::Status.is_not_in(changeable))
+            .filter(Expr::cust(frozen::IS_FROZEN))
             .filter(any)
             .limit(1);
         self.db.value(query).await
+    }
+
+    async fn over_limit_differs(&mut self, tenant: TenantId, keep: Option<u64>) -> Result<bool, StoreError> {
+        match keep {
+            // Nearly always, and answered by an index of what is read-only.
+            None => {
+                self.db
+                    .exists("select 1 from sites where tenant_id = $1 and over_limit limit 1", [tenant])
+                    .await
+            }
+            Some(keep) => {
+                let sql = format!("select 1 from ({RANKED}) ranked where was_over <> is_over limit 1");
+                self.db.exists(&sql, (tenant, keep)).await
+            }
+        }
+    }
+
+    async fn set_over_limit(&mut self, tenant: TenantId, keep: Option<u64>) -> Result<Vec<Site>, StoreError> {
+        // The mark is compared with the row as it is, not as it was ranked: whoever waited for another one to do the same changes nothing.
+        let sql = format!(
+            "update sites set over_limit = ranked.is_over, version = sites.version + 1 from ({RANKED}) ranked \
+             where sites.tenant_id = $1 and sites.id = ranked.site and sites.over_limit <> ranked.is_over returning *"
+        );
+        let changed: Vec<row::Model> = self.db.models(&sql, (tenant, keep.unwrap_or(u64::MAX))).await?;
+        Ok(changed.into_iter().map(Site::from).collect())
     }
 
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
@@ -262,6 +289,10 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
     }
 }
 
+/// The sites of tenant `$1`, and which of them are beyond the `$2` oldest: that of equal age with the larger id is newer.
+const RANKED: &str = "select id as site, over_limit as was_over, row_number() over (order by created_at, id) > $2 as is_over \
+    from sites where tenant_id = $1";
+
 /// Sites for sale of active tenants.
 fn on_offer() -> Select<row::Entity> {
     row::Entity::find().filter(Column::Status.eq(Col(SiteStatus::ForSale))).filter(Expr::cust(
@@ -284,6 +315,8 @@ fn changes(site: &Site) -> row::ActiveModel {
         look: Set(Col(site.look.clone())),
         price_amount: Set(site.price.as_ref().map(|price| price.amount)),
         price_currency: Set(site.price.as_ref().map(|price| price.currency.clone())),
+        // Only by `set_over_limit`: whoever changes something else does not know.
+        over_limit: NotSet,
         created_at: NotSet,
         updated_at: Set(Col(site.updated_at)),
         version: NotSet,

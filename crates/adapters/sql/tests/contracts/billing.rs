@@ -25,7 +25,13 @@ fn plan(id: &str, position: i32) -> Plan {
 
 /// A plan since a time, without anything that was agreed on instead.
 fn as_planned(plan: Plan, period_anchor: Timestamp) -> Allowance {
-    Allowance { plan, overrides: Overrides::default(), period_anchor, bandwidth_spent_until: None }
+    Allowance {
+        plan,
+        overrides: Overrides::default(),
+        period_anchor,
+        bandwidth_spent_until: None,
+        overage: None,
+    }
 }
 
 /// Stores what one unit of work does to the plans.

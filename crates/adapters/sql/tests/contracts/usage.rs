@@ -1,15 +1,17 @@
 //! `portico_billing::ports::MeterRepository`: billing periods, days and notices.
 
 use portico_billing::{
+    overage::Overage,
     period::Period,
     ports::BillingRepositories,
     subscription::SubscriptionStatus,
     thresholds::{Notice, Threshold},
 };
-use portico_kernel::{Meter, TenantId, Timestamp};
+use portico_kernel::{Env, Meter, TenantId, Timestamp, name::Subdomain};
 use portico_sites::{
     analytics::{Traffic, VisitBatch},
     ports::SiteRepositories,
+    site::{Site, SiteStatus},
 };
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
@@ -247,6 +249,98 @@ async fn counts_of_calendar_months_move_to_billing_periods_and_back() {
                 assert_eq!(used(store, tenant, meter, period).await, uses, "{period:?}");
             }
         }
+    })
+    .await;
+}
+
+/// A site that is not stored yet.
+fn site_of(env: &Env, tenant_id: TenantId, subdomain: &str) -> Site {
+    Site {
+        id: env.new_id(),
+        tenant_id,
+        name: subdomain.to_owned(),
+        subdomain: Subdomain::trusted(subdomain.to_owned()),
+        custom_domain: None,
+        status: SiteStatus::Draft,
+        live_deployment_id: None,
+        language: "en".to_owned(),
+        industry: None,
+        look: None,
+        price: None,
+        over_limit: false,
+        created_at: env.now(),
+        updated_at: env.now(),
+        version: 1,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_sites_are_noted_once_and_only_as_they_were_found() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        for (tenant, plan) in [(ours, "starter"), (theirs, "professional")] {
+            subscribe(store, &env, tenant, plan, SubscriptionStatus::Active).await;
+        }
+        let overage = async |tenant: TenantId| {
+            store.reader().subscriptions().allowance(tenant).await.unwrap().unwrap().overage
+        };
+        let since = env.now() + Duration::microseconds(123_450);
+        let (first, lower) = (Overage { since, limit: 3 }, Overage { since: env.now(), limit: 0 });
+        assert_eq!(overage(ours).await, None);
+        for (before, after) in [(None, Some(first)), (Some(first), Some(lower)), (Some(lower), None)] {
+            let noted = at_once(store, 8, |store, _| async move {
+                let mut work = store.begin().await.unwrap();
+                let is_first = work.subscriptions().set_overage(ours, before, after).await.unwrap();
+                work.commit().await.unwrap();
+                is_first
+            })
+            .await;
+            assert_eq!(noted.iter().filter(|is_first| **is_first).count(), 1, "{after:?}");
+            assert_eq!((overage(ours).await, overage(theirs).await), (after, None));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_with_too_many_sites_are_listed_piece_by_piece() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let mut noted: Vec<TenantId> = Vec::new();
+        for name in ["one", "two", "three", "four"] {
+            let tenant = stored_tenant(store, &env, name).await.id;
+            subscribe(store, &env, tenant, &format!("plan-{name}"), SubscriptionStatus::Active).await;
+            noted.push(tenant);
+        }
+        let fine = noted.remove(0);
+        let overage = Some(Overage { since: env.now(), limit: 1 });
+        let mut work = store.begin().await.unwrap();
+        for tenant in &noted {
+            assert!(work.subscriptions().set_overage(*tenant, None, overage).await.unwrap());
+        }
+        work.commit().await.unwrap();
+        noted.sort_unstable();
+        let after = async |after: Option<TenantId>, limit: u64| {
+            store.reader().subscriptions().over_limit(after, limit).await.unwrap()
+        };
+        assert_eq!(after(None, 10).await, noted);
+        assert_eq!(after(None, 2).await, noted[..2]);
+        assert_eq!(after(Some(noted[1]), 2).await, noted[2..]);
+        assert_eq!(after(Some(noted[2]), 2).await, []);
+
+        // A mark of a site without a note, as a check leaves it that a larger plan came before: listed once, like all others.
+        let site = site_of(&env, fine, "shop");
+        let mut work = store.begin().await.unwrap();
+        work.sites().insert(&site).await.unwrap();
+        for tenant in [fine, noted[0]] {
+            work.sites().set_over_limit(tenant, Some(0)).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        noted.push(fine);
+        noted.sort_unstable();
+        assert_eq!(after(None, 10).await, noted);
     })
     .await;
 }

@@ -87,6 +87,7 @@ impl<'d> Fixture<'d> {
             industry: None,
             look: None,
             price: None,
+            over_limit: false,
             created_at: now,
             updated_at: now,
             version: 1,

@@ -6,9 +6,10 @@ use portico_kernel::{Money, PageRequest, StoreError, TenantId, look::Colors};
 use portico_sites::{
     look::{Look, Style},
     ports::{SiteFilter, SiteRepositories, Sort, SortKey},
-    site::{Site, SiteStatus},
+    site::{Frozen, Site, SiteStatus},
 };
 use portico_testkit::on_each_database;
+use time::Duration;
 
 use crate::fixture::{Fixture, assert_conflict, assert_missing, assert_one_wins, assert_stale};
 
@@ -313,27 +314,115 @@ async fn tells_whether_one_of_some_sites_and_pages_is_frozen() {
         let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
         let (site, other) = (fixture.site(ours, "shop").await, fixture.site(ours, "other").await);
         let (page, elsewhere) = (fixture.page(&site, "one").await, fixture.page(&other, "two").await);
-        for status in SiteStatus::ALL {
+        let each = SiteStatus::ALL.map(|status| [(status, false), (status, true)]);
+        for (status, over_limit) in each.into_iter().flatten() {
             let stored = database.store().reader().sites().find(ours, site.id).await.unwrap().unwrap();
             let mut unit = fixture.begin().await;
             unit.sites().update(&Site { status, ..stored }).await.unwrap();
-            let expected = (!matches!(status, SiteStatus::Draft | SiteStatus::Published)).then_some(status);
+            unit.sites().set_over_limit(ours, over_limit.then_some(0)).await.unwrap();
+            unit.sites().set_over_limit(theirs, Some(0)).await.unwrap();
+            let expected = unit.sites().find(ours, site.id).await.unwrap().unwrap().frozen();
+            let is_changeable = matches!(status, SiteStatus::Draft | SiteStatus::Published);
+            assert_eq!(expected.is_none(), is_changeable && !over_limit, "{status:?}");
+            assert_eq!(expected == Some(Frozen::OverLimit), is_changeable && over_limit, "{status:?}");
+            let other_expected = over_limit.then_some(Frozen::OverLimit);
             for (sites, pages, expected) in [
                 (vec![site.id], vec![], expected),
                 (vec![], vec![page.id], expected),
-                (vec![other.id], vec![elsewhere.id, page.id], expected),
-                (vec![other.id], vec![elsewhere.id], None),
+                (vec![], vec![elsewhere.id], other_expected),
+                (vec![other.id], vec![elsewhere.id], other_expected),
                 (vec![], vec![], None),
             ] {
                 let found = unit.sites().frozen_among(ours, &sites, &pages).await.unwrap();
-                assert_eq!(found, expected, "{status:?}");
+                assert_eq!(found, expected, "{status:?}, over the limit: {over_limit}");
                 assert_eq!(unit.sites().frozen_among(theirs, &sites, &pages).await.unwrap(), None);
                 // The same as of both checks at the commit at once.
                 let room = unit.meters().storage(ours, 0).await.unwrap();
                 assert_eq!(unit.frozen_and_room(ours, &sites, &pages).await.unwrap(), (found, Some(room)));
                 assert_eq!(unit.frozen_and_room(theirs, &sites, &pages).await.unwrap().0, None);
             }
+            // Whichever is found of several: any of them is a reason.
+            let both = unit.sites().frozen_among(ours, &[other.id], &[elsewhere.id, page.id]).await.unwrap();
+            assert!(both == expected || both == other_expected, "{both:?}");
+            assert_eq!(both.is_some(), expected.is_some() || over_limit);
             unit.commit().await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_newest_sites_beyond_the_limit_are_marked() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let foreign = fixture.site(theirs, "foreign").await;
+        // The first two are of equal age: of them the one with the larger id is newer.
+        let created_at = fixture.now();
+        let mut sites = Vec::new();
+        for (number, age) in [(0, 0), (1, 0), (2, 5), (3, 9)] {
+            let created_at = created_at + Duration::seconds(age);
+            let site = Site { created_at, ..fixture.new_site(ours, &format!("site-{number}")) };
+            fixture.insert_site(&site).await.unwrap();
+            sites.push(site);
+        }
+        sites[..2].sort_by_key(|site| site.id);
+        let set = async |keep: Option<u64>| {
+            let mut unit = fixture.begin().await;
+            let before = unit.sites().over_limit_differs(ours, keep).await.unwrap();
+            let mut changed = unit.sites().set_over_limit(ours, keep).await.unwrap();
+            assert_eq!(before, !changed.is_empty(), "{keep:?}");
+            assert!(!unit.sites().over_limit_differs(ours, keep).await.unwrap(), "{keep:?}");
+            unit.commit().await.unwrap();
+            changed.sort_by_key(|site| (site.created_at, site.id));
+            changed
+        };
+        let marked =
+            |site: &Site, over_limit: bool, version: i64| Site { over_limit, version, ..site.clone() };
+        assert_eq!(set(None).await, []);
+        assert_eq!(set(Some(4)).await, []);
+        assert_eq!(set(Some(u64::MAX)).await, []);
+        let last = [marked(&sites[2], true, 2), marked(&sites[3], true, 2)];
+        assert_eq!(set(Some(2)).await, last);
+        assert_eq!(set(Some(2)).await, [], "they are marked already");
+        assert_eq!(set(Some(1)).await, [marked(&sites[1], true, 2)]);
+        assert_eq!(set(Some(3)).await, [marked(&sites[1], false, 3), marked(&sites[2], false, 3)]);
+
+        // What changes something else leaves the mark as it is, whatever it says about it.
+        let stored = database.store().reader().sites().find(ours, sites[3].id).await.unwrap().unwrap();
+        assert_eq!(stored, marked(&sites[3], true, 2));
+        let renamed = Site { name: "Other".to_owned(), over_limit: false, ..stored };
+        fixture.write(async |unit| unit.sites().update(&renamed).await).await.unwrap();
+        let stored = database.store().reader().sites().find(ours, renamed.id).await.unwrap().unwrap();
+        assert_eq!(stored, Site { over_limit: true, version: 3, ..renamed.clone() });
+        assert_stale(fixture.write(async |unit| unit.sites().update(&renamed).await).await);
+
+        // An older one goes, and the newest one has its place.
+        fixture.write(async |unit| unit.sites().delete(ours, sites[0].id).await).await.unwrap();
+        assert_eq!(set(Some(3)).await, [Site { over_limit: false, version: 4, ..stored }]);
+        assert_eq!(set(Some(0)).await.len(), 3);
+        assert_eq!(set(None).await.len(), 3);
+        assert_eq!(database.store().reader().sites().find(theirs, foreign.id).await.unwrap(), Some(foreign));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_marks_the_same_at_the_same_time_changes_nothing() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let ours = fixture.tenant("ours").await;
+        for number in 0..5 {
+            fixture.site(ours, &format!("site-{number}")).await;
+        }
+        let mark = |keep: Option<u64>| {
+            fixture.write(async move |unit| unit.sites().set_over_limit(ours, keep).await)
+        };
+        for (keep, count) in [(Some(2), 3), (Some(4), 2), (None, 1)] {
+            let (one, two, three) = tokio::join!(mark(keep), mark(keep), mark(keep));
+            let changed = [one, two, three].map(|changed| changed.unwrap().len());
+            assert_eq!(changed.iter().sum::<usize>(), count, "{changed:?}");
+            assert!(changed.contains(&count), "one of them changes all: {changed:?}");
         }
     })
     .await;

@@ -86,6 +86,7 @@ impl BillingRepositories for Rows {
                     overrides: Overrides::default(),
                     period_anchor: held.created_at,
                     bandwidth_spent_until: None,
+                    overage: None,
                 })
             }))
         });

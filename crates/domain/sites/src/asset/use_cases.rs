@@ -148,7 +148,8 @@ impl<'a> Assets<'a> {
     /// Changes name or description. `expected` is the version that the client saw, if it says.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound`; `PreconditionFailed`; `SiteForSale`, `SiteSold` or `SiteSuspended` when a page of such a site shows it.
+    /// `Invalid`; `NotFound`; `PreconditionFailed`; `SiteForSale`, `SiteSold`, `SiteSuspended` or `OverLimit` when a page of such a site
+    /// shows it.
     pub async fn update(
         &mut self,
         id: AssetId,
@@ -192,8 +193,8 @@ impl<'a> Assets<'a> {
     /// and pages show nothing in its place from their next deployment on. Answers the file as it was.
     ///
     /// # Errors
-    /// `NotFound`; `PreconditionFailed`; `AssetInUse` unless `force`; `SiteForSale`, `SiteSold` or `SiteSuspended` when a page of
-    /// such a site shows it.
+    /// `NotFound`; `PreconditionFailed`; `AssetInUse` unless `force`; `SiteForSale`, `SiteSold`, `SiteSuspended` or `OverLimit` when a
+    /// page of such a site shows it.
     pub async fn delete(
         &mut self,
         id: AssetId,
@@ -221,8 +222,8 @@ impl<'a> Assets<'a> {
     /// Brings a deleted file back, if there is room for it.
     ///
     /// # Errors
-    /// `NotFound` when there is none, or its grace period is over; `AssetNotDeleted`; `SiteForSale`, `SiteSold` or
-    /// `SiteSuspended` when a page of such a site would show it again.
+    /// `NotFound` when there is none, or its grace period is over; `AssetNotDeleted`; `SiteForSale`, `SiteSold`,
+    /// `SiteSuspended` or `OverLimit` when a page of such a site would show it again.
     pub async fn restore(&mut self, id: AssetId) -> Result<Asset, SitesError> {
         let tenant = self.scope.require(Permission::AssetsWrite)?;
         let found = self.repositories.assets().deleted(tenant, id).await?;

@@ -96,6 +96,14 @@ async fn who_may_deploy() {
     store.sites[0].status = SiteStatus::Suspended;
     let suspended = Deployments::new(&mut store, &owner, &env).request(site, false).await;
     assert!(matches!(suspended, Err(SitesError::SiteSuspended)));
+    (store.sites[0].status, store.sites[0].over_limit) = (SiteStatus::Published, true);
+    for scope in [owner, worker()] {
+        let mut deployments = Deployments::new(&mut store, &scope, &env);
+        let read_only = deployments.request(site, false).await;
+        assert!(matches!(read_only, Err(SitesError::OverLimit)), "{read_only:?}");
+        let read_only = deployments.rollback(site, env.new_id()).await;
+        assert!(matches!(read_only, Err(SitesError::OverLimit)), "{read_only:?}");
+    }
 }
 
 #[tokio::test]

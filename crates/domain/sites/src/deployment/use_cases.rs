@@ -48,7 +48,7 @@ impl<'a> Deployments<'a> {
     /// that it will show, from now on.
     ///
     /// # Errors
-    /// `Denied`, also while the caller's address is not verified; `NotFound`; `SiteSuspended`; `NothingToDeploy`;
+    /// `Denied`, also while the caller's address is not verified; `NotFound`; `SiteSuspended`; `OverLimit`; `NothingToDeploy`;
     /// `SampleContent` without `confirm`; `DeploymentInProgress`.
     pub async fn request(&mut self, site: SiteId, confirm: bool) -> Result<Deployment, SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
@@ -152,7 +152,7 @@ impl<'a> Deployments<'a> {
     ///
     /// # Errors
     /// `Denied`, also while the caller's address is not verified; `NotFound`; `NotDeployed`; `DeploymentCleaned`;
-    /// `SiteSuspended`.
+    /// `SiteSuspended`; `OverLimit`.
     pub async fn rollback(&mut self, site: SiteId, id: DeploymentId) -> Result<Site, SitesError> {
         let tenant = self.scope.require(Permission::SitesDeploy)?;
         self.scope.require_verified()?;

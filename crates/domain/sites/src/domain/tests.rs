@@ -193,19 +193,21 @@ async fn a_round_of_checks_is_counted_once() {
 }
 
 #[tokio::test]
-async fn a_site_for_sale_keeps_its_domains() {
+async fn a_site_that_only_staff_change_keeps_its_domains() {
     let (mut store, scope, env) = (Store::default(), member(TenantRole::Owner), env());
     let site = site(&mut store, &scope, &env).await;
     let domain = verified(&mut store, &scope, &site, "one.example", DomainMode::Primary, &env).await;
-    store.sites[0].status = SiteStatus::ForSale;
-    let mut domains = Domains::new(&mut store, &scope, &env);
-    let refused = [
-        domains.add(site.id, new("two.example", None), &OwnNames::default()).await,
-        domains.update(site.id, domain.id, DomainUpdate::default(), None).await,
-        domains.remove(site.id, domain.id, None).await.map(|()| domain.clone()),
-    ];
-    for result in refused {
-        assert!(matches!(result, Err(SitesError::SiteForSale)), "{result:?}");
+    for (status, code) in [(SiteStatus::ForSale, "site_for_sale"), (SiteStatus::Published, "over_limit")] {
+        (store.sites[0].status, store.sites[0].over_limit) = (status, true);
+        let mut domains = Domains::new(&mut store, &scope, &env);
+        let refused = [
+            domains.add(site.id, new("two.example", None), &OwnNames::default()).await,
+            domains.update(site.id, domain.id, DomainUpdate::default(), None).await,
+            domains.remove(site.id, domain.id, None).await.map(|()| domain.clone()),
+        ];
+        for result in refused {
+            assert_eq!(result.unwrap_err().code(), code);
+        }
     }
 }
 

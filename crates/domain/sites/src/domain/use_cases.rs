@@ -66,7 +66,7 @@ impl<'a> Domains<'a> {
     /// the proof from now on.
     ///
     /// # Errors
-    /// `Denied`, also without a verified address; `NotFound` (site); `Invalid`; `DomainExists`; `SiteForSale`;
+    /// `Denied`, also without a verified address; `NotFound` (site); `Invalid`; `DomainExists`; `SiteForSale`; `OverLimit`;
     /// `Entitlement`.
     pub async fn add(
         &mut self,
@@ -146,7 +146,7 @@ impl<'a> Domains<'a> {
     /// [`Domains::record`].
     ///
     /// # Errors
-    /// `Denied`, also without a verified address; `NotFound`; `SiteForSale`.
+    /// `Denied`, also without a verified address; `NotFound`; `SiteForSale`; `OverLimit`.
     pub async fn find_for_check(&mut self, site: SiteId, id: DomainId) -> Result<Domain, SitesError> {
         let tenant = self.scope.require(Permission::DomainsWrite)?;
         self.scope.require_verified()?;
@@ -159,7 +159,7 @@ impl<'a> Domains<'a> {
     /// Changes what the domain is for. Making it the main address makes the previous one lead to it.
     ///
     /// # Errors
-    /// `Denied`, also without a verified address; `NotFound`; `PreconditionFailed`; `SiteForSale`.
+    /// `Denied`, also without a verified address; `NotFound`; `PreconditionFailed`; `SiteForSale`; `OverLimit`.
     pub async fn update(
         &mut self,
         site: SiteId,
@@ -188,7 +188,7 @@ impl<'a> Domains<'a> {
     /// Disconnects the domain; it answers nothing from now on.
     ///
     /// # Errors
-    /// `NotFound`; `PreconditionFailed`; `SiteForSale`.
+    /// `NotFound`; `PreconditionFailed`; `SiteForSale`; `OverLimit`.
     pub async fn remove(
         &mut self,
         site: SiteId,

@@ -5,10 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use super::{Page, PageStatus, Pages};
-use crate::{
-    SitesError, events,
-    site::{self, frozen},
-};
+use crate::{SitesError, events, site};
 
 /// How far ahead a page can be scheduled.
 const LONGEST: Duration = Duration::days(365);
@@ -70,8 +67,7 @@ impl Pages<'_> {
     }
 
     /// Publishes a page that is scheduled for exactly this time, and has its site deployed if that is live. Answers the page, or
-    /// `None` when there is nothing to do: published, archived, rescheduled or deleted meanwhile, or on a site that is for sale,
-    /// sold or suspended.
+    /// `None` when there is nothing to do: published, archived, rescheduled or deleted meanwhile, or on a site that only staff change.
     pub async fn publish_scheduled(&mut self, id: PageId, at: Timestamp) -> Result<Option<Page>, SitesError> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let Some(before) = self.repositories.pages().lock(tenant, id).await? else { return Ok(None) };
@@ -80,7 +76,7 @@ impl Pages<'_> {
             return Ok(None);
         }
         let site = site::find(self.repositories, tenant, before.site_id).await?;
-        if frozen(site.status).is_some() {
+        if site.frozen().is_some() {
             // It stays a draft; a caller who may change the site can publish it.
             return Ok(None);
         }

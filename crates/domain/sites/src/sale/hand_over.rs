@@ -165,6 +165,7 @@ impl Sales<'_> {
             tenant_id: buyer,
             status: SiteStatus::Published,
             price: None,
+            over_limit: false,
             look: Some(independent(before.look.clone(), branding)),
             updated_at: now,
             version: before.version + 1,

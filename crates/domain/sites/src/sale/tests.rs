@@ -126,8 +126,8 @@ async fn refusals(store: &mut Store) -> Vec<(bool, &'static str)> {
     let events = std::mem::take(&mut store.events);
     let mut refused = Vec::new();
     for (tenant, changes) in site::by_tenant(&site::changes(&events)) {
-        let status = store.sites().frozen_among(tenant, &changes.sites, &changes.pages).await.unwrap();
-        refused.extend(changes.refused(status));
+        let frozen = store.sites().frozen_among(tenant, &changes.sites, &changes.pages).await.unwrap();
+        refused.extend(changes.refused(frozen));
     }
     refused.into_iter().map(|change| (change.person.is_some(), change.error.code())).collect()
 }
@@ -140,12 +140,14 @@ async fn a_change_of_anything_on_a_frozen_site_is_refused_at_the_end() {
     let page = |title: &str| NewPage { title: title.to_owned(), ..NewPage::default() };
     let home = Pages::new(&mut store, &owner, &env).create(Some(site.id), page("Home")).await.unwrap();
     assert_eq!(refusals(&mut store).await, [], "while it is published");
-    for (status, code) in [
-        (SiteStatus::ForSale, "site_for_sale"),
-        (SiteStatus::Sold, "site_sold"),
-        (SiteStatus::Suspended, "site_suspended"),
+    for (status, over_limit, code) in [
+        (SiteStatus::ForSale, false, "site_for_sale"),
+        (SiteStatus::Sold, true, "site_sold"),
+        (SiteStatus::Suspended, true, "site_suspended"),
+        (SiteStatus::Published, true, "over_limit"),
+        (SiteStatus::Draft, true, "over_limit"),
     ] {
-        store.sites[0].status = status;
+        (store.sites[0].status, store.sites[0].over_limit) = (status, over_limit);
         let title = format!("Draft {}", status.as_str());
         Pages::new(&mut store, &owner, &env).create(Some(site.id), page(&title)).await.unwrap();
         assert_eq!(refusals(&mut store).await, [(true, code)], "a new page");

@@ -1,4 +1,4 @@
-//! Sites that only staff change: for sale, sold or suspended.
+//! Sites that only staff change: for sale, sold or suspended, or more than the plan includes.
 //!
 //! The rule holds for everything that is on a site, and is checked in one place: at the end of each transaction, by the events
 //! that it has appended. An event about something of a site is a change of that site unless its kind is listed here, so a new
@@ -32,28 +32,81 @@ static HARMLESS: [&EventDeclaration; 13] = [
     &events::AI_GENERATED,
 ];
 
-/// The error that members get who change a site in this status; `None` where they may.
-pub(crate) fn frozen(status: SiteStatus) -> Option<SitesError> {
-    match status {
-        SiteStatus::Draft | SiteStatus::Published => None,
-        SiteStatus::ForSale => Some(SitesError::SiteForSale),
-        SiteStatus::Sold => Some(SitesError::SiteSold),
-        SiteStatus::Suspended => Some(SitesError::SiteSuspended),
+/// Why only staff change a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frozen {
+    /// It is offered for sale.
+    ForSale,
+    /// It is sold.
+    Sold,
+    /// It is locked by the operator.
+    Suspended,
+    /// It is one of more sites than the plan includes.
+    OverLimit,
+}
+
+impl Frozen {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::ForSale, Self::Sold, Self::Suspended, Self::OverLimit];
+
+    /// Name in queries: that of the status where the status is the reason.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ForSale => SiteStatus::ForSale.as_str(),
+            Self::Sold => SiteStatus::Sold.as_str(),
+            Self::Suspended => SiteStatus::Suspended.as_str(),
+            Self::OverLimit => "over_limit",
+        }
+    }
+
+    /// The reason of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|frozen| frozen.as_str() == text)
+    }
+
+    /// The error that members get.
+    fn error(self) -> SitesError {
+        match self {
+            Self::ForSale => SitesError::SiteForSale,
+            Self::Sold => SitesError::SiteSold,
+            Self::Suspended => SitesError::SiteSuspended,
+            Self::OverLimit => SitesError::OverLimit,
+        }
+    }
+}
+
+impl Site {
+    /// Why only staff change it; `None` where members may. Its status comes before the limit of the plan.
+    pub fn frozen(&self) -> Option<Frozen> {
+        match self.status {
+            SiteStatus::Draft | SiteStatus::Published => self.over_limit.then_some(Frozen::OverLimit),
+            SiteStatus::ForSale => Some(Frozen::ForSale),
+            SiteStatus::Sold => Some(Frozen::Sold),
+            SiteStatus::Suspended => Some(Frozen::Suspended),
+        }
     }
 }
 
 /// Checks that the caller may change the site. For use cases that need to know before the transaction ends.
 ///
 /// # Errors
-/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
+/// `SiteForSale`; `SiteSold`; `SiteSuspended`; `OverLimit`.
 pub(crate) fn editable(scope: &Scope, site: &Site) -> Result<(), SitesError> {
-    may_change(scope, site.status)
+    may_change(scope, site.frozen())
 }
 
-fn may_change(scope: &Scope, status: SiteStatus) -> Result<(), SitesError> {
+/// Checks that the caller may delete the site, which is allowed beyond the limit.
+///
+/// # Errors
+/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
+pub(crate) fn removable(scope: &Scope, site: &Site) -> Result<(), SitesError> {
+    may_change(scope, site.frozen().filter(|frozen| *frozen != Frozen::OverLimit))
+}
+
+fn may_change(scope: &Scope, frozen: Option<Frozen>) -> Result<(), SitesError> {
     let is_staff = matches!(scope.actor(), Actor::User { .. }) && scope.allows(Permission::PlatformSites);
-    match frozen(status) {
-        Some(error) if !is_staff => Err(error),
+    match frozen {
+        Some(frozen) if !is_staff => Err(frozen.error()),
         _ => Ok(()),
     }
 }
@@ -61,7 +114,7 @@ fn may_change(scope: &Scope, status: SiteStatus) -> Result<(), SitesError> {
 /// The same for a site of these pages.
 ///
 /// # Errors
-/// `SiteForSale`; `SiteSold`; `SiteSuspended`.
+/// `SiteForSale`; `SiteSold`; `SiteSuspended`; `OverLimit`.
 pub(crate) async fn editable_pages(
     repositories: &mut dyn SiteRepositories,
     scope: &Scope,
@@ -71,8 +124,7 @@ pub(crate) async fn editable_pages(
     if pages.is_empty() {
         return Ok(());
     }
-    let status = repositories.sites().frozen_among(tenant, &[], pages).await?;
-    status.map_or(Ok(()), |status| may_change(scope, status))
+    may_change(scope, repositories.sites().frozen_among(tenant, &[], pages).await?)
 }
 
 /// What a transaction has changed on a site.
@@ -124,12 +176,13 @@ pub struct TenantChanges {
 impl TenantChanges {
     /// Those that are refused, given what [`SiteRepository::frozen_among`](crate::ports::SiteRepository::frozen_among) answers for
     /// these sites and pages: one for each person.
-    pub fn refused(&self, status: Option<SiteStatus>) -> Vec<RefusedChange> {
-        let error = |person: &Option<Uuid>| {
-            let error = status.and_then(frozen)?;
-            Some(RefusedChange { person: person.map(UserId::from_uuid), error })
+    pub fn refused(&self, frozen: Option<Frozen>) -> Vec<RefusedChange> {
+        let Some(frozen) = frozen else { return Vec::new() };
+        let refused = |person: &Option<Uuid>| RefusedChange {
+            person: person.map(UserId::from_uuid),
+            error: frozen.error(),
         };
-        self.persons.iter().filter_map(error).collect()
+        self.persons.iter().map(refused).collect()
     }
 }
 

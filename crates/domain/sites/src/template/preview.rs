@@ -32,6 +32,7 @@ pub fn preview(template: &Template, base_url: String, theme: Theme) -> SiteSnaps
         industry: Some(template.industry.clone()),
         look: Some(template.look.clone()),
         price: None,
+        over_limit: false,
         created_at: template.created_at,
         updated_at: at,
         version: template.version,

@@ -6,8 +6,9 @@
 
 use portico_billing::{
     events as billing,
-    mail::UsageMail,
+    mail::{OverLimitMail, UsageMail},
     observation::PaymentReminder,
+    overage::SitesOverLimit,
     plan::FREE,
     subscription_mail::{SubscriptionMail, SubscriptionNotice},
     thresholds::{Reached, Threshold},
@@ -70,6 +71,7 @@ enum AboutTenant {
     DeletionScheduled { at: Timestamp },
     OwnershipReceived,
     Usage { meter: Meter, threshold: Threshold, used: u64, limit: u64, resets_at: Option<Timestamp> },
+    OverLimit { used: u64, limit: u64, read_only_at: Timestamp },
     PaymentFailed { plan: String, falls_at: Timestamp },
     PaymentOverdue { plan: String, days: u64, falls_at: Timestamp },
     TrialPaid { plan: String },
@@ -169,7 +171,7 @@ static ABOUT_ACCOUNTS: Notices<AboutAccount, 14> = [
     }),
 ];
 
-static ABOUT_TENANTS: Notices<AboutTenant, 13> = [
+static ABOUT_TENANTS: Notices<AboutTenant, 14> = [
     (&identity::API_KEY_CREATED, |event| Some(AboutTenant::KeyCreated { key: text(&event.after, "name")? })),
     (&identity::API_KEY_NEW_ADDRESS, |event| {
         let (key, address) = (text(&event.after, "name")?, text(&event.after, "address")?);
@@ -193,6 +195,11 @@ static ABOUT_TENANTS: Notices<AboutTenant, 13> = [
     }),
     (&billing::USAGE_EXHAUSTED, |event| about_usage(event, Threshold::Exhausted)),
     (&billing::USAGE_WARNING, |event| about_usage(event, Threshold::Warning)),
+    (&billing::USAGE_OVER_LIMIT, |event| {
+        let SitesOverLimit { used, limit, read_only_at, .. } =
+            SitesOverLimit::deserialize(event.after.as_ref()?).ok()?;
+        Some(AboutTenant::OverLimit { used, limit, read_only_at })
+    }),
     (&billing::SUBSCRIPTION_PAYMENT_FAILED, |event| {
         let falls_at = Timestamp::deserialize(event.after.as_ref()?.get("graceEndsAt")?).ok()?;
         Some(AboutTenant::PaymentFailed { plan: text(&event.after, "plan")?, falls_at })
@@ -318,6 +325,9 @@ impl AboutTenant {
             Self::Usage { meter, threshold, used, limit, resets_at } => {
                 return Box::new(UsageMail { tenant, meter, threshold, used, limit, resets_at });
             }
+            Self::OverLimit { used, limit, read_only_at } => {
+                return Box::new(OverLimitMail { tenant, used, limit, read_only_at });
+            }
             Self::PaymentFailed { plan, falls_at } => {
                 return about_plan(tenant, plan, SubscriptionNotice::PaymentFailed { falls_at });
             }
@@ -411,6 +421,15 @@ mod tests {
         assert_eq!(kind, NoticeToOwners::KIND);
         let expected = json!({"tenant": {"what": "payment_failed", "plan": "starter", "falls_at": at}});
         assert_eq!(payload["notice"], expected);
+    }
+
+    #[test]
+    fn owners_hear_of_too_many_sites_also_where_one_is_allowed() {
+        let at = "2026-12-23T10:00:00Z";
+        let after = json!({"tenantId": TenantId::PLATFORM, "meter": "sites", "used": 3, "limit": 1, "readOnlyAt": at});
+        let (kind, payload) = payload_for("usage.over_limit", Value::Null, after).unwrap();
+        let expected = json!({"tenant": {"what": "over_limit", "used": 3, "limit": 1, "read_only_at": at}});
+        assert_eq!((kind, &payload["notice"]), (NoticeToOwners::KIND, &expected));
     }
 
     #[test]

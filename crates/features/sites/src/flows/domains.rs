@@ -67,7 +67,8 @@ pub async fn redeploy(app: &App, RedeploySite { site_id }: RedeploySite, job: &J
             SitesError::NotFound(_)
             | SitesError::NothingToDeploy
             | SitesError::SampleContent(_)
-            | SitesError::SiteSuspended,
+            | SitesError::SiteSuspended
+            | SitesError::OverLimit,
         ) => {}
         // A deployment in progress may have read the old address already; retried until this one can follow it.
         Err(error) => return Err(error.into()),

@@ -118,7 +118,7 @@ pub async fn deploy(app: &App, DeploySite { site_id }: DeploySite, job: &Job) ->
     match Deployments::new(&mut *work, &scope, &app.core.env).request(site_id, false).await {
         Ok(_) => Ok(work.commit().await?),
         Err(error @ (SitesError::DeploymentInProgress | SitesError::Store(_))) => Err(error.into()),
-        // Deleted, suspended, offered for sale or emptied meanwhile, or with samples that nobody confirmed.
+        // Deleted, suspended, offered for sale, over the limit or emptied meanwhile, or with samples that nobody confirmed.
         Err(error) => {
             tracing::debug!(site = %site_id, %error, "a site is not deployed by itself");
             Ok(())

@@ -159,7 +159,7 @@ async fn read(
     responses(
         (status = 200, body = DomainView, headers(("ETag" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account, or of the user who made the API key, is not verified."),
-        (status = 409, description = "The site is for sale, or another request changed the domain or the site at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The site is for sale or over the limit of the plan, or another request changed the domain or the site at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["domains:write"])),
@@ -192,7 +192,7 @@ async fn update(
     params(("siteId" = SiteId, Path), ("domainId" = DomainId, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "Disconnected."),
-        (status = 409, description = "The site is for sale, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The site is for sale or over the limit of the plan, or another request changed it at the same moment.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "Changed since it was read.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["domains:write"])),

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     page::{NewPage, PageUpdate},
-    site::{NewSite, Sites},
+    site::{NewSite, SiteStatus, Sites},
     testing::{Store, env, member, tenant},
 };
 
@@ -93,6 +93,21 @@ async fn a_wish_that_was_changed_is_not_fulfilled() {
     assert!(pages.publish_scheduled(page.id, second).await.unwrap().is_some());
     // A page that is gone.
     assert_eq!(pages.publish_scheduled(env.new_id(), second).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn on_a_site_that_only_staff_change_it_stays_a_draft() {
+    let env = env();
+    let system = Scope::system(Some(tenant(1)), RequestInfo::default());
+    for (status, over_limit) in [(SiteStatus::ForSale, false), (SiteStatus::Published, true)] {
+        let (mut store, scope, page) = draft(&env).await;
+        let wish = env.now() + Duration::seconds(10);
+        Pages::new(&mut store, &scope, &env).update(page.id, at(Some(wish)), None).await.unwrap();
+        (store.sites[0].status, store.sites[0].over_limit) = (status, over_limit);
+        while env.now() < wish {}
+        let done = Pages::new(&mut store, &system, &env).publish_scheduled(page.id, wish).await.unwrap();
+        assert_eq!((done, store.pages[0].status), (None, PageStatus::Draft), "{status:?}");
+    }
 }
 
 #[tokio::test]
