@@ -69,13 +69,13 @@ pub struct MovedMoney {
     /// What was given back, less what did not reach the buyer.
     #[cfg_attr(feature = "openapi", schema(example = 35900))]
     pub refunds: i64,
-    /// What banks have taken back of payments for products, less what was decided for us since. Below zero where more was decided for us
+    /// What banks have taken back of payments for products and plans, less what was decided for us since. Below zero where more was decided for us
     /// than taken back.
     pub disputes: i64,
-    /// What payment providers have kept of payments for products.
+    /// What payment providers have kept of payments for products and plans.
     #[cfg_attr(feature = "openapi", schema(example = 3213))]
     pub fees: i64,
-    /// `gross` less `refunds`, `disputes` and `fees`: by how much the balance at the providers has grown, fees and disputes of plans and
+    /// `gross` less `refunds`, `disputes` and `fees`: by how much the balance at the providers has grown, fees and disputes of
     /// sites left aside, which are not known here.
     #[cfg_attr(feature = "openapi", schema(example = 68587))]
     pub net: i64,
