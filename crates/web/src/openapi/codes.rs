@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 140] = [
+pub const CODES: [&str; 141] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
