@@ -1,7 +1,6 @@
 //! Licenses that are given to other tenants.
 
-use portico_billing::purchase::{Purchase, PurchaseStatus};
-use portico_feature_billing::flows::licenses as follows;
+use portico_billing::purchase::PurchaseStatus;
 use portico_feature_licensing::background;
 use portico_kernel::{RequestInfo, Scope, TenantRole};
 use portico_licensing::{
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fixture::{Person, text},
-    licenses::{LICENSES, ask, issued, verdict},
+    licenses::{LICENSES, ask, changed, issued, verdict},
     purchases::checkout,
     sites::events,
 };
@@ -41,17 +40,6 @@ pub async fn offered(server: &TestServer, tenant: &str, email: &str) -> (String,
 
 async fn offer(client: &Client, id: &str, email: &str) -> Value {
     client.post(&format!("{LICENSES}/{id}/transfer"), json!({"email": email})).await.expect(201)
-}
-
-/// Changes a purchase as a refund or a dispute does.
-async fn changed(server: &TestServer, client: &Client, purchase: &str, status: PurchaseStatus) {
-    let (app, scope) = (&server.app.billing, Scope::system(None, RequestInfo::default()));
-    let mut work = app.core.begin().await.unwrap();
-    let locked = work.purchases().lock(client.tenant.parse().unwrap(), purchase.parse().unwrap()).await;
-    let purchase = Purchase { status, ..locked.unwrap().unwrap() };
-    work.purchases().update(&purchase).await.unwrap();
-    follows::follow(app, &mut *work, &scope, &purchase).await.unwrap();
-    work.commit().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

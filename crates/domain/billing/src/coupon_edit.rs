@@ -13,12 +13,9 @@ use crate::{
     BillingError,
     coupon::{Coupon, code_of},
     events,
-    money::Currency,
+    money::{AMOUNT_MAX, Currency},
     ports::BillingRepositories,
 };
-
-/// The most that a coupon takes off, in minor units.
-const AMOUNT_MAX: i64 = 99_999_999;
 
 /// The highest limit of uses.
 const REDEMPTIONS_MAX: i64 = 1_000_000_000;

@@ -1,5 +1,8 @@
 //! Currencies in which plans are priced, and amounts for people.
 
+/// The most minor units that a price, a coupon or a whole order has: what payment providers charge at once.
+pub(crate) const AMOUNT_MAX: i64 = 99_999_999;
+
 /// A currency in which something can be priced here, of ISO 4217. The list is short on purpose: what is not on it cannot be
 /// charged, and whoever needs another one adds it with its decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

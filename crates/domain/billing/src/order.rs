@@ -4,7 +4,11 @@ use portico_kernel::{Money, RuleMessage, Violations};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{money::Currency, product::Product, purchase::PurchaseItem};
+use crate::{
+    money::{AMOUNT_MAX, Currency},
+    product::Product,
+    purchase::PurchaseItem,
+};
 
 /// Most items of an order.
 const ITEMS_MAX: usize = 20;
@@ -14,9 +18,6 @@ const QUANTITY_MAX: i64 = 100;
 
 /// Most characters of a return address.
 const URL_MAX: usize = 2000;
-
-/// The most minor units that a provider charges at once.
-const AMOUNT_MAX: i64 = 99_999_999;
 
 /// An item to be bought.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,25 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     limits::LIMIT_MAX,
-    money::Currency,
+    money::{AMOUNT_MAX, Currency},
     plan::{BillingInterval, FREE, Plan, PlanPrice},
 };
 
-/// Fewest and most characters of the id of a plan.
+/// Fewest and most characters of the id of a plan or a product.
 const ID: (usize, usize) = (2, 50);
 
-/// Most characters of a name.
-const NAME_MAX: usize = 100;
+/// Most characters of the name of a plan or a product.
+pub(crate) const NAME_MAX: usize = 100;
 
-/// Most characters of a description.
-const DESCRIPTION_MAX: usize = 500;
+/// Most characters of the description of a plan or a product.
+pub(crate) const DESCRIPTION_MAX: usize = 500;
 
 /// Most features that are listed, and most characters of each.
 const FEATURES_MAX: usize = 30;
 const FEATURE_MAX: usize = 100;
-
-/// The highest price in minor units.
-const AMOUNT_MAX: i64 = 99_999_999;
 
 /// Most days of a trial: a year.
 const TRIAL_MAX: u16 = 365;
@@ -156,14 +153,7 @@ impl PlanInput {
             is_public: true,
             position: 0,
         };
-        if plan.id.is_empty() {
-            violations.add("id", "required", "This field is required.");
-        } else {
-            let message =
-                "Use 2 to 50 lower-case letters a to z, digits and underscores, with a letter first.";
-            let message = RuleMessage::new(message).min(ID.0).max(ID.1);
-            violations.check(is_id(&plan.id), "id", "invalid_word", message);
-        }
+        check_id(&plan.id, violations);
         let update = PlanUpdate {
             name: Some(self.name),
             description: self.description,
@@ -181,7 +171,17 @@ impl PlanInput {
     }
 }
 
-/// Whether a word can be the id of a plan.
+/// Records what is wrong with the id of a new plan or product.
+pub(crate) fn check_id(id: &str, violations: &mut Violations) {
+    if id.is_empty() {
+        violations.add("id", "required", "This field is required.");
+        return;
+    }
+    let message = "Use 2 to 50 lower-case letters a to z, digits and underscores, with a letter first.";
+    violations.check(is_id(id), "id", "invalid_word", RuleMessage::new(message).min(ID.0).max(ID.1));
+}
+
+/// Whether a word can be the id of a plan or a product.
 pub(crate) fn is_id(word: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     (ID.0..=ID.1).contains(&word.len())

@@ -3,19 +3,14 @@
 use portico_kernel::{Money, RuleMessage, Violations};
 use serde::{Deserialize, Serialize};
 
-use crate::{money::Currency, plan_input::is_id, product::Product};
-
-/// Most characters of a name.
-const NAME_MAX: usize = 100;
-
-/// Most characters of a description.
-const DESCRIPTION_MAX: usize = 500;
+use crate::{
+    money::{AMOUNT_MAX, Currency},
+    plan_input::{DESCRIPTION_MAX, NAME_MAX, check_id},
+    product::Product,
+};
 
 /// Most prices of a product, each in a currency of its own.
 const PRICES_MAX: usize = 10;
-
-/// The highest price in minor units.
-const AMOUNT_MAX: i64 = 99_999_999;
 
 /// A price of a product to be set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,14 +81,7 @@ pub struct ProductUpdate {
 impl ProductInput {
     /// The product. Broken rules are recorded by their fields.
     pub(crate) fn read(self, violations: &mut Violations) -> Product {
-        if self.id.is_empty() {
-            violations.add("id", "required", "This field is required.");
-        } else {
-            let message =
-                "Use 2 to 50 lower-case letters a to z, digits and underscores, with a letter first.";
-            let message = RuleMessage::new(message).min(2).max(50);
-            violations.check(is_id(&self.id), "id", "invalid_word", message);
-        }
+        check_id(&self.id, violations);
         let mut product = Product {
             id: self.id,
             name: String::new(),

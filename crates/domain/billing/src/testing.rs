@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, CouponId, Env, Event, EventLog, InvoiceId, JobQueue, List, Money, Month, NewJob, Outbox,
-    PageRequest, PurchaseId, StoreError, TenantId, Timestamp,
+    CheckoutId, CouponId, Env, Event, EventLog, JobQueue, List, Money, Month, NewJob, Outbox, PageRequest,
+    PurchaseId, StoreError, TenantId, Timestamp,
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     paid::BillingAccount,
     payment::Provider,
     plan::Plan,
-    plan_call::{PlanCall, PlanCallStage},
+    plan_call::PlanCall,
     ports::{
         AccountRepository, BillingRepositories, CheckoutRepository, CouponRepository, DisputeRepository,
         FinanceRepository, GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository,
@@ -40,10 +40,12 @@ use crate::{
 };
 
 mod coupons;
+mod ledger;
+mod reversals;
+mod site_sales;
+mod subscriptions;
 
 pub use portico_kernel::testing::env;
-
-mod ledger;
 
 /// A plan that began a second before [`env`], and nothing that was agreed on instead.
 pub fn allowance(plan: Plan) -> Allowance {
@@ -124,7 +126,7 @@ impl BillingRepositories for Repositories {
         Box::new(self.shop.clone())
     }
     fn site_refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
-        Box::new(SiteRefunds(self.shop.clone()))
+        Box::new(reversals::SiteRefunds(self.shop.clone()))
     }
     fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
         Box::new(self.shop.clone())
@@ -479,241 +481,5 @@ impl FinanceRepository for Shop {
 
     async fn prices(&mut self) -> Result<Vec<PricedVersion>, StoreError> {
         Ok(self.rows().plan_prices.clone())
-    }
-}
-
-#[async_trait]
-impl RefundRepository for Shop {
-    async fn store(&mut self, refund: &PurchaseRefund) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        match rows.refunds.iter_mut().find(|stored| stored.id == refund.id) {
-            Some(stored) => *stored = refund.clone(),
-            None => rows.refunds.push(refund.clone()),
-        }
-        Ok(())
-    }
-
-    async fn of_purchase(
-        &mut self,
-        tenant: TenantId,
-        purchase: PurchaseId,
-    ) -> Result<Vec<PurchaseRefund>, StoreError> {
-        let rows = self.rows();
-        let found = rows.refunds.iter();
-        let found = found.filter(|refund| (refund.tenant_id, refund.purchase_id) == (tenant, purchase));
-        Ok(found.cloned().collect())
-    }
-}
-
-/// Refunds of sales of sites over the same rows.
-struct SiteRefunds(Shop);
-
-#[async_trait]
-impl RefundRepository for SiteRefunds {
-    async fn store(&mut self, refund: &PurchaseRefund) -> Result<(), StoreError> {
-        let mut rows = self.0.rows();
-        match rows.site_refunds.iter_mut().find(|stored| stored.id == refund.id) {
-            Some(stored) => *stored = refund.clone(),
-            None => rows.site_refunds.push(refund.clone()),
-        }
-        Ok(())
-    }
-
-    async fn of_purchase(
-        &mut self,
-        tenant: TenantId,
-        sale: PurchaseId,
-    ) -> Result<Vec<PurchaseRefund>, StoreError> {
-        let rows = self.0.rows();
-        let found = rows.site_refunds.iter();
-        let found = found.filter(|refund| (refund.tenant_id, refund.purchase_id) == (tenant, sale));
-        Ok(found.cloned().collect())
-    }
-}
-
-#[async_trait]
-impl DisputeRepository for Shop {
-    async fn store(&mut self, dispute: &PurchaseDispute) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        match rows.disputes.iter_mut().find(|stored| stored.id == dispute.id) {
-            Some(stored) => *stored = dispute.clone(),
-            None => rows.disputes.push(dispute.clone()),
-        }
-        Ok(())
-    }
-
-    async fn of_purchase(
-        &mut self,
-        tenant: TenantId,
-        purchase: PurchaseId,
-    ) -> Result<Vec<PurchaseDispute>, StoreError> {
-        let rows = self.rows();
-        let found = rows.disputes.iter();
-        let found = found.filter(|dispute| (dispute.tenant_id, dispute.purchase_id) == (tenant, purchase));
-        Ok(found.cloned().collect())
-    }
-}
-
-#[async_trait]
-impl SiteSaleRepository for Shop {
-    async fn insert(&mut self, sale: &SiteSale) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        let is_held = |other: &SiteSale| {
-            (other.tenant_id, other.site_id) == (sale.tenant_id, sale.site_id) && other.status.holds_site()
-        };
-        if rows.sales.iter().any(is_held) {
-            return Err(StoreError::Conflict("site_sales_active_key".to_owned()));
-        }
-        rows.sales.push(sale.clone());
-        Ok(())
-    }
-
-    async fn find(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<SiteSale>, StoreError> {
-        let rows = self.rows();
-        Ok(rows.sales.iter().find(|sale| (sale.tenant_id, sale.id) == (tenant, id)).cloned())
-    }
-
-    async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<SiteSale>, StoreError> {
-        SiteSaleRepository::find(self, tenant, id).await
-    }
-
-    async fn update(&mut self, sale: &SiteSale) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        let stored = rows.sales.iter_mut().find(|stored| stored.id == sale.id).unwrap();
-        *stored = sale.clone();
-        Ok(())
-    }
-
-    async fn tenant_of(&mut self, id: PurchaseId) -> Result<Option<TenantId>, StoreError> {
-        Ok(self.rows().sales.iter().find(|sale| sale.id == id).map(|sale| sale.tenant_id))
-    }
-
-    async fn sold_at<'s>(&mut self, slug: &'s str) -> Result<bool, StoreError> {
-        Ok(self.rows().sales.iter().any(|sale| sale.slug == slug && sale.status.is_paid()))
-    }
-
-    async fn due(&mut self, now: Timestamp, _: u64) -> Result<Vec<SiteSale>, StoreError> {
-        let rows = self.rows();
-        let due = rows.sales.iter().filter(|sale| sale.checkout.check_at.is_some_and(|at| at <= now));
-        Ok(due.cloned().collect())
-    }
-}
-
-#[async_trait]
-impl AccountRepository for Shop {
-    async fn insert_missing(&mut self, account: &BillingAccount) -> Result<bool, StoreError> {
-        let mut rows = self.rows();
-        let missing = rows.accounts.iter().all(|stored| stored.tenant_id != account.tenant_id);
-        if missing {
-            rows.accounts.push(account.clone());
-        }
-        Ok(missing)
-    }
-
-    async fn find(&mut self, tenant: TenantId) -> Result<Option<BillingAccount>, StoreError> {
-        Ok(self.rows().accounts.iter().find(|account| account.tenant_id == tenant).cloned())
-    }
-
-    async fn lock(&mut self, tenant: TenantId) -> Result<Option<BillingAccount>, StoreError> {
-        AccountRepository::find(self, tenant).await
-    }
-
-    async fn of_customer<'s>(
-        &mut self,
-        _: Provider,
-        customer: &'s str,
-    ) -> Result<Option<TenantId>, StoreError> {
-        let rows = self.rows();
-        let found = rows.accounts.iter().find(|account| account.customer_id.as_deref() == Some(customer));
-        Ok(found.map(|account| account.tenant_id))
-    }
-
-    async fn update(&mut self, account: &BillingAccount) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        let stored = rows.accounts.iter_mut().find(|stored| stored.tenant_id == account.tenant_id).unwrap();
-        *stored = account.clone();
-        Ok(())
-    }
-
-    async fn due(&mut self, now: Timestamp, _: u64) -> Result<Vec<BillingAccount>, StoreError> {
-        let rows = self.rows();
-        let due = rows.accounts.iter().filter(|account| account.check_at.is_some_and(|at| at <= now));
-        Ok(due.cloned().collect())
-    }
-}
-
-#[async_trait]
-impl PlanCallRepository for Shop {
-    async fn insert(&mut self, call: &PlanCall) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        let is_free = rows
-            .calls
-            .iter()
-            .all(|stored| stored.tenant_id != call.tenant_id || stored.stage == PlanCallStage::Ended);
-        assert!(is_free, "one call is under way for a tenant at a time");
-        rows.calls.push(call.clone());
-        Ok(())
-    }
-
-    async fn under_way(&mut self, tenant: TenantId) -> Result<Option<PlanCall>, StoreError> {
-        let rows = self.rows();
-        let found =
-            rows.calls.iter().find(|call| call.tenant_id == tenant && call.stage != PlanCallStage::Ended);
-        Ok(found.cloned())
-    }
-
-    async fn update(&mut self, call: &PlanCall) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        *rows.calls.iter_mut().find(|stored| stored.id == call.id).unwrap() = call.clone();
-        Ok(())
-    }
-
-    async fn due(&mut self, now: Timestamp, _: u64) -> Result<Vec<PlanCall>, StoreError> {
-        let rows = self.rows();
-        Ok(rows.calls.iter().filter(|call| call.check_at.is_some_and(|at| at <= now)).cloned().collect())
-    }
-}
-
-#[async_trait]
-impl InvoiceRepository for Shop {
-    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Invoice>, StoreError> {
-        let rows = self.rows();
-        let items: Vec<Invoice> =
-            rows.invoices.iter().filter(|invoice| invoice.tenant_id == tenant).cloned().collect();
-        let total = items.len() as u64;
-        Ok(List::new(items, page, total))
-    }
-
-    async fn find(&mut self, tenant: TenantId, id: InvoiceId) -> Result<Option<Invoice>, StoreError> {
-        let rows = self.rows();
-        let found = rows.invoices.iter().find(|invoice| (invoice.tenant_id, invoice.id) == (tenant, id));
-        Ok(found.cloned())
-    }
-
-    async fn of_provider(
-        &mut self,
-        tenant: TenantId,
-        _: Provider,
-        ids: &[String],
-    ) -> Result<Vec<Invoice>, StoreError> {
-        let rows = self.rows();
-        let found = rows
-            .invoices
-            .iter()
-            .filter(|invoice| invoice.tenant_id == tenant && ids.contains(&invoice.provider_id));
-        Ok(found.cloned().collect())
-    }
-
-    async fn upsert(&mut self, invoice: &Invoice) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        rows.invoices.retain(|stored| stored.id != invoice.id);
-        rows.invoices.push(invoice.clone());
-        Ok(())
-    }
-
-    async fn next_number<'s>(&mut self, series: &'s str) -> Result<u64, StoreError> {
-        let rows = self.rows();
-        let numbers = rows.invoices.iter().filter_map(|invoice| invoice.number.as_deref());
-        Ok(numbers.filter(|number| number.starts_with(series)).count() as u64 + 1)
     }
 }
