@@ -229,7 +229,10 @@ async fn refunds_belong_to_a_sale_and_are_compared_with_what_is_booked() {
         };
         let mut work = store.begin().await.unwrap();
         work.site_refunds().store(&refund).await.unwrap();
-        assert_eq!(work.site_refunds().of_purchase(ours, sold.id).await.unwrap(), std::slice::from_ref(&refund));
+        assert_eq!(
+            work.site_refunds().of_purchase(ours, sold.id).await.unwrap(),
+            std::slice::from_ref(&refund)
+        );
         assert_eq!(work.site_refunds().of_purchase(theirs, sold.id).await.unwrap(), []);
         assert_eq!(work.refunds().of_purchase(ours, sold.id).await.unwrap(), []);
         work.commit().await.unwrap();
