@@ -18,6 +18,7 @@ mod fuzz;
 mod growth;
 mod jobs;
 mod load;
+mod money;
 mod paced;
 mod process;
 mod report;
@@ -130,6 +131,16 @@ enum Part {
     Create,
     /// Sealing of the audit trail.
     Seal,
+    /// Signed events of Stripe, beside a bare insert.
+    WebhooksIn,
+    /// The check of what a plan includes, of the creation of a site and of a page.
+    Gate,
+    /// Usage of a tenant with a million events, of the period and by day.
+    Usage,
+    /// The reports of staff and the list of customers with 100,000 purchases, and whether their sums are right.
+    Reports,
+    /// 1,000 downloads at once: memory, and the latency of other requests.
+    Downloads,
 }
 
 impl Part {
@@ -151,6 +162,9 @@ impl Part {
         Self::Create,
         Self::Seal,
     ];
+
+    /// Those of money and downloads, on a database of their own.
+    const MONEY: [Self; 5] = [Self::WebhooksIn, Self::Gate, Self::Usage, Self::Reports, Self::Downloads];
 }
 
 impl Cli {

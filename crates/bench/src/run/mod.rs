@@ -2,6 +2,7 @@
 
 mod alone;
 mod latency;
+mod money;
 mod rounds;
 mod throughput;
 
@@ -103,6 +104,7 @@ impl<'a> Run<'a> {
                 other.running.server.stop().await?;
             }
         }
+        self.money().await?;
         self.print(begin.elapsed()).await
     }
 
