@@ -104,7 +104,10 @@ impl<'a> Run<'a> {
                 other.running.server.stop().await?;
             }
         }
-        self.money().await?;
+        if let Err(error) = self.money().await {
+            println!("  INVALID: {error:#}");
+            self.report.invalid("money and downloads", &format!("{error:#}"));
+        }
         self.print(begin.elapsed()).await
     }
 
