@@ -55,6 +55,9 @@ struct Cli {
     /// Another build of the program, to compare with it instead of with the bare server. It has to know the same settings.
     #[arg(long)]
     against: Option<PathBuf>,
+    /// Milliseconds for which each of the 1,000 downloads waits after 64 KiB.
+    #[arg(long, default_value_t = 500)]
+    reader_pause: u64,
     /// Write the size of the program and its memory at rest as what is expected from now on.
     #[arg(long)]
     record: bool,

@@ -37,10 +37,9 @@ const READERS: usize = 1_000;
 /// Of these, those that read to the end and compare the SHA-256.
 const WHOLE: usize = 5;
 
-/// What a reader takes at once, and how long it then waits. Together they take 130 MB in a second, more than a line of a gigabit carries:
-/// with ten times as much, reader and server would do nothing but copy on the cores that they share, and that would be measured.
+/// What a reader takes at once. With a pause of half a second all of them take 130 MB in a second, more than a line of a gigabit carries: with
+/// ten times as much, readers and server would do nothing but copy on the cores that they share, and that would be measured.
 const PIECE: usize = 64 * 1024;
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// What one that reads to the end takes at once, with [`WHOLE_PAUSE`] in between.
 const WHOLE_PIECE: usize = 1024 * 1024;
@@ -61,8 +60,13 @@ const PROBE: (u32, usize) = (200, 20);
 /// After this time without downloads the memory is what it is without.
 const REST: Duration = Duration::from_secs(5);
 
-/// Measures it.
-pub async fn measure(stage: &Stage, rounds: Rounds, report: &mut Report) -> anyhow::Result<()> {
+/// Measures it. `pause` is for how long a reader waits after each piece.
+pub async fn measure(
+    stage: &Stage,
+    rounds: Rounds,
+    pause: Duration,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let file = File::release(stage).await?;
     let mut quiet = Vec::with_capacity(rounds.number);
     for round in 1..=rounds.number {
@@ -70,7 +74,7 @@ pub async fn measure(stage: &Stage, rounds: Rounds, report: &mut Report) -> anyh
         quiet.push(probe(stage, rounds, &format!("before-downloads-{round}")).await?);
     }
     let before = stage.running.server.memory()?;
-    let crowd = Crowd::come(&file).await?;
+    let crowd = Crowd::come(&file, pause).await?;
     println!("  {READERS} downloads are under way");
     let mut during = Vec::with_capacity(rounds.number);
     let mut most = stage.running.server.memory()?;
@@ -232,7 +236,7 @@ impl Reader {
     }
 
     /// Reads a piece at a time until it is told to leave.
-    async fn slowly(mut self, all: &Shared) -> anyhow::Result<()> {
+    async fn slowly(mut self, all: &Shared, pause: Duration) -> anyhow::Result<()> {
         let mut buffer = vec![0; PIECE];
         let mut due = Instant::now();
         let mut left = SIZE.saturating_sub(self.beginning.len());
@@ -243,7 +247,7 @@ impl Reader {
             self.stream.read_exact(&mut buffer).await.context("a download broke off")?;
             left -= PIECE;
             all.bytes.fetch_add(PIECE as u64, Ordering::Relaxed);
-            due += PAUSE;
+            due += pause;
             sleep_until(due).await;
         }
         Ok(())
@@ -267,7 +271,7 @@ struct Crowd {
 
 impl Crowd {
     /// Returns as soon as all downloads have begun.
-    async fn come(file: &File) -> anyhow::Result<Self> {
+    async fn come(file: &File, pause: Duration) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
         let mut readers = JoinSet::new();
         for number in 0..READERS {
@@ -277,7 +281,7 @@ impl Crowd {
                 let reader = Reader::begin(&file).await?;
                 shared.begun.fetch_add(1, Ordering::Relaxed);
                 if number >= WHOLE {
-                    return reader.slowly(&shared).await;
+                    return reader.slowly(&shared, pause).await;
                 }
                 let digest = reader.to_the_end(WHOLE_PIECE, WHOLE_PAUSE).await?;
                 shared.bytes.fetch_add(SIZE as u64, Ordering::Relaxed);

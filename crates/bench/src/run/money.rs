@@ -1,5 +1,7 @@
 //! The parts of money and downloads: on a database of their own, which is filled with what they need.
 
+use std::time::Duration;
+
 use super::{CONNECTIONS, Run};
 use crate::{
     Part,
@@ -30,6 +32,7 @@ impl Run<'_> {
         let directory = self.directory("money")?;
         let stage = Stage::on(&self.binary, database, &directory, wanted).await?;
         let rounds = Rounds { number: self.cli.rounds, seconds: self.cli.seconds, connections: CONNECTIONS };
+        let pause = Duration::from_millis(self.cli.reader_pause);
         for part in wanted {
             match part {
                 Part::WebhooksIn => {
@@ -58,7 +61,7 @@ impl Run<'_> {
                 }
                 Part::Downloads => {
                     self.part("1,000 downloads of 100 MB", async |run| {
-                        downloads::measure(&stage, rounds, &mut run.report).await
+                        downloads::measure(&stage, rounds, pause, &mut run.report).await
                     })
                     .await;
                 }
