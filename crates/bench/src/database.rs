@@ -77,16 +77,6 @@ impl Temporary {
         Ok(sqlx::query_scalar(query).fetch_one(&mut connection).await?)
     }
 
-    /// Makes tables for the bare transaction to write: like these of the server, with the same indexes.
-    pub async fn make_bare_tables(&self, tables: &[&str]) -> anyhow::Result<()> {
-        let mut connection = PgConnection::connect(&self.url()).await?;
-        for table in tables {
-            let statement = format!("create table bare_{table} (like {table} including all)");
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
-        }
-        Ok(())
-    }
-
     /// Adds so many sites of a tenant. Their subdomains begin with `name`.
     pub async fn add_sites(&self, tenant: &str, number: i32, name: &str) -> anyhow::Result<()> {
         let mut connection = PgConnection::connect(&self.url()).await?;
@@ -140,6 +130,16 @@ impl Temporary {
         connection.close().await?;
         Ok(())
     }
+}
+
+/// Makes tables for bare transactions to write: like these of the server, with the same indexes.
+pub async fn make_bare_tables(database: &str, tables: &[&str]) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(database).await?;
+    for table in tables {
+        let statement = format!("create table bare_{table} (like {table} including all)");
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
+    }
+    Ok(())
 }
 
 /// How many rows a table has, in a database as [`crate::stage::Subject`] names it.

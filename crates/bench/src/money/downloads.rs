@@ -74,20 +74,13 @@ pub async fn measure(
         quiet.push(probe(stage, rounds, &format!("before-downloads-{round}")).await?);
     }
     let before = stage.running.server.memory()?;
-    let crowd = Crowd::come(&file, pause).await?;
+    let mut most = before;
+    let crowd = watched(stage, &mut most, Crowd::come(&file, pause)).await?;
     println!("  {READERS} downloads are under way");
     let mut during = Vec::with_capacity(rounds.number);
-    let mut most = stage.running.server.memory()?;
     for round in 1..=rounds.number {
         let name = format!("during-downloads-{round}");
-        let probe = probe(stage, rounds, &name);
-        tokio::pin!(probe);
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut probe => break outcome?,
-                () = sleep(LOOK) => most = larger(most, stage.running.server.memory()?),
-            }
-        };
+        let outcome = watched(stage, &mut most, probe(stage, rounds, &name)).await?;
         println!("  round {round}: p99 {:.1} ms during the downloads", outcome.p99 / 1e3);
         during.push(outcome);
     }
@@ -124,8 +117,24 @@ async fn probe(stage: &Stage, rounds: Rounds, name: &str) -> anyhow::Result<Outc
     Ok(outcome)
 }
 
-fn larger(one: Memory, other: Memory) -> Memory {
-    if other.resident > one.resident { other } else { one }
+/// Looks how much memory the server holds while something else goes on, and keeps the most.
+async fn watched<T>(
+    stage: &Stage,
+    most: &mut Memory,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            outcome = &mut work => return outcome,
+            () = sleep(LOOK) => {
+                let now = stage.running.server.memory()?;
+                if now.resident > most.resident {
+                    *most = now;
+                }
+            }
+        }
+    }
 }
 
 /// A file that the customer may download.
@@ -294,7 +303,7 @@ impl Crowd {
         }
         let crowd = Self { shared, readers, since: Instant::now() };
         let begun = wait_for("beginning all downloads", PATIENCE, async || {
-            Ok((crowd.shared.begun.load(Ordering::Relaxed) == READERS).then_some(()))
+            anyhow::Ok((crowd.shared.begun.load(Ordering::Relaxed) == READERS).then_some(()))
         })
         .await;
         let number = crowd.shared.begun.load(Ordering::Relaxed);

@@ -13,7 +13,10 @@ use time::PrimitiveDateTime;
 use uuid::Uuid;
 
 use super::{Latencies, Rounds, Stage, id_at, now};
-use crate::report::{Aim, Report};
+use crate::{
+    database::make_bare_tables,
+    report::{Aim, Report},
+};
 
 /// Creations of each kind in a round.
 const TIMES: usize = 100;
@@ -47,11 +50,8 @@ pub async fn measure(stage: &Stage, rounds: Rounds, report: &mut Report) -> anyh
     let limits = json!({"limits": {"sites": 1_000_000}, "reason": "The benchmark makes many"});
     let path = format!("/admin/customers/{}/limits", stage.customer.tenant);
     stage.by_staff(Method::PUT, &path, Some(limits)).await?;
-    let mut connection = stage.connection().await?;
-    for table in ["subdomains", "sites", "pages", "events", "meters"] {
-        let statement = AssertSqlSafe(format!("create table bare_{table} (like {table} including all)"));
-        sqlx::query(statement).execute(&mut connection).await?;
-    }
+    make_bare_tables(&stage.database, &["subdomains", "sites", "pages", "events", "meters"]).await?;
+    let connection = stage.connection().await?;
     let mut floor = Floor {
         connection,
         tenant: stage.customer.tenant.parse()?,

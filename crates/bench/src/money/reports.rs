@@ -339,7 +339,7 @@ async fn compare_growth(stage: &Stage, booked: &Booked) -> anyhow::Result<()> {
     let report = wait_for("counting growth", PATIENCE, async || {
         let report = stage.by_staff(Method::GET, &path, None).await?;
         let is_counted = report["through"].as_str().is_some_and(|day| day >= newest.to_string().as_str());
-        Ok(is_counted.then_some(report))
+        anyhow::Ok(is_counted.then_some(report))
     })
     .await?;
     let months = report["items"].as_array().context("no months")?;

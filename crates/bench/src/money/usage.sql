@@ -20,11 +20,11 @@ insert into events (tenant_id, id, kind, resource_type, resource_id, actor_kind,
 update event_cursors set (transaction_id, sequence) = (select transaction_id, sequence from events order by transaction_id desc, sequence desc limit 1);
 
 insert into usage_days (tenant_id, day, meter, used)
-    select '{tenant}', to_char(now() - n * interval '1 day', 'YYYY-MM-DD'), meter, 400 - n
+    select '{tenant}'::uuid, to_char(now() - n * interval '1 day', 'YYYY-MM-DD'), meter, 400 - n
     from generate_series(1, 365) n, unnest(array['sites', 'storage', 'custom_domains']) meter
     on conflict do nothing;
 insert into traffic_days (tenant_id, day, answers, bytes)
-    select '{tenant}', to_char(now() - n * interval '1 day', 'YYYY-MM-DD'), 100, 1000000 + n from generate_series(1, 365) n
+    select '{tenant}'::uuid, to_char(now() - n * interval '1 day', 'YYYY-MM-DD'), 100, 1000000 + n from generate_series(1, 365) n
     on conflict do nothing;
 insert into meters (tenant_id, meter, period, used)
     select '{tenant}', 'ai_generations', to_char(now() - n * interval '1 day', 'YYYY-MM-DD'), 1 + n % 7 from generate_series(1, 365) n

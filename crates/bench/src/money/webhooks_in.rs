@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{INBOUND, Rounds, Stage, WEBHOOK_SECRET, check, now, wait_for};
 use crate::{
+    database::make_bare_tables,
     load::Outcome,
     paced::{self, Sender, Tally},
     report::{Aim, Report},
@@ -59,10 +60,7 @@ impl Numbers {
 
 /// Measures it, and says of each round how far the queue was behind.
 pub async fn measure(stage: &Stage, rounds: Rounds, report: &mut Report) -> anyhow::Result<()> {
-    let mut connection = stage.connection().await?;
-    sqlx::query("create table bare_inbound_events (like inbound_events including all)")
-        .execute(&mut connection)
-        .await?;
+    make_bare_tables(&stage.database, &["inbound_events"]).await?;
     let fixed = stage.directory.join("nothing");
     std::fs::write(&fixed, "")?;
     let bare = servers::bare(&stage.database, [&fixed, &fixed], &stage.directory).await?;
@@ -163,7 +161,7 @@ impl Stored {
 /// Waits until no event waits for the queue.
 async fn worked_off(stage: &Stage) -> anyhow::Result<()> {
     wait_for("working the events off", PATIENCE, async || {
-        Ok((Stored::count(stage).await?.waiting == 0).then_some(()))
+        anyhow::Ok((Stored::count(stage).await?.waiting == 0).then_some(()))
     })
     .await
 }
