@@ -176,7 +176,7 @@ impl File {
         let place = link.find("/api/v1/").with_context(|| format!("no path in {link}"))?;
         let address = stage.running.url.strip_prefix("http://").context("no address")?.to_owned();
         let file = Self { address, path: link.get(place..).unwrap_or_default().to_owned(), sha256 };
-        let digest = Reader::begin(&file).await?.to_the_end(WHOLE_PIECE, Duration::ZERO).await?;
+        let digest = Reader::begin(&file).await?.read_all(WHOLE_PIECE, Duration::ZERO).await?;
         ensure!(digest == file.sha256, "what is downloaded is not what was uploaded");
         Ok(file)
     }
@@ -229,7 +229,7 @@ impl Reader {
     }
 
     /// Reads everything, a piece at a time, and returns its SHA-256.
-    async fn to_the_end(mut self, piece: usize, pause: Duration) -> anyhow::Result<[u8; 32]> {
+    async fn read_all(mut self, piece: usize, pause: Duration) -> anyhow::Result<[u8; 32]> {
         let mut digest = Sha256::new();
         digest.update(&self.beginning);
         let mut left = SIZE.saturating_sub(self.beginning.len());
@@ -292,7 +292,7 @@ impl Crowd {
                 if number >= WHOLE {
                     return reader.slowly(&shared, pause).await;
                 }
-                let digest = reader.to_the_end(WHOLE_PIECE, WHOLE_PAUSE).await?;
+                let digest = reader.read_all(WHOLE_PIECE, WHOLE_PAUSE).await?;
                 shared.bytes.fetch_add(SIZE as u64, Ordering::Relaxed);
                 ensure!(
                     digest == file.sha256,

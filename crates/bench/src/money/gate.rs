@@ -139,7 +139,7 @@ impl Floor {
 
     /// Subdomain, site and event. With the gate: the limits are read, and the site is counted unless it is one too many.
     async fn site(&mut self, gated: bool) -> anyhow::Result<()> {
-        let new = self.new();
+        let new = self.fresh();
         let mut work = self.connection.begin().await?;
         sqlx::query("insert into bare_subdomains (name, tenant_id, created_at) values ($1, $2, $3)")
             .bind(&new.slug)
@@ -186,7 +186,7 @@ impl Floor {
     /// Page and event. With the gate: the question that is asked anyway has what is stored and may be stored, too, and the event comes with
     /// the counting of a text, which the server leaves to a trigger.
     async fn page(&mut self, gated: bool) -> anyhow::Result<()> {
-        let new = self.new();
+        let new = self.fresh();
         let mut work = self.connection.begin().await?;
         // Without the gate the second value stands for nothing, but has to have a type.
         let room = if gated { ROOM } else { "$2::bigint as room," };
@@ -211,7 +211,7 @@ impl Floor {
         Ok(work.commit().await?)
     }
 
-    fn new(&mut self) -> New {
+    fn fresh(&mut self) -> New {
         self.made += 1;
         let at = now();
         let stored = at.into_inner();
