@@ -37,8 +37,8 @@ const READERS: usize = 1_000;
 /// Of these, those that read to the end and compare the SHA-256.
 const WHOLE: usize = 5;
 
-/// What a reader takes at once. With a pause of half a second all of them take 130 MB in a second, more than a line of a gigabit carries: with
-/// ten times as much, readers and server would do nothing but copy on the cores that they share, and that would be measured.
+/// What a reader takes at once. With a pause of half a second all of them take 130 MB in a second, more than a line of a gigabit carries:
+/// with ten times as much, readers and server would do nothing but copy on the cores that they share, and that would be measured.
 const PIECE: usize = 64 * 1024;
 
 /// What one that reads to the end takes at once, with [`WHOLE_PAUSE`] in between.

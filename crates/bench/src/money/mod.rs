@@ -1,5 +1,5 @@
-//! What is about money and downloads: events of a payment provider, the gate of plans, usage, reports, and downloads of releases. The server
-//! has a database of its own.
+//! What is about money and downloads: events of a payment provider, the gate of plans, usage, reports, and downloads of releases. The
+//! server has a database of its own.
 
 mod bare;
 pub mod downloads;

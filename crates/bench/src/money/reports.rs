@@ -1,5 +1,5 @@
-//! What staff read about money and growth, with 100,000 purchases of 10,000 customers over twelve months. Each sum is compared with what the
-//! filling code has added up by itself, while it made the rows.
+//! What staff read about money and growth, with 100,000 purchases of 10,000 customers over twelve months. Each sum is compared with what
+//! the filling code has added up by itself, while it made the rows.
 
 use std::{
     collections::BTreeMap,

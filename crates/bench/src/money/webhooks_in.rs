@@ -1,7 +1,7 @@
 //! Events of Stripe: signed as Stripe signs them, and posted as fast as they are taken.
 //!
-//! They are about a customer that is not known here. So each is stored with a job, and the job finds nobody and asks nothing of the provider:
-//! what is measured is taking them, with the queue beside it.
+//! They are about a customer that is not known here. So each is stored with a job, and the job finds nobody and asks nothing of the
+//! provider: what is measured is taking them, with the queue beside it.
 
 use std::{
     sync::{
@@ -222,12 +222,21 @@ async fn post(sender: &mut Sender, request: Request<Full<Bytes>>) -> anyhow::Res
 }
 
 /// An event about a subscription of a customer that is not known here, about as long as Stripe's.
+fn body(number: u64, seconds: i64) -> String {
+    let filling = "x".repeat(1500);
+    format!(
+        r#"{{"id":"evt_bench{number}","object":"event","api_version":"2025-06-30.basil","created":{seconds},"livemode":false,
+"type":"customer.subscription.updated","pending_webhooks":1,"request":{{"id":null,"idempotency_key":null}},
+"data":{{"object":{{"id":"sub_bench{number}","object":"subscription","customer":"cus_bench{number}","status":"active","currency":"usd",
+"items":{{"object":"list","data":[{{"id":"si_bench{number}","object":"subscription_item","quantity":1}}]}},"livemode":false,
+"description":"{filling}","metadata":{{}}}},"previous_attributes":{{"status":"past_due"}}}}}}"#
+    )
+}
+
+/// A request with an event, signed.
 fn event(endpoint: &Endpoint, number: u64) -> anyhow::Result<Request<Full<Bytes>>> {
     let seconds = now().unix_seconds();
-    let filling = "x".repeat(1500);
-    let body = format!(
-        r#"{{"id":"evt_bench{number}","object":"event","api_version":"2025-06-30.basil","created":{seconds},"data":{{"object":{{"id":"sub_bench{number}","object":"subscription","customer":"cus_bench{number}","status":"active","currency":"usd","items":{{"object":"list","data":[{{"id":"si_bench{number}","object":"subscription_item","quantity":1}}]}},"description":"{filling}","livemode":false,"metadata":{{}}}},"previous_attributes":{{"status":"past_due"}}}},"livemode":false,"pending_webhooks":1,"request":{{"id":null,"idempotency_key":null}},"type":"customer.subscription.updated"}}"#
-    );
+    let body = body(number, seconds);
     let signature = signature(WEBHOOK_SECRET, seconds, &body)?;
     let request = Request::builder()
         .method("POST")
@@ -270,6 +279,13 @@ mod tests {
         let endpoint = Endpoint { address: "127.0.0.1:1".to_owned(), path: "/" };
         let request = event(&endpoint, 7).unwrap();
         assert!(request.headers()["stripe-signature"].to_str().unwrap().starts_with("t="));
+        let body = body(7, 1_790_000_000);
+        let event: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            (&event["id"], &event["data"]["object"]["customer"]),
+            (&"evt_bench7".into(), &"cus_bench7".into())
+        );
+        assert!(body.len() > 1500);
         let numbers = Numbers { next: Arc::default(), limit: Some(2) };
         assert_eq!([0; 5].map(|_| numbers.next()), [0, 1, 0, 1, 0]);
     }
