@@ -29,6 +29,11 @@ impl Temporary {
         Self::named("other").await
     }
 
+    /// One for the parts about money and downloads, whose rows are not to be among those of the others.
+    pub async fn of_money() -> anyhow::Result<Self> {
+        Self::named("money").await
+    }
+
     async fn named(name: &str) -> anyhow::Result<Self> {
         let server = std::env::var(SERVER).ok().filter(|url| !url.is_empty());
         let server = server.with_context(|| format!("{SERVER} is not set; scripts/bench sets it"))?;
@@ -70,16 +75,6 @@ impl Temporary {
         let query =
             "select current_setting('fsync') = 'on' and current_setting('synchronous_commit') <> 'off'";
         Ok(sqlx::query_scalar(query).fetch_one(&mut connection).await?)
-    }
-
-    /// Makes the tables that the bare transaction writes: like those of the server, with the same indexes.
-    pub async fn make_bare_tables(&self) -> anyhow::Result<()> {
-        let mut connection = PgConnection::connect(&self.url()).await?;
-        for table in ["pages", "events"] {
-            let statement = format!("create table bare_{table} (like {table} including all)");
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
-        }
-        Ok(())
     }
 
     /// Adds so many sites of a tenant. Their subdomains begin with `name`.
@@ -135,6 +130,16 @@ impl Temporary {
         connection.close().await?;
         Ok(())
     }
+}
+
+/// Makes tables for bare transactions to write: like these of the server, with the same indexes.
+pub async fn make_bare_tables(database: &str, tables: &[&str]) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(database).await?;
+    for table in tables {
+        let statement = format!("create table bare_{table} (like {table} including all)");
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
+    }
+    Ok(())
 }
 
 /// How many rows a table has, in a database as [`crate::stage::Subject`] names it.

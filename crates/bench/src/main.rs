@@ -18,6 +18,7 @@ mod fuzz;
 mod growth;
 mod jobs;
 mod load;
+mod money;
 mod paced;
 mod process;
 mod report;
@@ -54,6 +55,9 @@ struct Cli {
     /// Another build of the program, to compare with it instead of with the bare server. It has to know the same settings.
     #[arg(long)]
     against: Option<PathBuf>,
+    /// Milliseconds for which each of the 1,000 downloads waits after 64 KiB.
+    #[arg(long, default_value_t = 500)]
+    reader_pause: u64,
     /// Write the size of the program and its memory at rest as what is expected from now on.
     #[arg(long)]
     record: bool,
@@ -130,6 +134,16 @@ enum Part {
     Create,
     /// Sealing of the audit trail.
     Seal,
+    /// Signed events of Stripe, beside a bare insert.
+    WebhooksIn,
+    /// The check of what a plan includes, of the creation of a site and of a page.
+    Gate,
+    /// Usage of a tenant with a million events, of the period and by day.
+    Usage,
+    /// The reports of staff and the list of customers with 100,000 purchases, and whether their sums are right.
+    Reports,
+    /// 1,000 downloads at once: memory, and the latency of other requests.
+    Downloads,
 }
 
 impl Part {
@@ -151,6 +165,9 @@ impl Part {
         Self::Create,
         Self::Seal,
     ];
+
+    /// Those of money and downloads, on a database of their own.
+    const MONEY: [Self; 5] = [Self::WebhooksIn, Self::Gate, Self::Usage, Self::Reports, Self::Downloads];
 }
 
 impl Cli {

@@ -55,10 +55,33 @@ pub type Mix = Vec<LoadTarget>;
 
 /// Latencies of a connection in microseconds, and what went wrong.
 #[derive(Default)]
-struct Tally {
-    micros: Vec<f64>,
-    failed: u64,
-    refused: u64,
+pub struct Tally {
+    /// Of each expected answer.
+    pub micros: Vec<f64>,
+    /// Requests without an answer.
+    pub failed: u64,
+    /// Other answers.
+    pub refused: u64,
+}
+
+impl Tally {
+    /// The result of all connections together.
+    ///
+    /// # Errors
+    /// Where none of them had an answer.
+    pub fn outcome(tallies: Vec<Self>, took: Duration) -> anyhow::Result<Outcome> {
+        let mut all = Self::default();
+        for tally in tallies {
+            all.micros.extend(tally.micros);
+            all.failed += tally.failed;
+            all.refused += tally.refused;
+        }
+        ensure!(!all.micros.is_empty(), "nothing was answered as expected");
+        all.micros.sort_unstable_by(f64::total_cmp);
+        let [p50, p95, p99] = [50.0, 95.0, 99.0].map(|percent| percentile(&all.micros, percent));
+        let (requests, duration) = (all.micros.len() as u64, took.as_secs_f64() * 1e6);
+        Ok(Outcome { requests, duration, p50, p95, p99, failed: all.failed, refused: all.refused })
+    }
 }
 
 /// Sends the requests, all to one server. `name` is used once in a run.
@@ -81,18 +104,8 @@ pub async fn run(name: &str, mix: &Mix, pace: Pace) -> anyhow::Result<Outcome> {
         tasks.spawn(async move { follow(&address, &mix, &name, pace, number, sender, begin).await });
     }
     let ended = timeout(Duration::from_secs(pace.seconds + 90), tasks.join_all());
-    let mut all = Tally::default();
-    for tally in ended.await.context("the requests do not end")? {
-        all.micros.extend(tally.micros);
-        all.failed += tally.failed;
-        all.refused += tally.refused;
-    }
-    let duration = begin.elapsed().as_secs_f64() * 1e6;
-    ensure!(!all.micros.is_empty(), "{address} answered nothing");
-    all.micros.sort_unstable_by(f64::total_cmp);
-    let [p50, p95, p99] = [50.0, 95.0, 99.0].map(|percent| percentile(&all.micros, percent));
-    let requests = all.micros.len() as u64;
-    Ok(Outcome { requests, duration, p50, p95, p99, failed: all.failed, refused: all.refused })
+    let tallies = ended.await.context("the requests do not end")?;
+    Tally::outcome(tallies, begin.elapsed()).context(address)
 }
 
 /// The least value that so many percent of sorted ones do not exceed.
@@ -101,9 +114,11 @@ pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-type Sender = SendRequest<Full<Bytes>>;
+/// Sends requests on one connection.
+pub type Sender = SendRequest<Full<Bytes>>;
 
-async fn connect(address: &str) -> anyhow::Result<Sender> {
+/// Opens a connection to `host:port`.
+pub async fn connect(address: &str) -> anyhow::Result<Sender> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;

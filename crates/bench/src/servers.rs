@@ -80,7 +80,18 @@ pub async fn bare(database: &str, fixed: [&Path; 2], directory: &Path) -> anyhow
 
 /// Starts a server that is to be put under load; see [`portico`].
 pub async fn under_load(binary: &Path, database: Option<&str>, directory: &Path) -> anyhow::Result<Running> {
+    under_load_with(binary, database, directory, &[]).await
+}
+
+/// The same with further settings, by the names of their variables.
+pub async fn under_load_with(
+    binary: &Path,
+    database: Option<&str>,
+    directory: &Path,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<Running> {
     let mut command = command_of(binary, database, directory)?;
+    command.envs(settings.iter().copied());
     command
         .env("PORTICO__SECURITY__JWT_SECRET", JWT_SECRET)
         // Clients of a closed loop ask again at once. With the default of a second, admission refuses them as soon as 58 waiters
@@ -108,7 +119,8 @@ pub fn portico_command(database: Option<&str>, directory: &Path) -> anyhow::Resu
     command_of(&portico_binary()?, database, directory)
 }
 
-fn command_of(binary: &Path, database: Option<&str>, directory: &Path) -> anyhow::Result<Command> {
+/// The same with a given program.
+pub fn command_of(binary: &Path, database: Option<&str>, directory: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(binary);
     command.current_dir(directory);
     for (name, _) in std::env::vars_os() {

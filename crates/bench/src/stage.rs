@@ -273,7 +273,7 @@ pub struct Bare {
 impl Bare {
     /// On the Postgres database of ours, in tables of its own where it writes.
     pub async fn on_postgres(ours: &Subject, database: &Temporary, directory: &Path) -> anyhow::Result<Self> {
-        database.make_bare_tables().await?;
+        database::make_bare_tables(&database.url(), &["pages", "events"]).await?;
         Self::start(ours, database.url(), directory).await
     }
 
