@@ -284,7 +284,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         vault,
         signer,
         files: files.clone(),
-        downloads: Arc::new(settings.downloads.rule()),
+        scanner: settings.clamav.scanner(),
+        downloads: Arc::new(settings.downloads.rule(settings.clamav.publish_too_large)),
     };
     let support = Support {
         core: core.clone(),
