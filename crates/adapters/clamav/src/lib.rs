@@ -100,24 +100,27 @@ impl Stream {
         if self.early.is_none() {
             self.offer(&[]).await?;
         }
-        let said = match self.early.take() {
-            Some(said) => said,
-            None => timeout(LOOK, answer(&mut self.connection)).await??,
+        let Some(said) = self.early.take() else {
+            return read(&timeout(LOOK, answer(&mut self.connection)).await??);
         };
-        read(&said)
+        match read(&said)? {
+            // It has not seen the end.
+            Verdict::Clean => Err(unexpected(&said)),
+            verdict => Ok(verdict),
+        }
     }
 }
 
 #[async_trait]
 impl MalwareScan for Stream {
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), ScanError> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<bool, ScanError> {
         for chunk in bytes.chunks(CHUNK) {
             if self.early.is_some() {
-                return Ok(());
+                break;
             }
             self.offer(chunk).await.map_err(failed)?;
         }
-        Ok(())
+        Ok(self.early.is_none())
     }
 
     async fn finish(self: Box<Self>) -> Result<Verdict, ScanError> {

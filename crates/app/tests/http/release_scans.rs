@@ -88,6 +88,8 @@ async fn a_scanner_that_is_away_is_asked_again() {
     let clamd = Clamd::start(1 << 20).await;
     clamd.break_off(true);
     let server = scanning(&clamd, true).await;
+    let health = server.client().get("/api/health").await.expect(200);
+    assert_eq!((&health["status"], &health["scanner"]), (&json!("degraded"), &json!("unavailable")));
     let staff = staff(&server).await;
     let release = uploaded(&server, &staff, &program(1000)).await;
     said(&staff, &release, "failed").await;

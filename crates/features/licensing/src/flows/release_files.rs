@@ -131,7 +131,9 @@ async fn scanned(app: &App, key: &str, size: u64) -> Result<Verdict, String> {
         let end = size.min(sent + PIECE);
         let read = app.files.get_range(key, sent..end).await.map_err(|error| chain(&error))?;
         let bytes = read.ok_or_else(|| format!("{key} is not in the store"))?;
-        scan.write(&bytes).await.map_err(|error| chain(&error))?;
+        if !scan.write(&bytes).await.map_err(|error| chain(&error))? {
+            break;
+        }
         sent = end;
     }
     scan.finish().await.map_err(|error| chain(&error))
