@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 mod ai;
 mod billing;
 mod check;
+mod clamav;
 mod domains;
 mod downloads;
 mod files;
@@ -35,6 +36,7 @@ mod support;
 
 pub use ai::Ai;
 pub use billing::Billing;
+pub use clamav::Clamav;
 pub use domains::Dns;
 pub use downloads::Downloads;
 pub use files::Storage;
@@ -113,6 +115,8 @@ pub struct Settings {
     pub licensing: Licensing,
     /// Releases for download.
     pub downloads: Downloads,
+    /// Scanner for malware.
+    pub clamav: Clamav,
     /// Payments of sites.
     pub recurrente: Recurrente,
     /// Calls to URLs configured by the operator.
@@ -239,6 +243,7 @@ impl Default for Settings {
             stripe: Stripe::default(),
             licensing: Licensing::default(),
             downloads: Downloads::default(),
+            clamav: Clamav::default(),
             recurrente: Recurrente::default(),
             outbound: Outbound::default(),
             dns: Dns::default(),

@@ -61,7 +61,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 use crate::{
     keys::{Keys, license_signer, make_private},
     outbound,
-    parts::StorageProbe,
+    parts::{ScannerProbe, StorageProbe},
     payments::{self, Providers},
     recurrente, server,
     settings::{self, Security, Settings, Telemetry as TraceSettings},
@@ -284,7 +284,8 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         vault,
         signer,
         files: files.clone(),
-        downloads: Arc::new(settings.downloads.rule()),
+        scanner: settings.clamav.scanner(),
+        downloads: Arc::new(settings.downloads.rule(settings.clamav.publish_too_large)),
     };
     let support = Support {
         core: core.clone(),
@@ -319,6 +320,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         api: api.clone(),
     };
     let storage = Arc::new(StorageProbe::new(sites.files.clone()));
+    let scanner = Arc::new(ScannerProbe::new(licensing.scanner.clone()));
     Ok(App {
         core,
         settings: Arc::new(settings),
@@ -331,6 +333,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         support,
         redis,
         storage,
+        scanner,
         mailbox,
         payments_sandbox,
         recurrente: site_payments.stand_in,

@@ -15,7 +15,10 @@ use portico_runtime::core::Core;
 use portico_sandbox::Mailbox;
 use portico_web::api::Api;
 
-use crate::{parts::StorageProbe, settings::Settings};
+use crate::{
+    parts::{ScannerProbe, StorageProbe},
+    settings::Settings,
+};
 
 /// The components of the server. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +45,8 @@ pub struct App {
     pub redis: Option<Redis>,
     /// State of the file store.
     pub storage: Arc<StorageProbe>,
+    /// State of the scanner for malware.
+    pub scanner: Arc<ScannerProbe>,
     /// Receives mail when there is no SMTP server.
     pub mailbox: Option<Arc<Mailbox>>,
     /// Where payments are made when no account at Stripe is set.

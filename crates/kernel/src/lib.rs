@@ -20,6 +20,7 @@ pub mod limits;
 pub mod list;
 pub mod look;
 pub mod mail;
+pub mod malware;
 pub mod message;
 pub mod money;
 pub mod month;

@@ -97,7 +97,7 @@ const KNOWN_WIDE: [(&str, usize); 10] = [
     ("ProviderInvoice", 18),
     ("Rows", 19),
     ("Security", 18),
-    ("Settings", 34),
+    ("Settings", 35),
     ("User", 18),
     ("Wizard", 19),
 ];

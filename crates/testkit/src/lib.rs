@@ -2,6 +2,7 @@
 //!
 //! - [`on_each_database`] runs a test on SQLite and on Postgres, each time on a migrated database of its own.
 //! - [`server::TestServer`] (feature `server`) is a whole server in the test's process, with a client.
+//! - [`clamd::Clamd`] is a daemon of ClamAV.
 //! - [`dns::TestDns`] (feature `dns`) is a name server.
 //! - [`authenticator::Authenticator`] (feature `server`) is a passkey in software.
 //! - [`jobs`] (feature `server`) runs jobs as a worker would.
@@ -18,6 +19,7 @@
 mod across_tenants;
 #[cfg(feature = "server")]
 pub mod authenticator;
+pub mod clamd;
 #[cfg(feature = "server")]
 pub mod collector;
 pub mod database;

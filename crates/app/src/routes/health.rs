@@ -40,6 +40,8 @@ pub struct Health {
     redis: PartState,
     /// The store of uploaded files and published sites.
     storage: PartState,
+    /// The scanner for malware; `disabled` where none is set. Without it files of releases wait to be published.
+    scanner: PartState,
 }
 
 /// Health
@@ -121,7 +123,8 @@ async fn check(app: &App) -> Result<HttpResponse, Problem> {
     answered.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))?;
     let redis = app.redis.as_ref().map_or(PartState::Disabled, |redis| redis.is_up().into());
     let storage = app.storage.state().await;
-    let status = if [redis, storage].contains(&PartState::Unavailable) { "degraded" } else { "ok" };
+    let scanner = app.scanner.state().await;
+    let status = if [redis, storage, scanner].contains(&PartState::Unavailable) { "degraded" } else { "ok" };
     let version = env!("CARGO_PKG_VERSION");
-    Ok(HttpResponse::Ok().json(Health { status, version, database: PartState::Ok, redis, storage }))
+    Ok(HttpResponse::Ok().json(Health { status, version, database: PartState::Ok, redis, storage, scanner }))
 }

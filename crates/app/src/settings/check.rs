@@ -52,6 +52,7 @@ impl Settings {
         problems.note(self.stripe.check());
         problems.note(self.licensing.check());
         problems.note(self.downloads.check());
+        problems.note(self.clamav.check());
         problems.note(self.recurrente.check());
         if self.dns.timeout.is_zero() {
             problems.add("dns.timeout must be longer than 0s");

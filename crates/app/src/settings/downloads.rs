@@ -27,6 +27,9 @@ pub struct Downloads {
     /// How long it is kept who has downloaded what, with their addresses; 0s keeps it for ever.
     #[serde(with = "duration")]
     pub log_retention: Duration,
+    /// How long after it was withdrawn, or last changed, the file of a release is deleted; 0s keeps it for ever.
+    #[serde(with = "duration")]
+    pub withdrawn_retention: Duration,
 }
 
 impl Default for Downloads {
@@ -36,6 +39,7 @@ impl Default for Downloads {
             link_seconds: 900,
             through_server: false,
             log_retention: Duration::from_secs(365 * 24 * 3600),
+            withdrawn_retention: Duration::from_secs(90 * 24 * 3600),
         }
     }
 }
@@ -53,14 +57,16 @@ impl Downloads {
         problems.into_result()
     }
 
-    /// How downloads work.
-    pub fn rule(&self) -> DownloadRule {
-        let retention = time::Duration::try_from(self.log_retention).ok();
+    /// How downloads work. `publish_unscannable` says whether a file may be published that is too large for the scanner.
+    pub fn rule(&self, publish_unscannable: bool) -> DownloadRule {
+        let kept = |retention| time::Duration::try_from(retention).ok().filter(|kept| !kept.is_zero());
         DownloadRule {
             max_file_bytes: self.max_file_bytes,
             link_lifetime: time::Duration::seconds(self.link_seconds.into()),
             through_server: self.through_server,
-            log_retention: retention.filter(|kept| !kept.is_zero()),
+            log_retention: kept(self.log_retention),
+            withdrawn_retention: kept(self.withdrawn_retention),
+            publish_unscannable,
         }
     }
 }
@@ -80,10 +86,19 @@ mod tests {
         ] {
             assert!(wrong.check().is_err(), "{wrong:?}");
         }
-        let rule = Downloads::default().rule();
+        let rule = Downloads::default().rule(false);
         assert_eq!((rule.link_lifetime, rule.max_file_bytes), (time::Duration::minutes(15), 5_368_709_120));
         assert_eq!(rule.log_retention, Some(time::Duration::days(365)));
-        let kept = Downloads { log_retention: Duration::ZERO, ..Downloads::default() };
-        assert_eq!(kept.rule().log_retention, None);
+        assert_eq!(rule.withdrawn_retention, Some(time::Duration::days(90)));
+        let kept = Downloads {
+            log_retention: Duration::ZERO,
+            withdrawn_retention: Duration::ZERO,
+            ..Downloads::default()
+        };
+        let rule = kept.rule(true);
+        assert_eq!(
+            (rule.log_retention, rule.withdrawn_retention, rule.publish_unscannable),
+            (None, None, true)
+        );
     }
 }

@@ -60,6 +60,7 @@ fn sections() -> Vec<Section> {
         section("stripe.", &all.stripe),
         section("licensing.", &all.licensing),
         section("downloads.", &all.downloads),
+        section("clamav.", &all.clamav),
         section("recurrente.", &all.recurrente),
         section("outbound.", &all.outbound),
         section("sites.", &all.sites),

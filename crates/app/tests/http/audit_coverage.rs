@@ -52,6 +52,11 @@ const SILENT: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/licenses/validate", "tells a product whether it may be used, and changes nothing"),
     ("POST", "/api/v1/licenses/heartbeat", "notes when a machine was seen last; its seat has an entry"),
     ("POST", "/api/v1/webhooks/recurrente", "stores what the provider sent; what it leads to has an entry"),
+    (
+        "PUT",
+        "/api/v1/admin/releases/{releaseId}/uploads/{uploadId}/parts/{part}",
+        "stores a part; that the file is stored has an entry",
+    ),
     ("POST", "/api/v1/auth/tickets", "admits to one read, which the access log has"),
 ];
 

@@ -30,8 +30,7 @@ async fn health_names_the_parts_that_are_used() {
     let server = TestServer::start().await;
     let health = server.client().get("/api/health").await.expect(200);
     let version = health["version"].clone();
-    let expected =
-        json!({"status": "ok", "version": version, "database": "ok", "redis": "disabled", "storage": "ok"});
+    let expected = json!({"status": "ok", "version": version, "database": "ok", "redis": "disabled", "storage": "ok", "scanner": "disabled"});
     assert_eq!(health, expected);
     assert_eq!(server.client().get("/api/health/ready").await.expect(200), expected);
     server.stop().await;

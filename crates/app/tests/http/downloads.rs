@@ -9,6 +9,7 @@ use portico_licensing::{
     download_link::DownloadLink,
     policy::Channel,
     release::{Release, ReleaseFile, ReleaseStatus},
+    release_scan::ScanStatus,
     release_version::ReleaseVersion,
 };
 use portico_testkit::server::{Answer, Client, TestServer, eventually};
@@ -46,6 +47,9 @@ async fn stored(server: &TestServer, status: ReleaseStatus) -> Release {
         content_type: "application/octet-stream".to_owned(),
         size: bytes.len() as u64,
         sha256: sha256(&bytes),
+        scan: ScanStatus::NotScanned,
+        signature: None,
+        deleted_at: None,
     };
     server.app.licensing.files.put(&Release::file_key(id, file.id, &file.name), bytes).await.unwrap();
     let release = Release {
@@ -182,7 +186,7 @@ async fn a_release_is_uploaded_published_and_downloaded() {
         let filled = upload(&staff, &id, &bytes, &sha256(&bytes).to_uppercase()).await.expect(200);
         assert_eq!(
             filled["file"],
-            json!({"name": "setup-2.0.exe", "contentType": "application/x-msdownload", "size": 300_000, "sha256": sha256(&bytes)})
+            json!({"name": "setup-2.0.exe", "contentType": "application/x-msdownload", "size": 300_000, "sha256": sha256(&bytes), "scan": "not_scanned"})
         );
         assert!(files().await[0].ends_with("/setup-2.0.exe"));
         staff.put(&address, json!({"notes": "Prints in colour."})).await.expect(200);

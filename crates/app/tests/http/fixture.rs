@@ -33,7 +33,9 @@ use portico_testkit::server::{Client, PASSWORD, TestServer, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{assets, downloads, licenses, purchases, site_sales, subscriptions, support, wizard};
+use crate::{
+    assets, downloads, licenses, purchases, release_uploads, site_sales, subscriptions, support, wizard,
+};
 
 /// A user who can sign in.
 #[derive(Clone)]
@@ -373,7 +375,11 @@ impl Fixture {
         let license = fixture.ids["licenseId"].parse().unwrap();
         fixture.ids.insert("fileName".into(), downloads::lasting_link(server, &release, license));
         fixture.ids.insert("downloadId".into(), release.slug);
-        fixture.ids.insert("releaseId".into(), fixture.fresh(server, "releaseId").await);
+        for parameter in ["releaseId", "uploadId"] {
+            let id = fixture.fresh(server, parameter).await;
+            fixture.ids.insert(parameter.into(), id);
+        }
+        fixture.ids.insert("part".into(), "1".into());
         fixture.ids.insert("productType".into(), "base_product".into());
         name_dealer(server, &client.tenant, marker).await;
         for parameter in ["apiKeyId", "webhookId", "deliveryId", "noteId"] {
@@ -497,6 +503,8 @@ impl Fixture {
                 return server.subscriptions.put_on_file(&customer);
             }
             "releaseId" => return downloads::draft(server).await.id.to_string(),
+            // Of the fixture's release, with its one part.
+            "uploadId" => return release_uploads::begun(server, &self.ids["releaseId"], PICTURE).await,
             "noteId" => return note(server, self).await,
             "ticketId" => {
                 let asset = &self.ids["assetId"];

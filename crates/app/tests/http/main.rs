@@ -73,6 +73,8 @@ mod purchases;
 mod receipts;
 mod refunds;
 mod release_files;
+mod release_scans;
+mod release_uploads;
 mod samples;
 mod sandbox_payments;
 mod sandbox_subscriptions;

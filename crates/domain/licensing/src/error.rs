@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError};
 
-use crate::unavailable::Unavailable;
+use crate::{release_scan::ScanStatus, unavailable::Unavailable};
 
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,18 @@ pub enum LicensingError {
     /// The release has no file yet.
     #[error("the release has no file")]
     NoReleaseFile,
+    /// A scanner for malware has not passed the file of the release.
+    #[error("the file of the release is {}", .0.as_str())]
+    ReleaseScan(ScanStatus),
+    /// There is no such upload, or its time is over.
+    #[error("no such upload")]
+    NoUpload,
+    /// Parts of the upload are missing.
+    #[error("parts are missing")]
+    UploadIncomplete {
+        /// Their numbers, a hundred at most.
+        missing: Vec<u64>,
+    },
     /// The release is not offered any more.
     #[error("the release was withdrawn")]
     ReleaseWithdrawn,
@@ -102,7 +114,8 @@ impl Fault for LicensingError {
             | Self::NoTenant
             | Self::NoPolicy
             | Self::NoTransfer
-            | Self::NoRelease => Kind::NotFound,
+            | Self::NoRelease
+            | Self::NoUpload => Kind::NotFound,
             Self::ReleaseWithdrawn => Kind::Gone,
             Self::LicenseRequired(_) | Self::InvalidLink => Kind::Forbidden,
             Self::Suspended
@@ -115,7 +128,9 @@ impl Fault for LicensingError {
             | Self::FilesUnavailable
             | Self::SlugTaken
             | Self::ReleaseStatus { .. }
-            | Self::NoReleaseFile => Kind::Conflict,
+            | Self::NoReleaseFile
+            | Self::ReleaseScan(_)
+            | Self::UploadIncomplete { .. } => Kind::Conflict,
             Self::Internal(_) => Kind::Internal,
             Self::Store(error) => error.kind(),
         }
@@ -130,10 +145,13 @@ impl Fault for LicensingError {
             | Self::NoTenant
             | Self::NoPolicy
             | Self::NoTransfer
-            | Self::NoRelease => "not_found",
+            | Self::NoRelease
+            | Self::NoUpload => "not_found",
             Self::SlugTaken => "slug_taken",
             Self::ReleaseStatus { .. } => "release_status",
             Self::NoReleaseFile => "release_without_file",
+            Self::ReleaseScan(_) => "release_file_scan",
+            Self::UploadIncomplete { .. } => "upload_incomplete",
             Self::ReleaseWithdrawn => "release_withdrawn",
             Self::LicenseRequired(_) => "license_required",
             Self::InvalidLink => "invalid_link",
@@ -175,6 +193,16 @@ impl Fault for LicensingError {
             Self::SlugTaken => "Another release has this slug.",
             Self::ReleaseStatus { status } => return format!("The release is {status}.").into(),
             Self::NoReleaseFile => "Upload the file of the release first.",
+            Self::ReleaseScan(scan) => match scan {
+                ScanStatus::Infected => "Malware was found in the file. Upload another one.",
+                ScanStatus::TooLargeToScan => "The file is too large to be scanned for malware.",
+                ScanStatus::Failed => "The scanner for malware has not answered yet. It is asked again.",
+                ScanStatus::Scanning | ScanStatus::NotScanned | ScanStatus::Clean => {
+                    "The file is being scanned for malware. Try again shortly."
+                }
+            },
+            Self::NoUpload => "There is no such upload, or it is over.",
+            Self::UploadIncomplete { .. } => "Parts of the upload are missing. Send them first.",
             Self::ReleaseWithdrawn => "This release is not offered any more.",
             Self::LicenseRequired(reason) => match reason {
                 Unavailable::Withdrawn => "This release is not offered any more.",
@@ -203,6 +231,8 @@ impl Fault for LicensingError {
                 vec![("limit", (*limit).into())]
             }
             Self::ReleaseStatus { status } => vec![("releaseStatus", (*status).into())],
+            Self::ReleaseScan(scan) => vec![("scan", scan.as_str().into())],
+            Self::UploadIncomplete { missing } => vec![("missing", missing.clone().into())],
             Self::LicenseRequired(reason) => vec![("reason", reason.as_str().into())],
             _ => Vec::new(),
         }

@@ -40,12 +40,22 @@ declare_events! {
     LICENSE_SUSPENDED { name: "license.suspended", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "A draft of a release was made."
     RELEASE_CREATED { name: "release.created", audience: Internal, invalidates: &[], audit: Sealed }
+    "The bytes of the file of a release that was withdrawn were deleted."
+    RELEASE_FILE_DELETED { name: "release.file_deleted", audience: Internal, invalidates: &[], audit: Sealed }
+    "A scanner found malware in the file of a release, which is deleted."
+    RELEASE_FILE_INFECTED { name: "release.file_infected", audience: Internal, invalidates: &[], audit: Sealed }
+    "A scanner for malware has passed the file of a release, does not take it, or did not answer."
+    RELEASE_FILE_SCANNED { name: "release.file_scanned", audience: Internal, invalidates: &[], audit: Sealed }
     "The file of a release was uploaded."
     RELEASE_FILE_STORED { name: "release.file_stored", audience: Internal, invalidates: &[], audit: Sealed }
     "A release was published."
     RELEASE_PUBLISHED { name: "release.published", audience: Internal, invalidates: &[], audit: Sealed }
     "Name or notes of a release were changed."
     RELEASE_UPDATED { name: "release.updated", audience: Internal, invalidates: &[], audit: Sealed }
+    "An upload of the file of a release, in parts, was given up."
+    RELEASE_UPLOAD_ABORTED { name: "release.upload_aborted", audience: Internal, invalidates: &[], audit: Sealed }
+    "An upload of the file of a release, in parts, has begun."
+    RELEASE_UPLOAD_BEGUN { name: "release.upload_begun", audience: Internal, invalidates: &[], audit: Sealed }
     "A release was withdrawn, or a draft of one discarded."
     RELEASE_WITHDRAWN { name: "release.withdrawn", audience: Internal, invalidates: &[], audit: Sealed }
 }

@@ -21,7 +21,10 @@ pub mod policy_edit;
 pub mod ports;
 pub mod release;
 pub mod release_administration;
+pub mod release_scan;
+pub mod release_upload;
 pub mod release_version;
+pub mod release_withdrawal;
 mod seat;
 #[cfg(test)]
 mod testing;

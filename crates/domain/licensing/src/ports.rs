@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    ActivationId, LicenseId, List, Outbox, PageRequest, PurchaseId, ReleaseId, StoreError, TenantId,
-    Timestamp,
+    ActivationId, LicenseId, List, Outbox, PageRequest, PurchaseId, ReleaseFileId, ReleaseId, StoreError,
+    TenantId, Timestamp,
 };
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     license::{License, LicenseStatus},
     policy::{Channel, LicensePolicy},
     release::{Release, ReleaseStatus},
+    release_upload::ReleaseUpload,
     release_version::ReleaseVersion,
     transfer::TransferOffer,
 };
@@ -252,8 +253,34 @@ pub trait ReleaseRepository: Send {
     /// The published one with the highest version among these; of several the one published last.
     async fn newest(&mut self, filter: &UpdateFilter) -> Result<Option<Release>, StoreError>;
 
+    /// Those that were withdrawn, have a file that is not deleted, and were not changed since `before`; at most `limit`.
+    async fn withdrawn(&mut self, before: Timestamp, limit: u64) -> Result<Vec<ReleaseId>, StoreError>;
+
     /// Stores what may change: name, notes, status with its reason and time, file, and the time of the change.
     async fn update(&mut self, release: &Release) -> Result<(), StoreError>;
+}
+
+/// Uploads of files of releases in parts. They belong to the installation.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait ReleaseUploadRepository: Send {
+    /// Stores an upload that begins.
+    async fn insert(&mut self, upload: &ReleaseUpload) -> Result<(), StoreError>;
+
+    /// An upload, whether or not its time is over. MUST answer `None` for one of another release.
+    async fn find(
+        &mut self,
+        release: ReleaseId,
+        id: ReleaseFileId,
+    ) -> Result<Option<ReleaseUpload>, StoreError>;
+
+    /// Forgets an upload, and answers it. MUST answer it to one of two units of work that do so at the same time, and `None` for one of
+    /// another release.
+    async fn delete(
+        &mut self,
+        release: ReleaseId,
+        id: ReleaseFileId,
+    ) -> Result<Option<ReleaseUpload>, StoreError>;
 }
 
 /// The log of downloads.
@@ -331,6 +358,8 @@ pub trait LicensingRepositories: Outbox {
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c>;
     /// Releases.
     fn releases<'c>(&'c mut self) -> Box<dyn ReleaseRepository + 'c>;
+    /// Uploads of files of releases in parts.
+    fn release_uploads<'c>(&'c mut self) -> Box<dyn ReleaseUploadRepository + 'c>;
     /// The log of downloads.
     fn downloads<'c>(&'c mut self) -> Box<dyn DownloadRepository + 'c>;
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     LicensingError,
     policy::Channel,
+    release_scan::ScanStatus,
     release_version::{ReleaseVersion, VERSION_MAX},
 };
 
@@ -89,6 +90,16 @@ pub struct ReleaseFile {
         schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
     )]
     pub sha256: String,
+    /// What a scanner for malware says of it.
+    pub scan: ScanStatus,
+    /// The name of what was found in it, as the scanner calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = String, example = "Win.Test.EICAR_HDB-1"))]
+    pub signature: Option<String>,
+    /// When it was deleted: something was found in it, or its release was withdrawn long ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = Timestamp))]
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// A version of a product for download.
@@ -140,7 +151,7 @@ pub struct Release {
 }
 
 impl Release {
-    /// The folder of a file in the file store. Nothing else is in it.
+    /// The folder of a file in the file store. Nothing else is in it but [parts](Self::parts) of an upload.
     pub fn folder(release: ReleaseId, file: ReleaseFileId) -> String {
         format!("releases/{release}/{file}")
     }
@@ -148,6 +159,16 @@ impl Release {
     /// The key of a file in the file store. It ends with the name of the file, under which browsers save it.
     pub fn file_key(release: ReleaseId, file: ReleaseFileId, name: &str) -> String {
         format!("{}/{name}", Self::folder(release, file))
+    }
+
+    /// The folder of the parts in which a file is uploaded. No file has its name, as it begins with a dot.
+    pub fn parts(release: ReleaseId, file: ReleaseFileId) -> String {
+        format!("{}/.parts", Self::folder(release, file))
+    }
+
+    /// The key of such a part in the file store.
+    pub fn part_key(release: ReleaseId, file: ReleaseFileId, part: u64) -> String {
+        format!("{}/{part:05}", Self::parts(release, file))
     }
 
     /// The release with another file, which only a draft can get: whoever has downloaded it has the one with this SHA-256.
@@ -159,6 +180,29 @@ impl Release {
         Ok(Self { file: Some(file), updated_at: now, ..self.clone() })
     }
 
+    /// The release with what a scanner says of its file. What is infected is deleted.
+    #[must_use]
+    pub(crate) fn scanned(&self, scan: ScanStatus, signature: Option<String>, now: Timestamp) -> Self {
+        let file = self.file.clone().map(|file| {
+            let deleted_at = (scan == ScanStatus::Infected).then_some(now).or(file.deleted_at);
+            ReleaseFile { scan, signature, deleted_at, ..file }
+        });
+        if file == self.file {
+            return self.clone();
+        }
+        Self { file, updated_at: now, ..self.clone() }
+    }
+
+    /// The release without the bytes of its file, if it is not offered any more. What is said of the file stays.
+    #[must_use]
+    pub(crate) fn without_bytes(&self, now: Timestamp) -> Self {
+        let file = self.file.clone().map(|file| match (self.status, file.deleted_at) {
+            (ReleaseStatus::Withdrawn, None) => ReleaseFile { deleted_at: Some(now), ..file },
+            _ => file,
+        });
+        Self { file, ..self.clone() }
+    }
+
     /// Errors for what is no draft.
     pub(crate) fn require_draft(&self) -> Result<(), LicensingError> {
         match self.status {
@@ -167,20 +211,26 @@ impl Release {
         }
     }
 
-    /// The release offered from `now` on. One that is offered stays as it is.
+    /// The release offered from `now` on. One that is offered stays as it is. `unscannable` says whether a file may be offered that is too
+    /// large for the scanner.
     ///
     /// # Errors
-    /// `ReleaseStatus` for one that was withdrawn: whoever has heard of it is told so for ever; `NoReleaseFile`.
-    pub fn published(&self, now: Timestamp) -> Result<Self, LicensingError> {
+    /// `ReleaseStatus` for one that was withdrawn: whoever has heard of it is told so for ever; `NoReleaseFile`; `ReleaseScan` for a file
+    /// that a scanner has not passed.
+    pub fn published(&self, unscannable: bool, now: Timestamp) -> Result<Self, LicensingError> {
         match self.status {
-            ReleaseStatus::Published => Ok(self.clone()),
-            ReleaseStatus::Withdrawn => Err(LicensingError::ReleaseStatus { status: self.status.as_str() }),
-            ReleaseStatus::Draft if self.file.is_none() => Err(LicensingError::NoReleaseFile),
-            ReleaseStatus::Draft => {
-                let status = ReleaseStatus::Published;
-                Ok(Self { status, released_at: Some(now), updated_at: now, ..self.clone() })
+            ReleaseStatus::Published => return Ok(self.clone()),
+            ReleaseStatus::Withdrawn => {
+                return Err(LicensingError::ReleaseStatus { status: self.status.as_str() });
             }
+            ReleaseStatus::Draft => {}
         }
+        let scan = self.file.as_ref().ok_or(LicensingError::NoReleaseFile)?.scan;
+        if !scan.may_be_offered(unscannable) {
+            return Err(LicensingError::ReleaseScan(scan));
+        }
+        let status = ReleaseStatus::Published;
+        Ok(Self { status, released_at: Some(now), updated_at: now, ..self.clone() })
     }
 
     /// The release not offered any more; a draft is discarded by it. One that was withdrawn stays as it is.

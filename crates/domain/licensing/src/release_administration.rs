@@ -13,12 +13,14 @@ use crate::{
     events,
     ports::{LicensingRepositories, ReleaseFilter},
     release::{AnnouncedFile, NewRelease, PRODUCT_MAX, Release, ReleaseFile, ReleaseUpdate, Withdrawal},
+    release_scan::{ScanReleaseFile, ScanStatus},
 };
 
 /// How long an upload may take. What belongs to no release an hour later is deleted.
 pub const UPLOAD_TIME: Duration = Duration::DAY;
 
-/// The job that deletes a file which its release does not have: it was replaced, or never came to be.
+/// The job that deletes a file which its release does not have, or not any more: it was replaced, is infected, never came to be, or the
+/// release was withdrawn long ago. Of a file that the release has, it deletes the parts in which it was uploaded.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PurgeReleaseFile {
@@ -116,30 +118,42 @@ impl<'a> Releases<'a> {
         self.get(id).await?.require_draft()?;
         let announced = announced.checked()?;
         let file = self.env.new_id();
-        self.purge(id, file, self.env.now() + UPLOAD_TIME + Duration::HOUR).await?;
+        let at = self.env.now() + UPLOAD_TIME + Duration::HOUR;
+        purge(self.repositories, self.scope, self.env, (id, file), at).await?;
         Ok((file, announced))
     }
 
-    /// Gives a draft its file, which is stored. One that it had before is deleted.
+    /// Gives a draft its file, which is stored. One that it had before is deleted. One that is to be scanned is, by a job. The file that it
+    /// has already stays as it is.
     ///
     /// # Errors
     /// `Denied` without `platform:releases`; `NoRelease`; `ReleaseStatus` for what is no draft.
     pub async fn store_file(&mut self, id: ReleaseId, file: ReleaseFile) -> Result<Release, LicensingError> {
         let before = self.locked(id).await?;
+        if before.file.as_ref().is_some_and(|stored| stored.id == file.id) {
+            return Ok(before);
+        }
+        let (file_id, is_scanned) = (file.id, file.scan == ScanStatus::Scanning);
         let after = before.with_file(file, self.env.now())?;
         if let Some(replaced) = &before.file {
-            self.purge(id, replaced.id, self.env.now()).await?;
+            let replaced = (id, replaced.id);
+            purge(self.repositories, self.scope, self.env, replaced, self.env.now()).await?;
+        }
+        if is_scanned {
+            let scan = ScanReleaseFile { release_id: id, file_id };
+            let job = NewJob::new(self.env, self.scope, TenantId::PLATFORM, &scan);
+            self.repositories.jobs().enqueue(job).await?;
         }
         self.store(&events::RELEASE_FILE_STORED, &before, after).await
     }
 
-    /// Offers a release. One that is offered stays as it is.
+    /// Offers a release. One that is offered stays as it is. `unscannable` says whether its file may be too large for the scanner.
     ///
     /// # Errors
-    /// `Denied` without `platform:releases`; `NoRelease`; `ReleaseStatus` for one that was withdrawn; `NoReleaseFile`.
-    pub async fn publish(&mut self, id: ReleaseId) -> Result<Release, LicensingError> {
+    /// `Denied` without `platform:releases`; `NoRelease`; `ReleaseStatus` for one that was withdrawn; `NoReleaseFile`; `ReleaseScan`.
+    pub async fn publish(&mut self, id: ReleaseId, unscannable: bool) -> Result<Release, LicensingError> {
         let before = self.locked(id).await?;
-        let after = before.published(self.env.now())?;
+        let after = before.published(unscannable, self.env.now())?;
         self.store(&events::RELEASE_PUBLISHED, &before, after).await
     }
 
@@ -188,20 +202,22 @@ impl<'a> Releases<'a> {
         Ok(after)
     }
 
-    async fn purge(
-        &mut self,
-        release_id: ReleaseId,
-        file_id: ReleaseFileId,
-        at: Timestamp,
-    ) -> Result<(), LicensingError> {
-        let job = PurgeReleaseFile { release_id, file_id };
-        let job = NewJob::new(self.env, self.scope, TenantId::PLATFORM, &job).at(at);
-        Ok(self.repositories.jobs().enqueue(job).await?)
-    }
-
     fn event(&self, declared: &'static EventDeclaration, id: ReleaseId) -> Event {
         Event::new(self.env, self.scope, declared, id.uuid()).in_tenant(TenantId::PLATFORM)
     }
+}
+
+/// Has a file deleted at a time, unless its release has it then.
+pub(crate) async fn purge(
+    repositories: &mut dyn LicensingRepositories,
+    scope: &Scope,
+    env: &Env,
+    (release_id, file_id): (ReleaseId, ReleaseFileId),
+    at: Timestamp,
+) -> Result<(), LicensingError> {
+    let job = PurgeReleaseFile { release_id, file_id };
+    let job = NewJob::new(env, scope, TenantId::PLATFORM, &job).at(at);
+    Ok(repositories.jobs().enqueue(job).await?)
 }
 
 #[cfg(test)]

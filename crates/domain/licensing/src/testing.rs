@@ -22,9 +22,10 @@ use crate::{
     ports::{
         ActivationRepository, CountedLicense, DownloadRepository, KeyDigests, LicenseFilter,
         LicensePolicyRepository, LicenseRepository, LicenseSigner, LicenseTransferRepository,
-        LicensingRepositories, ReleaseRepository, VerifyingKey,
+        LicensingRepositories, ReleaseRepository, ReleaseUploadRepository, VerifyingKey,
     },
     release::Release,
+    release_upload::ReleaseUpload,
     transfer::TransferOffer,
 };
 
@@ -119,6 +120,7 @@ pub struct Rows {
     pub licenses: Vec<License>,
     pub activations: Vec<Activation>,
     pub releases: Vec<Release>,
+    pub uploads: Vec<ReleaseUpload>,
     pub downloads: Vec<DownloadUse>,
     pub offers: Vec<TransferOffer>,
     pub heirs: Vec<((TenantId, LicenseId), (TenantId, LicenseId))>,
@@ -187,6 +189,9 @@ impl LicensingRepositories for Repositories {
         Box::new(self.clone())
     }
     fn releases<'c>(&'c mut self) -> Box<dyn ReleaseRepository + 'c> {
+        Box::new(self.clone())
+    }
+    fn release_uploads<'c>(&'c mut self) -> Box<dyn ReleaseUploadRepository + 'c> {
         Box::new(self.clone())
     }
     fn downloads<'c>(&'c mut self) -> Box<dyn DownloadRepository + 'c> {

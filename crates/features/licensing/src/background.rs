@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico_kernel::StoreError;
-use portico_licensing::{LicensingError, expiry::LicenseTermEnds};
+use portico_licensing::{LicensingError, expiry::LicenseTermEnds, release_withdrawal::WithdrawnFiles};
 use portico_runtime::worker::{
     jobs::Handlers,
     schedules::{HOUR, Schedule},
@@ -20,13 +20,15 @@ const ROWS: u64 = 1000;
 /// Registers the handlers of this feature's jobs.
 pub fn register(app: &App, handlers: &mut Handlers) {
     handlers.on(app, |app, purge, job| Box::pin(release_files::purge(app, purge, job)));
+    handlers.on(app, |app, scan, job| Box::pin(release_files::scan(app, scan, job)));
 }
 
 /// Periodic work of this feature.
-pub fn schedules(app: &App) -> [Schedule; 2] {
+pub fn schedules(app: &App) -> [Schedule; 3] {
     [
         Schedule::new("license_terms", MINUTE, app, |app| Box::pin(expire(app))),
         Schedule::new("download_log", HOUR, app, |app| Box::pin(forget(app))),
+        Schedule::new("withdrawn_files", HOUR, app, |app| Box::pin(delete_withdrawn(app))),
     ]
 }
 
@@ -56,6 +58,23 @@ pub async fn forget(app: &App) -> Result<(), StoreError> {
         let forgotten = work.downloads().forget(app.core.env.now() - retention, ROWS).await?;
         work.commit().await?;
         if forgotten < ROWS {
+            return Ok(());
+        }
+    }
+}
+
+/// Deletes the files of releases that were withdrawn long ago (`downloads.withdrawn_retention`).
+///
+/// # Errors
+/// Those of the database: the rest is done in the next round.
+pub async fn delete_withdrawn(app: &App) -> Result<(), LicensingError> {
+    let Some(retention) = app.downloads.withdrawn_retention else { return Ok(()) };
+    loop {
+        let mut work = app.core.begin().await?;
+        let before = app.core.env.now() - retention;
+        let is_done = WithdrawnFiles::new(&mut *work, &app.core.env).delete(before).await?;
+        work.commit().await?;
+        if is_done {
             return Ok(());
         }
     }

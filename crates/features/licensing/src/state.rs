@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use portico_kernel::files::FileStore;
-use portico_licensing::{key::KeyVault, ports::LicenseSigner};
+use portico_kernel::{files::FileStore, malware::MalwareScanner};
+use portico_licensing::{key::KeyVault, ports::LicenseSigner, release_scan::ScanStatus};
 use portico_runtime::core::Core;
 use portico_web::api::Api;
 use time::Duration;
@@ -19,6 +19,10 @@ pub struct DownloadRule {
     pub through_server: bool,
     /// For how long it is kept who has downloaded what; `None` for ever.
     pub log_retention: Option<Duration>,
+    /// How long after it was withdrawn the file of a release is deleted; `None` for never.
+    pub withdrawn_retention: Option<Duration>,
+    /// Whether a release may be published whose file is too large for the scanner.
+    pub publish_unscannable: bool,
 }
 
 /// The dependencies of this feature. Cheap to clone.
@@ -34,11 +38,18 @@ pub struct App {
     pub signer: Option<Arc<dyn LicenseSigner>>,
     /// Keeps the files of releases.
     pub files: Arc<dyn FileStore>,
+    /// Looks for malware in the files of releases; none where the installation has no scanner.
+    pub scanner: Option<Arc<dyn MalwareScanner>>,
     /// How downloads work.
     pub downloads: Arc<DownloadRule>,
 }
 
 impl App {
+    /// What is said of a file that was just stored.
+    pub fn scan_status(&self) -> ScanStatus {
+        if self.scanner.is_some() { ScanStatus::Scanning } else { ScanStatus::NotScanned }
+    }
+
     /// The same state for background work.
     #[must_use]
     pub fn for_background(&self) -> Self {

@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 141] = [
+pub const CODES: [&str; 143] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -102,6 +102,7 @@ pub const CODES: [&str; 141] = [
     "reauthentication_required",
     "refund_in_progress",
     "refund_too_large",
+    "release_file_scan",
     "release_status",
     "release_withdrawn",
     "release_without_file",
@@ -141,6 +142,7 @@ pub const CODES: [&str; 141] = [
     "unauthenticated",
     "unavailable",
     "unsupported_media_type",
+    "upload_incomplete",
     "webhook_not_enabled",
     "wizard_completed",
     "wrong_account",

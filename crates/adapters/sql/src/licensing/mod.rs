@@ -2,7 +2,7 @@
 
 use portico_licensing::ports::{
     ActivationRepository, DownloadRepository, LicensePolicyRepository, LicenseRepository,
-    LicenseTransferRepository, LicensingRepositories, ReleaseRepository,
+    LicenseTransferRepository, LicensingRepositories, ReleaseRepository, ReleaseUploadRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
@@ -33,6 +33,10 @@ impl<C: StatementConnection + Send> LicensingRepositories for Repositories<C> {
 
     fn releases<'c>(&'c mut self) -> Box<dyn ReleaseRepository + 'c> {
         Box::new(releases::Releases { db: self.db() })
+    }
+
+    fn release_uploads<'c>(&'c mut self) -> Box<dyn ReleaseUploadRepository + 'c> {
+        Box::new(releases::ReleaseUploads { db: self.db() })
     }
 
     fn downloads<'c>(&'c mut self) -> Box<dyn DownloadRepository + 'c> {

@@ -1,11 +1,13 @@
 //! Releases of products.
 
 use async_trait::async_trait;
-use portico_kernel::{List, PageRequest, ReleaseId, StoreError};
+use portico_kernel::{List, PageRequest, ReleaseFileId, ReleaseId, StoreError, Timestamp};
 use portico_licensing::{
     policy::Channel,
-    ports::{ReleaseFilter, ReleaseRepository, UpdateFilter},
+    ports::{ReleaseFilter, ReleaseRepository, ReleaseUploadRepository, UpdateFilter},
     release::{Release, ReleaseFile, ReleaseStatus},
+    release_scan::ScanStatus,
+    release_upload::ReleaseUpload,
     release_version::ReleaseVersion,
 };
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
@@ -15,7 +17,7 @@ use crate::{
     db::{Db, Param, Params, in_pages},
 };
 
-words!(Channel, ReleaseStatus, ReleaseVersion);
+words!(Channel, ReleaseStatus, ReleaseVersion, ScanStatus);
 
 /// Releases over one connection.
 pub(crate) struct Releases<'c, C> {
@@ -23,7 +25,7 @@ pub(crate) struct Releases<'c, C> {
 }
 
 const COLUMNS: &str = "id, slug, product_type, name, version, channel, platform, notes, status, withdrawal_reason, released_at, \
-    file_id, file_name, content_type, size, sha256, created_at, updated_at";
+    file_id, file_name, content_type, size, sha256, scan, signature, file_deleted_at, created_at, updated_at";
 
 fn release(row: &QueryResult) -> Result<Release, TryGetError> {
     let file = match read(row, "file_id")? {
@@ -33,6 +35,10 @@ fn release(row: &QueryResult) -> Result<Release, TryGetError> {
             content_type: read(row, "content_type")?,
             size: read(row, "size")?,
             sha256: read(row, "sha256")?,
+            // Files from before there was a scanner have none.
+            scan: read::<Option<ScanStatus>, _>(row, "scan")?.unwrap_or(ScanStatus::NotScanned),
+            signature: read(row, "signature")?,
+            deleted_at: read(row, "file_deleted_at")?,
         }),
         None => None,
     };
@@ -80,20 +86,23 @@ impl<C: ConnectionTrait> Releases<'_, C> {
 }
 
 /// The columns of a file, from its name on.
-fn of_file(file: Option<&ReleaseFile>) -> [Value; 5] {
+fn of_file(file: Option<&ReleaseFile>) -> [Value; 8] {
     [
         file.map(|file| file.id).value(),
         file.map(|file| file.name.clone()).value(),
         file.map(|file| file.content_type.clone()).value(),
         file.map(|file| file.size).value(),
         file.map(|file| file.sha256.clone()).value(),
+        file.map(|file| file.scan).value(),
+        file.and_then(|file| file.signature.clone()).value(),
+        file.and_then(|file| file.deleted_at).value(),
     ]
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> ReleaseRepository for Releases<'_, C> {
     async fn insert(&mut self, release: &Release) -> Result<(), StoreError> {
-        let places: Vec<String> = (1..=19).map(|place| format!("${place}")).collect();
+        let places: Vec<String> = (1..=22).map(|place| format!("${place}")).collect();
         let sql = format!("insert into releases ({COLUMNS}, version_key) values ({})", places.join(", "));
         // More than a tuple takes.
         let mut values = vec![
@@ -185,9 +194,18 @@ impl<C: ConnectionTrait + Send> ReleaseRepository for Releases<'_, C> {
         self.one(&rest, values).await
     }
 
+    async fn withdrawn(&mut self, before: Timestamp, limit: u64) -> Result<Vec<ReleaseId>, StoreError> {
+        let sql = format!(
+            "select id from releases where status = 'withdrawn' and file_id is not null and file_deleted_at is null \
+             and updated_at < $1 order by updated_at limit {limit}"
+        );
+        self.db.rows_with(&sql, [before], |row| read(row, "id")).await
+    }
+
     async fn update(&mut self, release: &Release) -> Result<(), StoreError> {
         let sql = "update releases set name = $2, notes = $3, status = $4, withdrawal_reason = $5, released_at = $6, file_id = $7, \
-             file_name = $8, content_type = $9, size = $10, sha256 = $11, updated_at = $12 where id = $1";
+             file_name = $8, content_type = $9, size = $10, sha256 = $11, scan = $12, signature = $13, file_deleted_at = $14, \
+             updated_at = $15 where id = $1";
         let mut values = vec![
             release.id.value(),
             (&release.name).value(),
@@ -199,5 +217,65 @@ impl<C: ConnectionTrait + Send> ReleaseRepository for Releases<'_, C> {
         values.extend(of_file(release.file.as_ref()));
         values.push(release.updated_at.value());
         self.db.execute(sql, values).await.map(drop)
+    }
+}
+
+/// Uploads of files of releases, over one connection.
+pub(crate) struct ReleaseUploads<'c, C> {
+    pub db: Db<'c, C>,
+}
+
+const UPLOAD: &str =
+    "id, release_id, file_name, content_type, size, sha256, part_size, created_at, expires_at";
+
+fn upload(row: &QueryResult) -> Result<ReleaseUpload, TryGetError> {
+    Ok(ReleaseUpload {
+        id: read(row, "id")?,
+        release_id: read(row, "release_id")?,
+        file_name: read(row, "file_name")?,
+        content_type: read(row, "content_type")?,
+        size: read(row, "size")?,
+        sha256: read(row, "sha256")?,
+        part_size: read(row, "part_size")?,
+        created_at: read(row, "created_at")?,
+        expires_at: read(row, "expires_at")?,
+    })
+}
+
+#[async_trait]
+impl<C: ConnectionTrait + Send> ReleaseUploadRepository for ReleaseUploads<'_, C> {
+    async fn insert(&mut self, upload: &ReleaseUpload) -> Result<(), StoreError> {
+        let sql =
+            format!("insert into release_uploads ({UPLOAD}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+        let values: Vec<Value> = vec![
+            upload.id.value(),
+            upload.release_id.value(),
+            (&upload.file_name).value(),
+            (&upload.content_type).value(),
+            upload.size.value(),
+            (&upload.sha256).value(),
+            upload.part_size.value(),
+            upload.created_at.value(),
+            upload.expires_at.value(),
+        ];
+        self.db.execute(&sql, values).await.map(drop)
+    }
+
+    async fn find(
+        &mut self,
+        release: ReleaseId,
+        id: ReleaseFileId,
+    ) -> Result<Option<ReleaseUpload>, StoreError> {
+        let sql = format!("select {UPLOAD} from release_uploads where release_id = $1 and id = $2");
+        Ok(self.db.rows_with(&sql, (release, id), upload).await?.into_iter().next())
+    }
+
+    async fn delete(
+        &mut self,
+        release: ReleaseId,
+        id: ReleaseFileId,
+    ) -> Result<Option<ReleaseUpload>, StoreError> {
+        let sql = format!("delete from release_uploads where release_id = $1 and id = $2 returning {UPLOAD}");
+        Ok(self.db.rows_with(&sql, (release, id), upload).await?.into_iter().next())
     }
 }

@@ -7,6 +7,8 @@ use portico_licensing::{
     policy::{Channel, LicenseTerms},
     ports::{LicensingRepositories, ReleaseFilter, UpdateFilter},
     release::{Release, ReleaseFile, ReleaseStatus},
+    release_scan::ScanStatus,
+    release_upload::ReleaseUpload,
     release_version::ReleaseVersion,
 };
 use portico_sql::SqlStore;
@@ -39,6 +41,9 @@ fn release(env: &TestEnv, product: &str, slug: &str, version: &str) -> Release {
             content_type: "application/octet-stream".to_owned(),
             size: 5 << 30,
             sha256: "ab".repeat(32),
+            scan: ScanStatus::Clean,
+            signature: None,
+            deleted_at: None,
         }),
         created_at: env.now(),
         updated_at: env.now(),
@@ -125,7 +130,12 @@ async fn releases_are_stored_found_and_listed() {
         let changed = Release {
             name: "Other".to_owned(),
             notes: String::new(),
-            file: published.file.clone(),
+            file: published.file.clone().map(|file| ReleaseFile {
+                scan: ScanStatus::Infected,
+                signature: Some("Eicar-Test-Signature".to_owned()),
+                deleted_at: Some(env.now()),
+                ..file
+            }),
             updated_at: env.now() + Duration::HOUR,
             ..locked.withdrawn("Loses settings", env.now())
         };
@@ -286,6 +296,71 @@ async fn downloads_belong_to_the_tenant_of_the_license_and_are_forgotten() {
         work.commit().await.unwrap();
         let left = reader.downloads().of_license(ours, one.id, page).await.unwrap();
         assert_eq!((left.total, left.items[0].id), (1, by_ada.id));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn releases_that_were_withdrawn_long_ago_are_found_while_they_have_a_file() {
+    on_each_database(async |database| {
+        let (env, sql) = (env(), database.store());
+        let made = |slug: &str| release(&env, "base_product", slug, "1.0.0");
+        let past = |days: i64| env.now() - Duration::days(days);
+        let first = made("first").withdrawn("Loses settings", past(9));
+        let second = made("second").withdrawn("Loses settings", past(8));
+        let late = made("late").withdrawn("Loses settings", past(1));
+        let empty = Release { file: None, ..made("empty") }.withdrawn("Not needed", past(9));
+        let mut deleted = made("deleted").withdrawn("Loses settings", past(9));
+        deleted.file.as_mut().unwrap().deleted_at = Some(past(2));
+        let offered = Release { updated_at: past(9), ..made("offered") };
+        store(sql, &[second.clone(), first.clone(), late, empty, deleted, offered]).await;
+        let mut reader = sql.reader();
+        let found = reader.releases().withdrawn(past(7), 10).await.unwrap();
+        assert_eq!(found, [first.id, second.id]);
+        assert_eq!(reader.releases().withdrawn(past(7), 1).await.unwrap(), [first.id]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_found_by_its_release_and_goes_once() {
+    on_each_database(async |database| {
+        let (env, sql) = (env(), database.store());
+        let (one, other) =
+            (release(&env, "base_product", "one", "1.0.0"), release(&env, "base_product", "other", "2.0.0"));
+        store(sql, &[one.clone(), other.clone()]).await;
+        let upload = ReleaseUpload {
+            id: env.new_id(),
+            release_id: one.id,
+            file_name: "setup.exe".to_owned(),
+            content_type: "application/octet-stream".to_owned(),
+            size: 5 << 30,
+            sha256: "ab".repeat(32),
+            part_size: 16 << 20,
+            created_at: env.now(),
+            expires_at: env.now() + Duration::DAY,
+        };
+        let mut work = sql.begin().await.unwrap();
+        work.release_uploads().insert(&upload).await.unwrap();
+        work.commit().await.unwrap();
+        let mut reader = sql.reader();
+        let found = reader.release_uploads().find(one.id, upload.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&upload));
+        assert_eq!(reader.release_uploads().find(other.id, upload.id).await.unwrap(), None);
+        assert_eq!(reader.release_uploads().find(one.id, env.new_id()).await.unwrap(), None);
+
+        let deleted = at_once(sql, 8, move |store, number| {
+            let (of, id) = (if number == 0 { other.id } else { one.id }, upload.id);
+            async move {
+                let mut work = store.begin().await.unwrap();
+                let deleted = work.release_uploads().delete(of, id).await?;
+                work.commit().await?;
+                Ok::<_, StoreError>(deleted.map(|upload| (upload.release_id, upload.size)))
+            }
+        })
+        .await;
+        let deleted: Vec<_> = deleted.into_iter().filter_map(|result| result.unwrap()).collect();
+        assert_eq!(deleted, [(one.id, 5 << 30)]);
     })
     .await;
 }

@@ -30,7 +30,7 @@ pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value
         if path.ends_with("/assets/upload") {
             return client.send(method, path, Some(assets::form_of("dot.gif", &bytes)), assets::FORM).await;
         }
-        if path.starts_with("/api/v1/admin/releases/") {
+        if path.starts_with("/api/v1/admin/releases/") && path.ends_with("/file") {
             let path = format!("{path}?fileName=dot.gif&sha256={}", downloads::sha256(PICTURE));
             return client.send(method, &path, Some(bytes), "image/gif").await;
         }
@@ -124,6 +124,8 @@ pub async fn check(
         ("POST", Some(&"saleId")) if allowed => Some("saleId"),
         // A draft is published once, and what was withdrawn stays so.
         ("POST", Some(&"releaseId")) if allowed => Some("releaseId"),
+        // An upload is completed once.
+        ("POST", Some(&"uploadId")) if allowed => Some("uploadId"),
         // A ticket ends once.
         ("POST", Some(&"ticketId")) if allowed && !template.ends_with("/messages") => Some("ticketId"),
         ("POST", Some(&"invitationId")) if template.starts_with("/api/v1/invitations/") => {

@@ -12,7 +12,7 @@ use crate::{
     factor_stage,
     fixture::{Fixture, PICTURE, Person, email_change, invitation, link},
     provider::FakeProvider,
-    wizard,
+    release_uploads, wizard,
 };
 use Rule::{AnyMember, Everybody, SignedIn, VerifiedMember};
 

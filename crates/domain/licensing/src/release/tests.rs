@@ -47,11 +47,11 @@ fn each_status_leads_where_it_may() {
     let later = env.now() + Duration::HOUR;
     let published = release(&env, "software_v2", "2.0.0");
     let empty = Release { status: ReleaseStatus::Draft, released_at: None, file: None, ..published.clone() };
-    assert!(matches!(empty.published(later), Err(LicensingError::NoReleaseFile)));
+    assert!(matches!(empty.published(false, later), Err(LicensingError::NoReleaseFile)));
     let draft = empty.with_file(file(&env), later).unwrap();
-    let offered = draft.published(later).unwrap();
+    let offered = draft.published(false, later).unwrap();
     assert_eq!((offered.status, offered.released_at), (ReleaseStatus::Published, Some(later)));
-    assert_eq!(offered.published(later + Duration::HOUR).unwrap(), offered, "twice is once");
+    assert_eq!(offered.published(false, later + Duration::HOUR).unwrap(), offered, "twice is once");
 
     let gone = offered.withdrawn("Loses settings", later);
     assert_eq!((gone.status, gone.released_at), (ReleaseStatus::Withdrawn, Some(later)));
@@ -59,7 +59,10 @@ fn each_status_leads_where_it_may() {
     let discarded = draft.withdrawn("Not needed", later);
     assert_eq!((discarded.status, discarded.released_at), (ReleaseStatus::Withdrawn, None));
     for ended in [&gone, &discarded] {
-        assert!(matches!(ended.published(later), Err(LicensingError::ReleaseStatus { status: "withdrawn" })));
+        assert!(matches!(
+            ended.published(true, later),
+            Err(LicensingError::ReleaseStatus { status: "withdrawn" })
+        ));
     }
     for (fixed, status) in [(&offered, "published"), (&gone, "withdrawn")] {
         let refused = fixed.with_file(file(&env), later).unwrap_err();
@@ -103,5 +106,7 @@ fn a_file_is_announced_with_a_name_for_every_system() {
 fn events_have_what_was_published() {
     let json = serde_json::to_value(release(&env(), "software_v2", "2.0.0")).unwrap();
     assert_eq!((&json["version"], &json["file"]["size"]), (&"2.0.0".into(), &1000.into()));
+    assert_eq!(json["file"]["scan"], "not_scanned");
+    assert!(json["file"].get("signature").is_none() && json["file"].get("deletedAt").is_none());
     assert!(json["file"].get("id").is_none() && json.get("withdrawalReason").is_none());
 }

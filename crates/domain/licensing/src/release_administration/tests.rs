@@ -33,16 +33,18 @@ async fn a_release_is_made_filled_published_and_withdrawn() {
     assert!(matches!(releases.create(&input("software_v2")).await, Err(LicensingError::SlugTaken)));
     let unknown = NewRelease { product_type: "mug".to_owned(), ..input("mug_v1") };
     assert_eq!(releases.create(&unknown).await.unwrap_err().fields()[0].code, "unknown_product");
-    assert!(matches!(releases.publish(id).await, Err(LicensingError::NoReleaseFile)));
+    assert!(matches!(releases.publish(id, false).await, Err(LicensingError::NoReleaseFile)));
 
     let (first, _) = releases.begin_file(id, &announced()).await.unwrap();
     releases.store_file(id, ReleaseFile { id: first, ..file(&env) }).await.unwrap();
     let (second, _) = releases.begin_file(id, &announced()).await.unwrap();
-    releases.store_file(id, ReleaseFile { id: second, ..file(&env) }).await.unwrap();
+    for _ in 0..2 {
+        releases.store_file(id, ReleaseFile { id: second, ..file(&env) }).await.unwrap();
+    }
     let named = ReleaseUpdate { name: Some(" Software 2 ".to_owned()), notes: None };
     assert_eq!(releases.update(id, &named).await.unwrap().name, "Software 2");
     for _ in 0..2 {
-        assert_eq!(releases.publish(id).await.unwrap().status, ReleaseStatus::Published);
+        assert_eq!(releases.publish(id, false).await.unwrap().status, ReleaseStatus::Published);
     }
     let late = releases.begin_file(id, &announced()).await.unwrap_err();
     assert_eq!(late.code(), "release_status");
@@ -93,7 +95,7 @@ async fn customers_do_none_of_it() {
         releases.update(id, &ReleaseUpdate::default()).await.err(),
         releases.begin_file(id, &announced()).await.err(),
         releases.store_file(id, file(&env)).await.err(),
-        releases.publish(id).await.err(),
+        releases.publish(id, false).await.err(),
         releases.withdraw(id, &why).await.err(),
         releases.downloads(id, PageRequest::default()).await.err(),
     ] {

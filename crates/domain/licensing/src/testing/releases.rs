@@ -1,14 +1,18 @@
 //! Releases and the log of downloads, in memory.
 
 use async_trait::async_trait;
-use portico_kernel::{Env, LicenseId, List, PageRequest, ReleaseId, StoreError, TenantId, Timestamp};
+use portico_kernel::{
+    Env, LicenseId, List, PageRequest, ReleaseFileId, ReleaseId, StoreError, TenantId, Timestamp,
+};
 
 use super::Repositories;
 use crate::{
     download::{DownloadRecord, DownloadUse},
     policy::Channel,
-    ports::{DownloadRepository, ReleaseFilter, ReleaseRepository, UpdateFilter},
+    ports::{DownloadRepository, ReleaseFilter, ReleaseRepository, ReleaseUploadRepository, UpdateFilter},
     release::{Release, ReleaseFile, ReleaseStatus},
+    release_scan::ScanStatus,
+    release_upload::ReleaseUpload,
     release_version::ReleaseVersion,
 };
 
@@ -20,6 +24,9 @@ pub fn file(env: &Env) -> ReleaseFile {
         content_type: "application/octet-stream".to_owned(),
         size: 1000,
         sha256: "ab".repeat(32),
+        scan: ScanStatus::NotScanned,
+        signature: None,
+        deleted_at: None,
     }
 }
 
@@ -100,10 +107,47 @@ impl ReleaseRepository for Repositories {
         Ok(wanted.max_by_key(|release| release.version.order_key()).cloned())
     }
 
+    async fn withdrawn(&mut self, before: Timestamp, limit: u64) -> Result<Vec<ReleaseId>, StoreError> {
+        let rows = self.rows();
+        let wanted = rows.releases.iter().filter(|release| {
+            release.status == ReleaseStatus::Withdrawn
+                && release.updated_at < before
+                && release.file.as_ref().is_some_and(|file| file.deleted_at.is_none())
+        });
+        Ok(wanted.take(limit as usize).map(|release| release.id).collect())
+    }
+
     async fn update(&mut self, release: &Release) -> Result<(), StoreError> {
         let mut rows = self.rows();
         *rows.releases.iter_mut().find(|stored| stored.id == release.id).unwrap() = release.clone();
         Ok(())
+    }
+}
+
+#[async_trait]
+impl ReleaseUploadRepository for Repositories {
+    async fn insert(&mut self, upload: &ReleaseUpload) -> Result<(), StoreError> {
+        self.rows().uploads.push(upload.clone());
+        Ok(())
+    }
+
+    async fn find(
+        &mut self,
+        release: ReleaseId,
+        id: ReleaseFileId,
+    ) -> Result<Option<ReleaseUpload>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.uploads.iter().find(|upload| (upload.release_id, upload.id) == (release, id)).cloned())
+    }
+
+    async fn delete(
+        &mut self,
+        release: ReleaseId,
+        id: ReleaseFileId,
+    ) -> Result<Option<ReleaseUpload>, StoreError> {
+        let found = ReleaseUploadRepository::find(self, release, id).await?;
+        self.rows().uploads.retain(|upload| (upload.release_id, upload.id) != (release, id));
+        Ok(found)
     }
 }
 

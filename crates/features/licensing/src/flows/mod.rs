@@ -3,6 +3,7 @@
 pub mod downloads;
 pub mod import;
 pub mod release_files;
+pub mod release_uploads;
 pub mod transfer;
 
 use portico_kernel::{Kind, files::FileError};

@@ -5,10 +5,11 @@
 
 use actix_web::{HttpResponse, web::Payload};
 use futures_util::StreamExt;
-use portico_kernel::{FieldError, Job, Kind, Permission, ReleaseId};
+use portico_kernel::{FieldError, Job, Kind, Permission, ReleaseId, malware::Verdict};
 use portico_licensing::{
     release::{AnnouncedFile, Release, ReleaseFile},
     release_administration::{PurgeReleaseFile, Releases, UPLOAD_TIME},
+    release_scan::{ReleaseScans, ScanReleaseFile},
 };
 use portico_runtime::{logging::chain, worker::jobs::JobError};
 use portico_web::{caller::Caller, problem::Problem};
@@ -17,6 +18,9 @@ use tokio::time::timeout;
 
 use super::unavailable;
 use crate::state::App;
+
+/// Bytes that are read from the store at once, of a file that is scanned or put together.
+pub(super) const PIECE: u64 = 1 << 20;
 
 /// Gives a draft the file that comes as the body of a request, of which `length` is known at most before it comes.
 ///
@@ -43,7 +47,8 @@ pub async fn upload(
     let received = timeout(UPLOAD_TIME.unsigned_abs(), receive(app, &key, &announced.sha256, payload)).await;
     let size = received.map_err(|_| Problem::request_timeout())??;
     let AnnouncedFile { name, content_type, sha256 } = announced;
-    let file = ReleaseFile { id, name, content_type, size, sha256 };
+    let scan = app.scan_status();
+    let file = ReleaseFile { id, name, content_type, size, sha256, scan, signature: None, deleted_at: None };
     let mut work = app.core.begin().await?;
     let stored = Releases::new(&mut *work, scope, env).store_file(release, file).await?;
     caller.commit(work, HttpResponse::Ok().json(stored)).await
@@ -64,18 +69,10 @@ async fn receive(app: &App, key: &str, sha256: &str, mut payload: Payload) -> Re
         digest.update(&piece);
         upload.write(&piece).await.map_err(|error| unavailable(&error))?;
     }
-    let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let refusal = match size {
-        0 => Some(FieldError::new("file", "required", "The file is empty.")),
-        _ if found != sha256 => {
-            let message = format!("What came has the SHA-256 {found}.");
-            Some(FieldError::new("sha256", "checksum_mismatch", message))
-        }
-        _ => None,
-    };
-    if let Some(error) = refusal {
-        return Err(Problem::invalid(vec![error]));
+    if size == 0 {
+        return Err(Problem::invalid(vec![FieldError::new("file", "required", "The file is empty.")]));
     }
+    require_digest(digest, sha256)?;
     upload.finish().await.map_err(|error| unavailable(&error))?;
     Ok(size)
 }
@@ -85,14 +82,59 @@ fn too_large(app: &App) -> Problem {
     Problem::new(Kind::TooLarge, "body_too_large", detail)
 }
 
-/// `release.purge`: deletes a file that its release does not have.
+/// Fails where what came has another SHA-256 than was announced.
+pub(super) fn require_digest(digest: Sha256, announced: &str) -> Result<(), Problem> {
+    let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if found == announced {
+        return Ok(());
+    }
+    let message = format!("What came has the SHA-256 {found}.");
+    Err(Problem::invalid(vec![FieldError::new("sha256", "checksum_mismatch", message)]))
+}
+
+/// `release.purge`: deletes a file that its release does not have, or not any more, and the parts of one that it has.
 pub async fn purge(app: &App, purge: PurgeReleaseFile, _: &Job) -> Result<(), JobError> {
     let PurgeReleaseFile { release_id, file_id } = purge;
     let release = app.core.reader().releases().find(release_id).await?;
-    if release.and_then(|release| release.file).is_some_and(|file| file.id == file_id) {
-        return Ok(());
-    }
-    let folder = Release::folder(release_id, file_id);
+    let file = release.and_then(|release| release.file);
+    let is_kept = file.is_some_and(|file| file.id == file_id && file.deleted_at.is_none());
+    let folder =
+        if is_kept { Release::parts(release_id, file_id) } else { Release::folder(release_id, file_id) };
     let deleted = app.files.delete_prefix(&folder).await;
-    deleted.map_err(|error| JobError::Retry(format!("{folder}: {}", chain(&error))))
+    deleted.map_err(|error| JobError::Retry(format!("{folder}: {}", chain(&error))))?;
+    let mut work = app.core.begin().await?;
+    work.release_uploads().delete(release_id, file_id).await?;
+    Ok(work.commit().await?)
+}
+
+/// `release.scan`: has a file scanned, read from the store while the scanner takes it. While the scanner does not answer, the file is not
+/// published, and the job comes again.
+pub async fn scan(app: &App, scan: ScanReleaseFile, _: &Job) -> Result<(), JobError> {
+    let mut repositories = app.core.reader();
+    let waiting = ReleaseScans::new(&mut *repositories, &app.core.env).waiting(&scan).await?;
+    drop(repositories);
+    let Some(file) = waiting else { return Ok(()) };
+    let verdict = scanned(app, &Release::file_key(scan.release_id, file.id, &file.name), file.size).await;
+    let mut work = app.core.begin().await?;
+    let failure = verdict.as_ref().err().cloned();
+    ReleaseScans::new(&mut *work, &app.core.env).note(&scan, verdict.ok()).await?;
+    work.commit().await?;
+    failure.map_or(Ok(()), |why| Err(JobError::Retry(why)))
+}
+
+/// The verdict on a stored file, or why there is none.
+async fn scanned(app: &App, key: &str, size: u64) -> Result<Verdict, String> {
+    let Some(scanner) = &app.scanner else { return Err("there is no scanner any more".to_owned()) };
+    let mut scan = scanner.begin().await.map_err(|error| chain(&error))?;
+    let mut sent = 0;
+    while sent < size {
+        let end = size.min(sent + PIECE);
+        let read = app.files.get_range(key, sent..end).await.map_err(|error| chain(&error))?;
+        let bytes = read.ok_or_else(|| format!("{key} is not in the store"))?;
+        if !scan.write(&bytes).await.map_err(|error| chain(&error))? {
+            break;
+        }
+        sent = end;
+    }
+    scan.finish().await.map_err(|error| chain(&error))
 }

@@ -7,6 +7,7 @@ pub mod license_administration;
 pub mod license_import;
 pub mod licenses;
 pub mod release_administration;
+pub mod release_uploads;
 pub mod transfers;
 pub mod updates;
 
@@ -23,6 +24,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(license_import::configure)
         .configure(downloads::configure)
         .configure(release_administration::configure)
+        .configure(release_uploads::configure)
         .configure(updates::configure);
 }
 

@@ -221,7 +221,7 @@ async fn upload(
     params(("releaseId" = ReleaseId, Path, description = "Id of the release.")),
     responses(
         (status = 200, body = Release),
-        (status = 409, description = "It has no file (`release_without_file`), or was withdrawn (`release_status`).", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has no file (`release_without_file`), one that a scanner has not passed (`release_file_scan`, with the `scan`), or was withdrawn (`release_status`).", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["platform:releases"])),
 )]
@@ -229,7 +229,9 @@ async fn upload(
 async fn publish(app: Data<App>, caller: Caller, path: Path<ReleaseId>) -> Result<HttpResponse, Problem> {
     caller
         .write(&app.core, async |work| {
-            let release = Releases::new(&mut *work, &caller.0, &app.core.env).publish(*path).await?;
+            let release = Releases::new(&mut *work, &caller.0, &app.core.env)
+                .publish(*path, app.downloads.publish_unscannable)
+                .await?;
             Ok(HttpResponse::Ok().json(release))
         })
         .await

@@ -40,6 +40,11 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/admin/releases/{releaseId}/publish", STAFF),
     ("POST", "/api/v1/admin/releases/{releaseId}/withdraw", STAFF),
     ("GET", "/api/v1/admin/releases/{releaseId}/downloads", STAFF),
+    ("POST", "/api/v1/admin/releases/{releaseId}/uploads", STAFF),
+    ("GET", "/api/v1/admin/releases/{releaseId}/uploads/{uploadId}", STAFF),
+    ("PUT", "/api/v1/admin/releases/{releaseId}/uploads/{uploadId}/parts/{part}", STAFF),
+    ("POST", "/api/v1/admin/releases/{releaseId}/uploads/{uploadId}/complete", STAFF),
+    ("DELETE", "/api/v1/admin/releases/{releaseId}/uploads/{uploadId}", STAFF),
 ];
 
 const ADMIN_IN_PERSON: Rule = Rule::MemberInPerson(TenantRole::Admin);
@@ -70,6 +75,8 @@ pub fn body(call: &Call<'_>, method: &str, path: &str) -> Option<Value> {
         }
         ("PUT", "/admin/releases/{releaseId}") => json!({"notes": format!("Change {}", call.number)}),
         ("PUT", "/admin/releases/{releaseId}/file") => json!(PICTURE),
+        ("POST", "/admin/releases/{releaseId}/uploads") => release_uploads::announced(PICTURE),
+        ("PUT", "/admin/releases/{releaseId}/uploads/{uploadId}/parts/{part}") => json!(PICTURE),
         ("POST", "/admin/releases/{releaseId}/withdraw") => json!({"reason": "Loses settings"}),
         // A table, which `call` sends as such.
         ("POST", "/admin/licenses/import") => {
