@@ -1,4 +1,4 @@
-//! Following what happens to the support tickets of all tenants.
+//! Following what happens to the support tickets of all tenants, and forgetting mails that came too late for one.
 
 use sea_orm_migration::prelude::*;
 
@@ -16,13 +16,19 @@ impl MigrationTrait for Migration {
         run(
             manager,
             &format!(
-                "create index events_tickets_idx on events ({order}) where resource_type = 'support_ticket'"
+                "create index events_tickets_idx on events ({order}) where resource_type = 'support_ticket';
+                create index support_refused_mails_refused_at_idx on support_refused_mails (refused_at);"
             ),
         )
         .await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(manager, "drop index events_tickets_idx").await
+        run(
+            manager,
+            "drop index support_refused_mails_refused_at_idx;
+            drop index events_tickets_idx;",
+        )
+        .await
     }
 }
