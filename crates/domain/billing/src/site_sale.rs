@@ -110,6 +110,10 @@ pub struct SiteSale {
     pub created_at: Timestamp,
     /// When it was found to be paid; absent while it is not.
     pub paid_at: Option<Timestamp>,
+    /// Whether a site that was handed over goes back to the seller once all of the money is given back: staff's decision about the newest
+    /// refund. No more once that is done.
+    #[serde(skip)]
+    pub returns_site: bool,
     /// The payment.
     #[serde(skip)]
     pub checkout: PurchaseCheckout,
@@ -213,6 +217,20 @@ pub struct HandOverSite {
 impl JobType for HandOverSite {
     const KIND: &'static str = "site.hand_over";
     /// With a backoff that grows to an hour, the file store may be unavailable for a day.
+    const MAX_ATTEMPTS: u32 = 36;
+}
+
+/// The job that gives a site back to the tenant that sold it, which is the tenant of the job.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReturnSite {
+    /// The sale.
+    pub purchase_id: PurchaseId,
+}
+
+impl JobType for ReturnSite {
+    const KIND: &'static str = "site.return";
+    /// As for [`HandOverSite`].
     const MAX_ATTEMPTS: u32 = 36;
 }
 

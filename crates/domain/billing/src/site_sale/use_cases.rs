@@ -79,6 +79,7 @@ impl<'a> SiteSales<'a> {
             status: SiteSaleStatus::Pending,
             created_at: now,
             paid_at: None,
+            returns_site: false,
             checkout,
         };
         let sale = if sale.buyer.is_some() { sale.anonymous() } else { sale };
@@ -252,6 +253,29 @@ impl<'a> SiteSales<'a> {
     pub async fn complete(&mut self, sale: SiteSale) -> Result<SiteSale, BillingError> {
         let after = SiteSale { status: SiteSaleStatus::Completed, ..sale.clone() }.anonymous();
         self.store(&events::SITE_SALE_COMPLETED, &sale, after).await
+    }
+
+    /// The sale, locked, if its site is to be given back to the seller.
+    ///
+    /// # Errors
+    /// `NoCheckout`.
+    pub async fn to_be_returned(
+        &mut self,
+        tenant: TenantId,
+        id: PurchaseId,
+    ) -> Result<Option<SiteSale>, BillingError> {
+        let sale = self.lock(tenant, id).await?;
+        let is_due = sale.status == SiteSaleStatus::Refunded && sale.returns_site;
+        Ok(is_due.then_some(sale))
+    }
+
+    /// Notes that the site is returned, in the unit of work that does it, so that a second run takes nothing from whoever buys it next.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn returned(&mut self, sale: SiteSale) -> Result<(), BillingError> {
+        let after = SiteSale { returns_site: false, ..sale };
+        Ok(self.repositories.site_sales().update(&after).await?)
     }
 
     async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<SiteSale, BillingError> {
