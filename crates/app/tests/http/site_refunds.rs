@@ -53,6 +53,19 @@ async fn staff_give_back_what_a_site_was_sold_for_and_it_stays_with_its_buyer() 
         let long = json!({"reason": "x".repeat(501)});
         assert_eq!(clerk.post(&refund, long).await.fields(), ["reason"]);
         assert_eq!(clerk.post(&refund_of(&ada.tenant), json!({})).await.status.as_u16(), 404);
+        // The buyer has a receipt, and the seller and strangers have not.
+        let invoice = format!("/api/v1/billing/invoices/{id}");
+        let number = text(&ada.get(&invoice).await.expect(200), "number");
+        assert!(number.starts_with("TEST-"), "{number}");
+        let pdf = async |query: &str| ada.get(&format!("{invoice}/pdf{query}")).await.text;
+        let receipt = pdf("?language=en").await;
+        assert!(receipt.contains(&format!("({number})")) && !receipt.contains("(Refunded)"), "{receipt}");
+        assert!(pdf("?paper=letter&language=es").await.contains("(Recibo)"));
+        assert_eq!(seller.get(&invoice).await.status, 404);
+        let stranger = server.customer(server.email("stranger")).await;
+        assert_eq!(stranger.get(&format!("{invoice}/pdf")).await.status, 404);
+        server.mail(server.email("ada"), &number).await;
+
         let keyed = clerk.with("idempotency-key", "refund-1");
         let given = keyed.post(&refund, json!({"reason": "Wrong site"})).await.expect(201);
         assert_eq!(
@@ -63,6 +76,8 @@ async fn staff_give_back_what_a_site_was_sold_for_and_it_stays_with_its_buyer() 
         assert_eq!(clerk.post(&refund, json!({})).await.expect(409)["code"], "nothing_to_refund");
         assert_eq!(status_of(server, &seller, &id).await, SiteSaleStatus::Refunded);
         assert_eq!(ada.get(&path).await.expect(200)["status"], "published");
+        assert_eq!(ada.get(&invoice).await.expect(200)["amountRefunded"], 150_000);
+        assert!(pdf("?language=en").await.contains("(Refunded)"));
         for kind in ["refund.created", "site_sale.refunded"] {
             assert_eq!(events(&seller, kind).await, 1, "{kind}");
         }

@@ -9,14 +9,18 @@ mod use_cases;
 pub use refunds::{SettledSiteRefund, SiteRefundInput, SiteRefunds};
 pub use use_cases::SiteSales;
 
-use portico_kernel::{CheckoutId, JobType, Money, PurchaseId, SiteId, TenantId, Timestamp, UserId};
+use portico_kernel::{
+    CheckoutId, InvoiceId, JobType, Money, PurchaseId, SiteId, TenantId, Timestamp, UserId,
+};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use crate::{
     checkout::{CheckoutStage, PurchaseCheckout},
+    invoice::{Invoice, InvoiceKind},
     payment::{CheckoutLine, NewCheckout, Provider},
     settlement::Mismatch,
+    subscription_provider::{InvoiceLine, InvoiceStatus},
 };
 
 /// How long a site is held for a buyer who has not paid.
@@ -137,6 +141,44 @@ impl SiteSale {
             cancel_url: self.checkout.cancel_url.clone(),
             expires_at: self.checkout.expires_at,
         }
+    }
+
+    /// Id of its invoice, which the tenant has that got the site.
+    pub const fn invoice_id(&self) -> InvoiceId {
+        InvoiceId::from_uuid(self.id.uuid())
+    }
+
+    /// The invoice of the tenant that gets the site, without a number yet; `None` while it is not paid.
+    pub(crate) fn invoice(&self, buyer: TenantId) -> Option<Invoice> {
+        Some(Invoice {
+            id: self.invoice_id(),
+            tenant_id: buyer,
+            provider: self.checkout.provider,
+            provider_id: self.checkout.payment_id.clone()?,
+            number: None,
+            status: InvoiceStatus::Paid,
+            kind: InvoiceKind::Purchase,
+            amount_due: self.amount,
+            amount_paid: self.amount,
+            amount_refunded: 0,
+            payments: Vec::new(),
+            tax: 0,
+            currency: self.currency.clone(),
+            lines: vec![InvoiceLine {
+                description: self.site_name.clone(),
+                quantity: 1,
+                amount: self.amount,
+            }],
+            period_start: None,
+            period_end: None,
+            due_at: None,
+            paid_at: Some(self.paid_at?),
+            pdf_url: None,
+            hosted_url: None,
+            receipt_url: None,
+            seller: None,
+            created_at: self.created_at,
+        })
     }
 
     /// The same without address and name of the buyer.

@@ -15,6 +15,7 @@ use crate::{
     BillingError,
     checkout::{CHECK_AGAIN, FIRST_CHECK},
     events,
+    invoice::Invoice,
     ledger::{LedgerTransaction, SourceKind},
     payment::{PaymentError, Refund},
     ports::BillingRepositories,
@@ -169,7 +170,9 @@ impl<'a> SiteRefunds<'a> {
             self.book(&before, SourceKind::RefundFailed, &observed.id, &refund.money()).await?;
         }
         let succeeded = refunds.iter().filter(|refund| refund.status == RefundStatus::Succeeded);
-        let is_whole = succeeded.map(|refund| refund.amount).sum::<i64>() >= before.amount;
+        let given_back = succeeded.map(|refund| refund.amount).sum::<i64>();
+        self.follow_invoice(&before, given_back).await?;
+        let is_whole = given_back >= before.amount;
         let status = if is_whole { SiteSaleStatus::Refunded } else { before.status };
         let mut sale = SiteSale { status, ..before.clone() };
         if status == SiteSaleStatus::Refunded {
@@ -232,6 +235,16 @@ impl<'a> SiteRefunds<'a> {
 
     async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<SiteSale, BillingError> {
         self.repositories.site_sales().lock(tenant, id).await?.ok_or(BillingError::NoPurchase)
+    }
+
+    /// The invoice of a sale says what was given back of it. There is none before the site is handed over.
+    async fn follow_invoice(&mut self, sale: &SiteSale, amount_refunded: i64) -> Result<(), BillingError> {
+        let Some((_, buyer)) = sale.buyer else { return Ok(()) };
+        let stored = self.repositories.invoices().find(buyer, sale.invoice_id()).await?;
+        if let Some(stored) = stored.filter(|invoice| invoice.amount_refunded != amount_refunded) {
+            self.repositories.invoices().upsert(&Invoice { amount_refunded, ..stored }).await?;
+        }
+        Ok(())
     }
 
     /// Tells staff that a refund has failed. A site that was held back meanwhile is handed over.

@@ -15,6 +15,8 @@ use crate::{
     ledger::{LedgerTransaction, SourceKind},
     payment::{Checkout, CheckoutState, PaymentError},
     ports::BillingRepositories,
+    receipt,
+    seller::Seller,
     settlement::{Difference, Mismatch, differences},
     subject::Subject,
 };
@@ -246,11 +248,19 @@ impl<'a> SiteSales<'a> {
         Ok(claimed)
     }
 
-    /// Notes that the site is handed over, in the unit of work that does it. Address and name of the buyer are those of the account now.
+    /// Notes that the site is handed over, in the unit of work that does it. Address and name of the buyer are those of the account now,
+    /// whose tenant gets an invoice with the number of its receipt, from `seller` as they are now.
     ///
     /// # Errors
     /// Where the store fails.
-    pub async fn complete(&mut self, sale: SiteSale) -> Result<SiteSale, BillingError> {
+    pub async fn complete(&mut self, sale: SiteSale, seller: &Seller) -> Result<SiteSale, BillingError> {
+        let invoice = sale.buyer.and_then(|(_, buyer)| sale.invoice(buyer));
+        if let Some(invoice) = invoice {
+            let series = receipt::series(sale.checkout.live);
+            let place = self.repositories.invoices().next_number(series).await?;
+            let invoice = invoice.sold_by(seller, receipt::number(series, place));
+            self.repositories.invoices().upsert(&invoice).await?;
+        }
         let after = SiteSale { status: SiteSaleStatus::Completed, ..sale.clone() }.anonymous();
         self.store(&events::SITE_SALE_COMPLETED, &sale, after).await
     }

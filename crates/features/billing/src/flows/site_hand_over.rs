@@ -62,7 +62,7 @@ pub async fn hand_over(app: &App, order: HandOverSite, job: &Job) -> Result<(), 
             quotas.add_regardless(buyer, meter, amount).await?;
         }
     }
-    SiteSales::new(&mut *work, &scope, env).complete(sale).await?;
+    SiteSales::new(&mut *work, &scope, env).complete(sale, &app.seller).await?;
     Ok(work.commit().await?)
 }
 
