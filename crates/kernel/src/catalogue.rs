@@ -41,6 +41,22 @@ impl EventDeclaration {
         };
         Some(Published { name, kind: self.name, permission, author_permission, description: self.when })
     }
+
+    /// The sort of resource that it is about: the part of its name before the dot.
+    pub fn resource(&self) -> &'static str {
+        self.name.split_once('.').map_or(self.name, |(resource, _)| resource)
+    }
+
+    /// The form for holders of this permission, whoever else receives the event.
+    pub const fn published_to(&self, permission: Permission) -> Published {
+        Published {
+            name: self.name,
+            kind: self.name,
+            permission,
+            author_permission: None,
+            description: self.when,
+        }
+    }
 }
 
 impl Published {

@@ -102,12 +102,11 @@ impl Event {
             Actor::ApiKey { id, .. } => (ActorKind::ApiKey, Some(id.uuid())),
             Actor::System => (ActorKind::System, None),
         };
-        let resource_kind = declared.name.split_once('.').map_or(declared.name, |(resource, _)| resource);
         Self {
             id: env.new_id(),
             tenant: scope.active_tenant().unwrap_or(TenantId::PLATFORM),
             kind: declared.into(),
-            resource: Resource { kind: resource_kind.into(), id: resource },
+            resource: Resource { kind: declared.resource().into(), id: resource },
             actor_kind,
             actor_id,
             impersonator_id: scope.impersonator().map(crate::UserId::uuid),

@@ -1,4 +1,4 @@
-//! The event log of one tenant, read from any position. Source of live updates.
+//! A part of the event log, read from any position. Source of live updates.
 
 use async_trait::async_trait;
 
@@ -22,7 +22,25 @@ pub struct PositionedEvent {
     pub event: Event,
 }
 
-/// The next events of a tenant.
+/// Which events are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Followed {
+    /// Those of a tenant.
+    Tenant(TenantId),
+    /// Those about the support tickets of all tenants, also what only staff may know of ([`TICKETS`]).
+    Tickets,
+}
+
+/// The sort of resource that [`Followed::Tickets`] are about. Names of their events begin with it.
+pub const TICKETS: &str = "support_ticket";
+
+impl From<TenantId> for Followed {
+    fn from(tenant: TenantId) -> Self {
+        Self::Tenant(tenant)
+    }
+}
+
+/// The next events that are followed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventBatch {
     /// In their order.
@@ -32,21 +50,26 @@ pub struct EventBatch {
     pub held_up: bool,
 }
 
-/// Reads the event log of a tenant without moving any cursor, so that any number of readers may follow it.
+/// Reads a part of the event log without moving any cursor, so that any number of readers may follow it.
 #[async_trait]
 pub trait EventFeed: Send + Sync {
-    /// The newest event of the tenant that can be delivered. What commits later comes after it: MUST NOT answer one that an event
+    /// The newest followed event that can be delivered. What commits later comes after it: MUST NOT answer one that an event
     /// still to be committed could come before.
-    async fn newest(&self, tenant: TenantId) -> Result<Option<(LogPosition, EventId)>, StoreError>;
+    async fn newest(&self, followed: Followed) -> Result<Option<(LogPosition, EventId)>, StoreError>;
 
-    /// Position of an event of the tenant; `None` when the tenant has none of this id (any more).
-    async fn find(&self, tenant: TenantId, event: EventId) -> Result<Option<LogPosition>, StoreError>;
+    /// Position of a followed event; `None` when there is none of this id (any more).
+    async fn find(&self, followed: Followed, event: EventId) -> Result<Option<LogPosition>, StoreError>;
 
-    /// The events of the tenant after a position, oldest first, at most `limit`. MUST NOT skip one that commits later than others
+    /// The followed events after a position, oldest first, at most `limit`. MUST NOT skip one that commits later than others
     /// that come after it.
-    async fn after(&self, tenant: TenantId, place: LogPosition, limit: u32)
-    -> Result<EventBatch, StoreError>;
+    async fn after(
+        &self,
+        followed: Followed,
+        place: LogPosition,
+        limit: u32,
+    ) -> Result<EventBatch, StoreError>;
 
-    /// How many events the tenant has after a position, counted up to `most`.
-    async fn count_after(&self, tenant: TenantId, place: LogPosition, most: u32) -> Result<u32, StoreError>;
+    /// How many followed events there are after a position, counted up to `most`.
+    async fn count_after(&self, followed: Followed, place: LogPosition, most: u32)
+    -> Result<u32, StoreError>;
 }

@@ -12,6 +12,7 @@ use std::{
 use portico_kernel::{
     AnnouncementListener, CommitListener, Event, EventDeclaration, TenantId, Timestamp, UserId,
     event::CacheTopic,
+    feed::{Followed, TICKETS},
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -59,7 +60,7 @@ pub struct Signals {
     pub events: Notify,
     /// Notified when an event was appended, for the scheduling of webhook deliveries.
     pub webhooks: Notify,
-    /// Notified when an event was appended to the log of a tenant with live streams.
+    /// Notified when an event was appended that live streams follow.
     pub live: Wakes,
     /// Tenants whose thresholds are to be checked.
     pub usage: UsageMarks,
@@ -178,7 +179,10 @@ impl Signals {
     /// An event was appended to the log of the tenant; `declared` is `None` if another version wrote an unknown one.
     fn changed(&self, tenant: TenantId, declared: Option<&EventDeclaration>) {
         if declared.is_none_or(|declared| declared.published().is_some()) {
-            self.live.wake(tenant);
+            self.live.wake(Followed::Tenant(tenant));
+        }
+        if declared.is_none_or(|declared| declared.resource() == TICKETS) {
+            self.live.wake(Followed::Tickets);
         }
         // An unknown event may concern anything: an unnecessary query is better than an outdated answer.
         if declared.is_none_or(|declared| declared.invalidates.contains(&CacheTopic::Responses))

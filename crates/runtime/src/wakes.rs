@@ -1,29 +1,29 @@
-//! Notifications for the followers of a tenant's events.
+//! Notifications for the followers of events.
 
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, Weak},
 };
 
-use portico_kernel::TenantId;
+use portico_kernel::feed::Followed;
 use tokio::sync::Notify;
 
-/// Waiters for new events, by tenant.
+/// Waiters for new events, by what they follow.
 #[derive(Default)]
 pub struct Wakes {
-    sleepers: RwLock<HashMap<TenantId, Weak<Notify>>>,
+    sleepers: RwLock<HashMap<Followed, Weak<Notify>>>,
 }
 
 impl Wakes {
-    /// A published event was appended to the log of the tenant.
-    pub fn wake(&self, tenant: TenantId) {
+    /// A followed event was appended to the log.
+    pub fn wake(&self, followed: Followed) {
         let sleepers = self.sleepers.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sleeper) = sleepers.get(&tenant).and_then(Weak::upgrade) {
+        if let Some(sleeper) = sleepers.get(&followed).and_then(Weak::upgrade) {
             sleeper.notify_one();
         }
     }
 
-    /// Events of any tenant may have been appended.
+    /// Any events may have been appended.
     pub fn wake_all(&self) {
         let sleepers = self.sleepers.read().unwrap_or_else(PoisonError::into_inner);
         for sleeper in sleepers.values().filter_map(Weak::upgrade) {
@@ -31,13 +31,13 @@ impl Wakes {
         }
     }
 
-    /// A handle that is notified of the tenant's events from now on; it replaces the one before. A notification without a
+    /// A handle that is notified of followed events from now on; it replaces the one before. A notification without a
     /// waiter is kept.
-    pub fn subscribe(&self, tenant: TenantId) -> Arc<Notify> {
+    pub fn subscribe(&self, followed: Followed) -> Arc<Notify> {
         let sleeper = Arc::new(Notify::new());
         let mut sleepers = self.sleepers.write().unwrap_or_else(PoisonError::into_inner);
         sleepers.retain(|_, other| other.strong_count() > 0);
-        sleepers.insert(tenant, Arc::downgrade(&sleeper));
+        sleepers.insert(followed, Arc::downgrade(&sleeper));
         sleeper
     }
 }
@@ -46,6 +46,7 @@ impl Wakes {
 mod tests {
     use std::time::Duration;
 
+    use portico_kernel::TenantId;
     use tokio::time::timeout;
     use uuid::Uuid;
 
@@ -54,7 +55,8 @@ mod tests {
     #[tokio::test]
     async fn whom_it_concerns_is_woken() {
         let wakes = Wakes::default();
-        let [one, other] = [1, 2].map(|number| TenantId::from_uuid(Uuid::from_u128(number)));
+        let one = Followed::Tenant(TenantId::from_uuid(Uuid::from_u128(1)));
+        let other = Followed::Tickets;
         let (sleeper, undisturbed) = (wakes.subscribe(one), wakes.subscribe(other));
         let woken =
             async |sleeper: &Notify| timeout(Duration::from_millis(20), sleeper.notified()).await.is_ok();

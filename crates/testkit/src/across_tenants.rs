@@ -16,6 +16,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from site_sales where (tenant_id, id) > (", "the check of the ledger"),
     // The event log, which is read in one order.
     ("from events where (transaction_id, sequence) > (", "readers of the log, and how far behind they are"),
+    (
+        "from events where resource_type = $ and transaction_id <",
+        "the newest event about a ticket, for staff",
+    ),
+    ("from events where id = $ and resource_type = $", "where a live stream of staff goes on"),
     ("select distinct tenant_id, kind from events where transaction_id >=", "news of other processes"),
     ("from events order by transaction_id desc", "whether the log comes from another cluster"),
     ("select created_at from events order by events.transaction_id desc", "whether the clock was set back"),
@@ -118,6 +123,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from generation_reservations where expires_at <", "sweep"),
     ("from idempotency_keys where expires_at <", "sweep"),
     ("from plan_calls where stage = $ and created_at <", "sweep"),
+    ("from support_refused_mails where refused_at <", "sweep"),
     ("from submissions where created_at <", "sweep"),
     ("from submissions where status = $ and created_at <", "sweep"),
     ("from traffic_days where day <", "sweep"),

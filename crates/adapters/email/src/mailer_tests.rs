@@ -153,7 +153,7 @@ fn mails() -> Vec<MailContent> {
         Box::new(OverLimitMail { tenant: tenant(), used: 5, limit: 1, read_only_at: at() }),
         Box::new(SiteMail::SubmissionWaiting { site: "panaderia-luz".into() }),
         Box::new(SiteSaleMail::Welcome { token: token.clone() }),
-        Box::new(SiteSaleMail::Confirmation(sold_site())),
+        Box::new(SiteSaleMail::Confirmation { sold: sold_site(), receipt: Some("R-000012".into()) }),
         Box::new(SiteSaleMail::Claim { sold: sold_site(), token: token.clone() }),
         Box::new(SiteSaleMail::Sold(sold_site())),
     ];

@@ -89,6 +89,13 @@ const SWEEPS: &[Sweep] = &[
         useless: "received_at < $1",
         kept_for: Duration::days(60),
     },
+    // So do providers of mail. One that comes again later than that is refused again, with another mail to its sender.
+    Sweep {
+        table: "support_refused_mails",
+        key: "tenant_id, digest",
+        useless: "refused_at < $1",
+        kept_for: Duration::days(60),
+    },
     // A call is repeated for a day at most. What it led to is in the subscription.
     Sweep {
         table: "plan_calls",

@@ -34,8 +34,18 @@ pub struct Listener {
 
 /// Asks for a stream; the answer is not read.
 pub async fn ask(server: &TestServer, client: &Client, query: &str, last: Option<&str>) -> reqwest::Response {
+    ask_at(server, client, &format!("/api/v1/events{query}"), last).await
+}
+
+/// The same at another path.
+pub async fn ask_at(
+    server: &TestServer,
+    client: &Client,
+    path: &str,
+    last: Option<&str>,
+) -> reqwest::Response {
     let http = reqwest::Client::new();
-    let mut request = http.get(format!("{}/api/v1/events{query}", server.url));
+    let mut request = http.get(format!("{}{path}", server.url));
     for (name, value) in &client.headers {
         request = request.header(name, value);
     }
@@ -53,7 +63,12 @@ impl Listener {
 
     /// Opens a stream that resumes after an id, and waits until the server confirms it.
     pub async fn after(server: &TestServer, client: &Client, query: &str, last: Option<&str>) -> Self {
-        let response = ask(server, client, query, last).await;
+        Self::at(server, client, &format!("/api/v1/events{query}"), last).await
+    }
+
+    /// The same at another path.
+    pub async fn at(server: &TestServer, client: &Client, path: &str, last: Option<&str>) -> Self {
+        let response = ask_at(server, client, path, last).await;
         if response.status() != 200 {
             panic!("{}: {}", response.status(), response.text().await.unwrap());
         }

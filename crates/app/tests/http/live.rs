@@ -363,7 +363,7 @@ async fn an_event_that_commits_late_is_not_missed() {
 }
 
 /// Waits for the end of a stream, and checks that it came in time. What is promised is five seconds.
-async fn ends(listener: &mut Listener, why: &str) {
+pub async fn ends(listener: &mut Listener, why: &str) {
     let (took, _) = listener.until_end().await;
     eprintln!("{why}: ended after {took:?}");
     assert!(took < Duration::from_millis(1500), "{why}: {took:?}");

@@ -48,6 +48,7 @@ mod licenses;
 mod limits;
 mod listener;
 mod live;
+mod live_desk;
 mod live_limits;
 mod mails;
 mod managed_licenses;

@@ -1,11 +1,13 @@
 //! Giving back what a site was sold for: by staff, and in the panel of the provider.
 
+use std::time::Duration;
+
 use portico_billing::site_sale::SiteSaleStatus;
-use portico_kernel::PlatformRole;
+use portico_kernel::{PlatformRole, PurchaseId};
 use portico_recurrente::stand_in::Act;
 use portico_testkit::{
     ledger,
-    server::{Client, TestServer},
+    server::{Client, TestServer, eventually},
 };
 use serde_json::{Value, json};
 
@@ -51,6 +53,19 @@ async fn staff_give_back_what_a_site_was_sold_for_and_it_stays_with_its_buyer() 
         let long = json!({"reason": "x".repeat(501)});
         assert_eq!(clerk.post(&refund, long).await.fields(), ["reason"]);
         assert_eq!(clerk.post(&refund_of(&ada.tenant), json!({})).await.status.as_u16(), 404);
+        // The buyer has a receipt, and the seller and strangers have not.
+        let invoice = format!("/api/v1/billing/invoices/{id}");
+        let number = text(&ada.get(&invoice).await.expect(200), "number");
+        assert!(number.starts_with("TEST-"), "{number}");
+        let pdf = async |query: &str| ada.get(&format!("{invoice}/pdf{query}")).await.text;
+        let receipt = pdf("?language=en").await;
+        assert!(receipt.contains(&format!("({number})")) && !receipt.contains("(Refunded)"), "{receipt}");
+        assert!(pdf("?paper=letter&language=es").await.contains("(Recibo)"));
+        assert_eq!(seller.get(&invoice).await.status, 404);
+        let stranger = server.customer(server.email("stranger")).await;
+        assert_eq!(stranger.get(&format!("{invoice}/pdf")).await.status, 404);
+        server.mail(server.email("ada"), &number).await;
+
         let keyed = clerk.with("idempotency-key", "refund-1");
         let given = keyed.post(&refund, json!({"reason": "Wrong site"})).await.expect(201);
         assert_eq!(
@@ -61,10 +76,80 @@ async fn staff_give_back_what_a_site_was_sold_for_and_it_stays_with_its_buyer() 
         assert_eq!(clerk.post(&refund, json!({})).await.expect(409)["code"], "nothing_to_refund");
         assert_eq!(status_of(server, &seller, &id).await, SiteSaleStatus::Refunded);
         assert_eq!(ada.get(&path).await.expect(200)["status"], "published");
+        assert_eq!(ada.get(&invoice).await.expect(200)["amountRefunded"], 150_000);
+        assert!(pdf("?language=en").await.contains("(Refunded)"));
         for kind in ["refund.created", "site_sale.refunded"] {
             assert_eq!(events(&seller, kind).await, 1, "{kind}");
         }
         ledger::sound(server).await;
+    })
+    .await;
+}
+
+/// Waits until a site is there for a client, and answers it.
+async fn returned(client: &Client, path: &str) -> Value {
+    let there = async || {
+        let answer = client.get(path).await;
+        (answer.status == 200).then_some(answer)
+    };
+    eventually(Duration::from_secs(20), there).await.expect("it comes back").expect(200)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_return_a_site_to_its_seller_together_with_the_money() {
+    TestServer::on_each_database(async |server| {
+        let (seller, path, host, slug) = for_sale(server).await;
+        let ada = server.customer(server.email("ada")).await;
+        let made = ada.post_empty(&format!("/api/v1/sites/{slug}/purchase")).await.expect(201);
+        let id = paid(server, &seller, &made, SiteSaleStatus::Completed).await;
+        let draft = json!({"title": "What only Ada knows"});
+        ada.post(&ada.t("/pages"), draft).await.expect(201);
+        // She publishes in this moment, and staff give back twice.
+        ada.post_empty(&format!("{path}/deploy")).await.expect(202);
+        let (clerk, refund) = (clerk(server).await, refund_of(&id));
+        let odd = clerk.post(&refund, json!({"returnSite": "yes"})).await;
+        assert_eq!(odd.fields(), ["returnSite"]);
+        let input = json!({"reason": "Wrong site", "returnSite": true});
+        clerk.post(&refund, input.clone()).await.expect(201);
+        assert_eq!(clerk.post(&refund, input).await.expect(409)["code"], "nothing_to_refund");
+
+        let back = returned(&seller, &path).await;
+        assert_eq!((&back["status"], &back["liveDeploymentId"]), (&json!("draft"), &Value::Null));
+        assert_eq!(ada.get(&path).await.status, 404);
+        let pages = seller.get(&seller.t("/pages")).await.expect(200).to_string();
+        assert!(pages.contains("Welcome") && !pages.contains("What only Ada knows"), "{pages}");
+        for (client, kind) in [(&seller, "site.returned"), (&ada, "site.taken_back")] {
+            assert_eq!(events(client, kind).await, 1, "{kind}");
+        }
+        // It answers nowhere, until the seller publishes it.
+        let offline = async || {
+            let answer = server.client().with("host", &host).get("/").await;
+            (answer.status != 200).then_some(())
+        };
+        eventually(Duration::from_secs(20), offline).await.expect("it is offline");
+        seller.post_empty(&format!("{path}/deploy")).await.expect(202);
+        ledger::sound(server).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_its_buyer_has_deleted_is_not_missed() {
+    TestServer::on_each_database(async |server| {
+        let (seller, path, _, slug) = for_sale(server).await;
+        let ada = server.customer(server.email("ada")).await;
+        let made = ada.post_empty(&format!("/api/v1/sites/{slug}/purchase")).await.expect(201);
+        let id = paid(server, &seller, &made, SiteSaleStatus::Completed).await;
+        ada.delete(&path).await.expect(204);
+        clerk(server).await.post(&refund_of(&id), json!({"returnSite": true})).await.expect(201);
+        let (tenant, sale): (_, PurchaseId) = (seller.tenant.parse().unwrap(), id.parse().unwrap());
+        let settled = async || {
+            let sale = server.app.core.reader().site_sales().find(tenant, sale).await.unwrap().unwrap();
+            (!sale.returns_site).then_some(sale.status)
+        };
+        let status = eventually(Duration::from_secs(20), settled).await.expect("the job gives up");
+        assert_eq!(status, SiteSaleStatus::Refunded);
+        assert_eq!(seller.get(&path).await.status, 404);
     })
     .await;
 }

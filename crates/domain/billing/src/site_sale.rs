@@ -9,14 +9,18 @@ mod use_cases;
 pub use refunds::{SettledSiteRefund, SiteRefundInput, SiteRefunds};
 pub use use_cases::SiteSales;
 
-use portico_kernel::{CheckoutId, JobType, Money, PurchaseId, SiteId, TenantId, Timestamp, UserId};
+use portico_kernel::{
+    CheckoutId, InvoiceId, JobType, Money, PurchaseId, SiteId, TenantId, Timestamp, UserId,
+};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use crate::{
     checkout::{CheckoutStage, PurchaseCheckout},
+    invoice::{Invoice, InvoiceKind},
     payment::{CheckoutLine, NewCheckout, Provider},
     settlement::Mismatch,
+    subscription_provider::{InvoiceLine, InvoiceStatus},
 };
 
 /// How long a site is held for a buyer who has not paid.
@@ -110,6 +114,10 @@ pub struct SiteSale {
     pub created_at: Timestamp,
     /// When it was found to be paid; absent while it is not.
     pub paid_at: Option<Timestamp>,
+    /// Whether a site that was handed over goes back to the seller once all of the money is given back: staff's decision about the newest
+    /// refund. No more once that is done.
+    #[serde(skip)]
+    pub returns_site: bool,
     /// The payment.
     #[serde(skip)]
     pub checkout: PurchaseCheckout,
@@ -133,6 +141,44 @@ impl SiteSale {
             cancel_url: self.checkout.cancel_url.clone(),
             expires_at: self.checkout.expires_at,
         }
+    }
+
+    /// Id of its invoice, which the tenant has that got the site.
+    pub const fn invoice_id(&self) -> InvoiceId {
+        InvoiceId::from_uuid(self.id.uuid())
+    }
+
+    /// The invoice of the tenant that gets the site, without a number yet; `None` while it is not paid.
+    pub(crate) fn invoice(&self, buyer: TenantId) -> Option<Invoice> {
+        Some(Invoice {
+            id: self.invoice_id(),
+            tenant_id: buyer,
+            provider: self.checkout.provider,
+            provider_id: self.checkout.payment_id.clone()?,
+            number: None,
+            status: InvoiceStatus::Paid,
+            kind: InvoiceKind::Purchase,
+            amount_due: self.amount,
+            amount_paid: self.amount,
+            amount_refunded: 0,
+            payments: Vec::new(),
+            tax: 0,
+            currency: self.currency.clone(),
+            lines: vec![InvoiceLine {
+                description: self.site_name.clone(),
+                quantity: 1,
+                amount: self.amount,
+            }],
+            period_start: None,
+            period_end: None,
+            due_at: None,
+            paid_at: Some(self.paid_at?),
+            pdf_url: None,
+            hosted_url: None,
+            receipt_url: None,
+            seller: None,
+            created_at: self.created_at,
+        })
     }
 
     /// The same without address and name of the buyer.
@@ -213,6 +259,20 @@ pub struct HandOverSite {
 impl JobType for HandOverSite {
     const KIND: &'static str = "site.hand_over";
     /// With a backoff that grows to an hour, the file store may be unavailable for a day.
+    const MAX_ATTEMPTS: u32 = 36;
+}
+
+/// The job that gives a site back to the tenant that sold it, which is the tenant of the job.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReturnSite {
+    /// The sale.
+    pub purchase_id: PurchaseId,
+}
+
+impl JobType for ReturnSite {
+    const KIND: &'static str = "site.return";
+    /// As for [`HandOverSite`].
     const MAX_ATTEMPTS: u32 = 36;
 }
 

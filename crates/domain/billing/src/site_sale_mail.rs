@@ -16,7 +16,12 @@ pub enum SiteSaleMail {
         token: String,
     },
     /// Confirms to the buyer that the site is theirs.
-    Confirmation(SoldSite),
+    Confirmation {
+        /// The site.
+        sold: SoldSite,
+        /// Number of its receipt, if it has one.
+        receipt: Option<String>,
+    },
     /// Tells the owner of an address that a site waits for them. Carries the secret of the link to claim it.
     Claim {
         /// The site.
@@ -66,7 +71,9 @@ impl Mail for SiteSaleMail {
         let about = |key| MailContent::new(key, MailClass::Account);
         match self {
             Self::Welcome { token } => about("site_sale.welcome").link("reset-password", token),
-            Self::Confirmation(sold) => sold.tell(about("site_sale.confirmation")),
+            Self::Confirmation { sold, receipt } => {
+                sold.tell(about("site_sale.confirmation")).with("receipt", receipt.as_deref())
+            }
             Self::Claim { sold, token } => sold.tell(about("site_sale.claim")).link("claim-site", token),
             Self::Sold(sold) => sold.tell(MailContent::new("site_sale.sold", MailClass::Tenant)),
         }
@@ -88,7 +95,11 @@ mod tests {
         let token = "secret".to_owned();
         for (mail, key, page) in [
             (SiteSaleMail::Welcome { token: token.clone() }, "site_sale.welcome", "reset-password"),
-            (SiteSaleMail::Confirmation(sold.clone()), "site_sale.confirmation", ""),
+            (
+                SiteSaleMail::Confirmation { sold: sold.clone(), receipt: Some("R-000012".to_owned()) },
+                "site_sale.confirmation",
+                "",
+            ),
             (SiteSaleMail::Claim { sold: sold.clone(), token }, "site_sale.claim", "claim-site"),
             (SiteSaleMail::Sold(sold), "site_sale.sold", ""),
         ] {

@@ -184,6 +184,7 @@ pub fn sale(env: &Env, tenant: TenantId) -> SiteSale {
         status: SiteSaleStatus::Paid,
         created_at: env.now(),
         paid_at: None,
+        returns_site: false,
         checkout: PurchaseCheckout {
             id: CheckoutId::from_uuid(id.uuid()),
             tenant_id: tenant,

@@ -38,11 +38,17 @@ declare_events! {
     "A site that was bought is the tenant's now."
     SITE_RECEIVED { name: "site.received", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 
+    "A site that was sold and paid back is the tenant's again, as a draft."
+    SITE_RETURNED { name: "site.returned", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
+
     "A site went back to an earlier deployment."
     SITE_ROLLED_BACK { name: "site.rolled_back", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 
     "A site was paid by a buyer, and is to be handed over."
     SITE_SOLD { name: "site.sold", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
+
+    "A site that was bought was paid back and went back to its seller; the tenant does not have it any more."
+    SITE_TAKEN_BACK { name: "site.taken_back", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }
 
     "A site was changed."
     SITE_UPDATED { name: "site.updated", audience: Holders(SitesRead), invalidates: &[Hosts, Responses], audit: Sealed }

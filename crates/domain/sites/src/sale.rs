@@ -1,7 +1,9 @@
 //! Sites for sale: prepared by staff, shown to everyone, bought as they are.
 
+mod give_back;
 mod hand_over;
 
+pub use give_back::Returned;
 pub use hand_over::{HandedOver, Parcel};
 
 use portico_kernel::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portico_runtime::worker::{jobs::Handlers, readers::EventReader, schedules::Schedule};
 
 use crate::{
-    flows::{payments, receipts, site_hand_over, site_sale_mail, site_sales, subscriptions},
+    flows::{payments, receipts, site_hand_over, site_return, site_sale_mail, site_sales, subscriptions},
     state::App,
 };
 
@@ -19,6 +19,7 @@ pub fn register(app: &App, handlers: &mut Handlers) {
     handlers.on(app, |app, ended, job| Box::pin(subscriptions::end_of_deleted(app, ended, job)));
     handlers.on(app, |app, followed, job| Box::pin(subscriptions::follow_deletion(app, followed, job)));
     handlers.on(app, |app, sale, job| Box::pin(site_hand_over::hand_over(app, sale, job)));
+    handlers.on(app, |app, order, job| Box::pin(site_return::give_back(app, order, job)));
     handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_buyer(app, mail, job)));
     handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_owners(app, mail, job)));
     handlers.on(app, |app, mail, job| Box::pin(site_sale_mail::to_owner(app, mail, job)));

@@ -16,12 +16,15 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use futures_util::stream;
-use portico_kernel::{Actor, EventId, KeyMaker, Permission, Scope, TenantId, Timestamp, feed::LogPosition};
+use portico_kernel::{
+    Actor, Denied, EventId, KeyMaker, Permission, Scope, Timestamp,
+    feed::{Followed, LogPosition},
+};
 use portico_runtime::{
     context::{self, CURRENT},
     live::{
         Live, Selection, Slot,
-        feed::{Batch, Joined, PIECE},
+        feed::{Batch, Joined, PIECE, Update},
         resume::{Start, position},
     },
 };
@@ -77,15 +80,48 @@ impl End {
     }
 }
 
-/// Counters that increase when something about a caller changes: epochs of user or key, of the tenant, and of the
+/// What a stream sends.
+pub enum Topic {
+    /// Selected events of the caller's tenant.
+    Tenant(Selection),
+    /// What happens to the support tickets of all tenants.
+    Tickets,
+}
+
+impl Topic {
+    /// Requires that the caller may listen; answers what is followed for them.
+    fn require(&self, scope: &Scope) -> Result<Followed, Denied> {
+        match self {
+            Self::Tenant(selection) => {
+                let tenant = scope.require(Permission::TenantRead)?;
+                selection.require(scope)?;
+                Ok(Followed::Tenant(tenant))
+            }
+            Self::Tickets => {
+                scope.require_platform(Permission::PlatformSupport)?;
+                Ok(Followed::Tickets)
+            }
+        }
+    }
+
+    /// Whether an event is sent to the caller.
+    fn lets(&self, update: &Update, scope: &Scope) -> bool {
+        match self {
+            Self::Tenant(selection) => selection.lets(&update.published, update.author, scope),
+            Self::Tickets => update.published.is_for(scope, None),
+        }
+    }
+}
+
+/// Counters that increase when something about a caller changes: epochs of user or key, of the tenant where one is followed, and of the
 /// impersonator.
 type Epochs = (u64, u64, u64);
 
 struct Stream {
     app: Data<App>,
     live_caller: LiveCaller,
-    selection: Selection,
-    tenant: TenantId,
+    topic: Topic,
+    followed: Followed,
     scope: Scope,
     /// The epochs and the time at which `scope` was read.
     authorised: Option<(Epochs, Instant)>,
@@ -100,26 +136,25 @@ struct Stream {
     /// When the last message was sent.
     sent: Instant,
     closing: watch::Receiver<bool>,
-    probes: watch::Receiver<Option<TenantId>>,
+    probes: watch::Receiver<Option<Followed>>,
     expires_at: Option<Timestamp>,
     _slot: Slot,
 }
 
-/// Opens a stream for a caller: all selected events of their tenant from now on, or after the event with the given id. An
+/// Opens a stream for a caller: the events of a topic from now on, or after the event with the given id. An
 /// error before the stream is open is answered as a problem; a later one just ends the stream.
 pub async fn open(
     app: Data<App>,
     scope: Scope,
     live_caller: LiveCaller,
-    selection: Selection,
+    topic: Topic,
     last: Option<&str>,
 ) -> Result<HttpResponse, Problem> {
-    let tenant = scope.require(Permission::TenantRead)?;
-    selection.require(&scope)?;
+    let followed = topic.require(&scope)?;
     let live: &Live = &app.core.live;
-    let slot = live.take_slot(tenant, caller_of(&scope)).await?;
-    let joined = live.join(tenant).await?;
-    let start = live.start(&*app.core.sealer, tenant, &joined, last).await?;
+    let slot = live.take_slot(followed, caller_of(&scope)).await?;
+    let joined = live.join(followed).await?;
+    let start = live.start(&*app.core.sealer, followed, &joined, last).await?;
     let (out, waiting) = mpsc::channel(WAITING);
     let stream = Stream {
         closing: live.closing(),
@@ -132,8 +167,8 @@ pub async fn open(
         authorised: None,
         app,
         live_caller,
-        selection,
-        tenant,
+        topic,
+        followed,
         scope,
         joined,
         out,
@@ -171,7 +206,7 @@ impl Stream {
     async fn run(mut self, start: Start) {
         let Err(end) = self.serve(start).await;
         metrics::counter!("portico_live_streams_ended_total", "reason" => end.as_str()).increment(1);
-        tracing::debug!(reason = end.as_str(), tenant = %self.tenant, "a live stream has ended");
+        tracing::debug!(reason = end.as_str(), followed = ?self.followed, "a live stream has ended");
         if end == End::Closing {
             // With jitter, so that clients do not all reconnect at the same moment.
             let [jitter] = self.app.core.env.random_bytes::<1>();
@@ -207,7 +242,7 @@ impl Stream {
                     }
                 }
                 _ = self.probes.changed() => {
-                    if *self.probes.borrow_and_update() == Some(self.tenant) {
+                    if *self.probes.borrow_and_update() == Some(self.followed) {
                         self.send(Bytes::from_static(b": probe\n\n")).await?;
                     }
                 }
@@ -232,7 +267,7 @@ impl Stream {
 
     /// A line with an id from which the stream can be resumed.
     fn position(&self) -> String {
-        let id = self.newest.and_then(|event| position(&*self.app.core.sealer, self.tenant, event));
+        let id = self.newest.and_then(|event| position(&*self.app.core.sealer, self.followed, event));
         id.map(|id| format!("id: {id}\n")).unwrap_or_default()
     }
 
@@ -251,9 +286,9 @@ impl Stream {
     /// Reads the events that this stream has missed from the database, and sends them, at the pace of the client.
     async fn catch_up(&mut self) -> Result<(), End> {
         loop {
-            let piece = self.app.core.live.events.after(self.tenant, self.at, PIECE).await;
+            let piece = self.app.core.live.events.after(self.followed, self.at, PIECE).await;
             let piece = piece.map_err(|_| End::Unavailable)?;
-            let Some(batch) = Batch::new(&piece.events) else { return Ok(()) };
+            let Some(batch) = Batch::new(self.followed, &piece.events) else { return Ok(()) };
             self.deliver(&batch).await?;
             if piece.held_up || piece.events.len() < PIECE as usize {
                 return Ok(());
@@ -269,7 +304,7 @@ impl Stream {
         let at = self.at;
         for update in batch.updates.iter().filter(|update| update.place > at) {
             self.authorise().await?;
-            if self.selection.lets(&update.published, update.author, &self.scope) {
+            if self.topic.lets(update, &self.scope) {
                 self.send(update.text.clone()).await?;
                 self.resume_after = Some(update.event);
                 metrics::counter!("portico_live_messages_total").increment(1);
@@ -308,10 +343,9 @@ impl Stream {
             StatusCode::SERVICE_UNAVAILABLE => End::Unavailable,
             _ => End::Revoked,
         })?;
-        let tenant = scope.require(Permission::TenantRead).map_err(|_| End::Revoked)?;
-        self.selection.require(&scope).map_err(|_| End::Revoked)?;
+        let followed = self.topic.require(&scope).map_err(|_| End::Revoked)?;
         // If the request names no tenant, the scope takes that of the token, which must stay the same.
-        if tenant != self.tenant {
+        if followed != self.followed {
             return Err(End::Revoked);
         }
         self.scope = scope;
@@ -328,6 +362,10 @@ impl Stream {
             Actor::ApiKey { maker: None, .. } | Actor::System | Actor::Anonymous => 0,
         };
         let impersonator = self.scope.impersonator().map_or(0, |user| signals.user_epoch(user));
-        (user, signals.tenant_epoch(self.tenant), impersonator)
+        let tenant = match self.followed {
+            Followed::Tenant(tenant) => signals.tenant_epoch(tenant),
+            Followed::Tickets => 0,
+        };
+        (user, tenant, impersonator)
     }
 }

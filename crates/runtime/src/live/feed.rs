@@ -1,4 +1,4 @@
-//! Reads the new events of a tenant once, for all of its streams in this process.
+//! Reads the new events of a tenant, or about the tickets of all, once for all streams of them in this process.
 
 use std::{
     sync::Arc,
@@ -7,9 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use portico_kernel::{
-    EventId, StoreError, TenantId, UserId,
+    Event, EventId, Permission, StoreError, UserId,
     catalogue::Published,
-    feed::{EventFeed, LogPosition, PositionedEvent},
+    feed::{EventFeed, Followed, LogPosition, PositionedEvent},
     message::EventMessage,
 };
 use tokio::{
@@ -67,12 +67,21 @@ pub struct Batch {
     pub updates: Vec<Update>,
 }
 
+/// How an event is told to those who follow these; `None` for one that they are not told of.
+fn told(followed: Followed, event: &Event) -> Option<Published> {
+    match followed {
+        Followed::Tenant(_) => catalogue().published(&event.kind),
+        // Notes of staff, too.
+        Followed::Tickets => Some(catalogue().find(&event.kind)?.published_to(Permission::PlatformSupport)),
+    }
+}
+
 impl Batch {
     /// `None` if there are no events.
-    pub fn new(events: &[PositionedEvent]) -> Option<Self> {
+    pub fn new(followed: Followed, events: &[PositionedEvent]) -> Option<Self> {
         let last = events.last()?;
         let updates = events.iter().filter_map(|PositionedEvent { place, event }| {
-            let published = catalogue().published(&event.kind)?;
+            let published = told(followed, event)?;
             let data = serde_json::to_string(&EventMessage::new(event, published.name, None)).ok()?;
             let text = format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, published.name);
             let author = published.author(event);
@@ -82,9 +91,9 @@ impl Batch {
     }
 }
 
-/// Reads the events of a tenant while there are streams. Reading stops when it is dropped.
+/// Reads the followed events while there are streams. Reading stops when it is dropped.
 pub struct Feed {
-    tenant: TenantId,
+    followed: Followed,
     batches: broadcast::Sender<Arc<Batch>>,
     newest: watch::Sender<Option<(LogPosition, EventId)>>,
     reading: OnceCell<Reading>,
@@ -110,9 +119,9 @@ pub struct Joined {
 
 impl Feed {
     /// Without reading yet.
-    pub fn new(tenant: TenantId) -> Self {
+    pub fn new(followed: Followed) -> Self {
         Self {
-            tenant,
+            followed,
             batches: broadcast::Sender::new(KEPT),
             newest: watch::Sender::new(None),
             reading: OnceCell::new(),
@@ -129,11 +138,11 @@ impl Feed {
         self.reading
             .get_or_try_init(async || {
                 // Registered before the first read, so that no event in between is missed.
-                let wake = signals.live.subscribe(self.tenant);
-                let newest = events.newest(self.tenant).await?;
+                let wake = signals.live.subscribe(self.followed);
+                let newest = events.newest(self.followed).await?;
                 self.newest.send_replace(newest);
                 let feeder = Feeder {
-                    tenant: self.tenant,
+                    followed: self.followed,
                     at: newest.map_or(LogPosition::default(), |(at, _)| at),
                     events: events.clone(),
                     signals: signals.clone(),
@@ -153,7 +162,7 @@ impl Feed {
 
 /// The reading task.
 struct Feeder {
-    tenant: TenantId,
+    followed: Followed,
     at: LogPosition,
     events: Arc<dyn EventFeed>,
     signals: Arc<Signals>,
@@ -168,7 +177,7 @@ impl Feeder {
         let mut pause = HELD_UP.0;
         loop {
             metrics::counter!("portico_live_reads_total").increment(1);
-            let piece = match self.events.after(self.tenant, self.at, PIECE).await {
+            let piece = match self.events.after(self.followed, self.at, PIECE).await {
                 Ok(piece) => piece,
                 Err(error) => {
                     tracing::debug!(error = %chain(&error), "events could not be read for live updates");
@@ -176,7 +185,7 @@ impl Feeder {
                     continue;
                 }
             };
-            if let Some(batch) = Batch::new(&piece.events) {
+            if let Some(batch) = Batch::new(self.followed, &piece.events) {
                 self.at = batch.upto;
                 self.newest.send_replace(Some((batch.upto, batch.newest)));
                 // There may be no receivers at this moment.
@@ -212,7 +221,7 @@ mod tests {
     };
 
     use async_trait::async_trait;
-    use portico_kernel::{Env, Event, RequestInfo, Scope, feed::EventBatch};
+    use portico_kernel::{Env, RequestInfo, Scope, TenantId, feed::EventBatch};
     use portico_security::system_env;
 
     use super::*;
@@ -229,15 +238,15 @@ mod tests {
 
     #[async_trait]
     impl EventFeed for Log {
-        async fn newest(&self, _: TenantId) -> Result<Option<(LogPosition, EventId)>, StoreError> {
+        async fn newest(&self, _: Followed) -> Result<Option<(LogPosition, EventId)>, StoreError> {
             Ok(self.events.lock().unwrap().last().map(|placed| (placed.place, placed.event.id)))
         }
 
-        async fn find(&self, _: TenantId, _: EventId) -> Result<Option<LogPosition>, StoreError> {
+        async fn find(&self, _: Followed, _: EventId) -> Result<Option<LogPosition>, StoreError> {
             Ok(None)
         }
 
-        async fn after(&self, _: TenantId, place: LogPosition, limit: u32) -> Result<EventBatch, StoreError> {
+        async fn after(&self, _: Followed, place: LogPosition, limit: u32) -> Result<EventBatch, StoreError> {
             self.reads.fetch_add(1, Ordering::SeqCst);
             let less = |failures: usize| failures.checked_sub(1);
             if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
@@ -250,14 +259,18 @@ mod tests {
             Ok(EventBatch { events: after.cloned().collect(), held_up: held_up > 0 })
         }
 
-        async fn count_after(&self, _: TenantId, _: LogPosition, _: u32) -> Result<u32, StoreError> {
+        async fn count_after(&self, _: Followed, _: LogPosition, _: u32) -> Result<u32, StoreError> {
             Ok(0)
         }
     }
 
+    fn of_a_tenant() -> Followed {
+        Followed::Tenant(TenantId::from_uuid(uuid::Uuid::from_u128(1)))
+    }
+
     async fn joined(log: &Arc<Log>, signals: &Arc<Signals>) -> Joined {
         let events: Arc<dyn EventFeed> = log.clone();
-        let feed = Arc::new(Feed::new(TenantId::from_uuid(uuid::Uuid::from_u128(1))));
+        let feed = Arc::new(Feed::new(of_a_tenant()));
         feed.join(&events, signals, &Handle::current()).await.unwrap()
     }
 
@@ -314,7 +327,7 @@ mod tests {
         let of = |kind: &str, after: serde_json::Value| {
             let mut placed = placed(&env, kind, 1);
             placed.event.after = Some(after);
-            Batch::new(&[placed]).unwrap().updates[0].author
+            Batch::new(of_a_tenant(), &[placed]).unwrap().updates[0].author
         };
         let named = serde_json::json!({"authorId": ada});
         assert_eq!(of("support_ticket.answered", named.clone()), Some(ada));
@@ -325,11 +338,26 @@ mod tests {
     }
 
     #[test]
+    fn the_desk_is_told_of_notes_and_tenants_are_not() {
+        let env = system_env();
+        let noted = [placed(&env, "support_ticket.noted", 1)];
+        assert!(Batch::new(of_a_tenant(), &noted).unwrap().updates.is_empty());
+        let batch = Batch::new(Followed::Tickets, &noted).unwrap();
+        let published = batch.updates[0].published;
+        assert_eq!(
+            (published.name, published.permission, published.author_permission),
+            ("support_ticket.noted", Permission::PlatformSupport, None)
+        );
+        let told = |kind| Batch::new(Followed::Tickets, &[placed(&env, kind, 2)]).unwrap().updates.len();
+        assert_eq!(told("support_ticket.answered"), 1);
+    }
+
+    #[test]
     fn what_stays_inside_is_passed_and_not_told() {
         let env = system_env();
-        assert!(Batch::new(&[]).is_none());
+        assert!(Batch::new(of_a_tenant(), &[]).is_none());
         let events = [placed(&env, "user.registered", 1), placed(&env, "session.started", 2)];
-        let batch = Batch::new(&events).unwrap();
+        let batch = Batch::new(of_a_tenant(), &events).unwrap();
         assert_eq!((batch.upto, batch.newest), (events[1].place, events[1].event.id));
         assert_eq!(batch.updates.len(), 1);
         let update = &batch.updates[0];

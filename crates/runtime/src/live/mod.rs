@@ -1,6 +1,7 @@
-//! Live updates: the events of a tenant as server-sent events (WHATWG HTML, section 9.2), as they happen.
+//! Live updates: the events of a tenant, or about the tickets of all, as server-sent events (WHATWG HTML, section 9.2), as
+//! they happen.
 //!
-//! The event log is authoritative, so a stream can be resumed on any instance. While a tenant has streams, each process
+//! The event log is authoritative, so a stream can be resumed on any instance. While something is followed, each process
 //! reads its new events once ([`feed`]) for all of them, in the order in which every reader of the log sees them: behind
 //! the oldest transaction that still runs, so that none is missed.
 
@@ -18,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use portico_kernel::{StoreError, TenantId, feed::EventFeed};
+use portico_kernel::{
+    StoreError,
+    feed::{EventFeed, Followed},
+};
 use tokio::{runtime::Handle, sync::watch, time::sleep};
 use uuid::Uuid;
 
@@ -28,7 +32,7 @@ use self::{
 };
 use crate::{settings, signals::Signals};
 
-/// How often the streams of a tenant are probed before another one is refused, and how long each probe waits for failed
+/// How often streams are probed before another one is refused, and how long each probe waits for failed
 /// streams.
 const PROBES: usize = 3;
 const PROBE_TIME: Duration = Duration::from_millis(120);
@@ -40,11 +44,11 @@ pub struct Live {
     signals: Arc<Signals>,
     /// Feeds must outlive the server thread that created them.
     runtime: Handle,
-    feeds: Mutex<HashMap<TenantId, Weak<Feed>>>,
+    feeds: Mutex<HashMap<Followed, Weak<Feed>>>,
     slots: Arc<Slots>,
     closing: watch::Sender<bool>,
-    /// The tenant whose streams must write something, which reveals disconnected clients.
-    probes: watch::Sender<Option<TenantId>>,
+    /// Those whose streams must write something, which reveals disconnected clients.
+    probes: watch::Sender<Option<Followed>>,
 }
 
 impl Live {
@@ -76,39 +80,39 @@ impl Live {
         self.closing.subscribe()
     }
 
-    /// Notifies streams of the tenant whose connections are probed.
-    pub fn probes(&self) -> watch::Receiver<Option<TenantId>> {
+    /// Notifies streams of what is followed by those whose connections are probed.
+    pub fn probes(&self) -> watch::Receiver<Option<Followed>> {
         self.probes.subscribe()
     }
 
     /// Takes a slot for a stream. A disconnected client is only noticed by writing to it: twice, because its system answers
-    /// the first write with a reset. So, before a stream is refused, all streams of the tenant are written to.
-    pub async fn take_slot(&self, tenant: TenantId, caller: Uuid) -> Result<Slot, LiveError> {
+    /// the first write with a reset. So, before a stream is refused, all streams of the same events are written to.
+    pub async fn take_slot(&self, followed: Followed, caller: Uuid) -> Result<Slot, LiveError> {
         if self.is_closing() {
             return Err(LiveError::Closing);
         }
-        let mut taken = self.slots.take(tenant, caller);
+        let mut taken = self.slots.take(followed, caller);
         for _ in 0..PROBES {
             if taken.is_ok() {
                 break;
             }
-            self.probes.send_replace(Some(tenant));
+            self.probes.send_replace(Some(followed));
             sleep(PROBE_TIME).await;
-            taken = self.slots.take(tenant, caller);
+            taken = self.slots.take(followed, caller);
         }
         taken
     }
 
-    /// Joins the feed of a tenant from now on.
-    pub async fn join(&self, tenant: TenantId) -> Result<Joined, StoreError> {
+    /// Joins a feed from now on.
+    pub async fn join(&self, followed: Followed) -> Result<Joined, StoreError> {
         let feed = {
             let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
-            match feeds.get(&tenant).and_then(Weak::upgrade) {
+            match feeds.get(&followed).and_then(Weak::upgrade) {
                 Some(feed) => feed,
                 None => {
                     feeds.retain(|_, feed| feed.strong_count() > 0);
-                    let feed = Arc::new(Feed::new(tenant));
-                    feeds.insert(tenant, Arc::downgrade(&feed));
+                    let feed = Arc::new(Feed::new(followed));
+                    feeds.insert(followed, Arc::downgrade(&feed));
                     feed
                 }
             }

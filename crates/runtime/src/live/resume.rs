@@ -1,6 +1,10 @@
 //! The position at which a stream begins: now, or after the last event that the client received.
 
-use portico_kernel::{EventId, StoreError, TenantId, feed::LogPosition, sealing::Sealer};
+use portico_kernel::{
+    EventId, StoreError,
+    feed::{Followed, LogPosition, TICKETS},
+    sealing::Sealer,
+};
 use uuid::Uuid;
 
 use super::{Live, feed::Joined};
@@ -14,16 +18,24 @@ const PURPOSE: &str = "live position";
 /// Prefix of sealed positions. Other ids are those of events.
 const POSITION: &str = "pos_";
 
+/// What a position is good for and for nothing else.
+fn bound(followed: Followed) -> Vec<u8> {
+    match followed {
+        Followed::Tenant(tenant) => tenant.uuid().as_bytes().to_vec(),
+        Followed::Tickets => TICKETS.as_bytes().to_vec(),
+    }
+}
+
 /// An id from which a stream can be resumed, sealed so that it does not reveal the event: the client may lack permission to
 /// read that one. `None` if sealing fails.
-pub fn position(sealer: &dyn Sealer, tenant: TenantId, event: EventId) -> Option<String> {
-    let sealed = sealer.seal(PURPOSE, tenant.uuid().as_bytes(), event.uuid().as_bytes()).ok()?;
+pub fn position(sealer: &dyn Sealer, followed: Followed, event: EventId) -> Option<String> {
+    let sealed = sealer.seal(PURPOSE, &bound(followed), event.uuid().as_bytes()).ok()?;
     let hex = sealed.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     Some(format!("{POSITION}{hex}"))
 }
 
-/// The event that a sealed position refers to, in this tenant.
-fn event_of(sealer: &dyn Sealer, tenant: TenantId, id: &str) -> Option<EventId> {
+/// The event that a sealed position refers to, among those that are followed.
+fn event_of(sealer: &dyn Sealer, followed: Followed, id: &str) -> Option<EventId> {
     let Some(hex) = id.strip_prefix(POSITION) else {
         return id.strip_prefix("evt_").unwrap_or(id).parse().ok();
     };
@@ -32,7 +44,7 @@ fn event_of(sealer: &dyn Sealer, tenant: TenantId, id: &str) -> Option<EventId> 
     }
     let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16));
     let sealed = bytes.collect::<Result<Vec<u8>, _>>().ok()?;
-    let plain = sealer.open(PURPOSE, tenant.uuid().as_bytes(), &sealed)?;
+    let plain = sealer.open(PURPOSE, &bound(followed), &sealed)?;
     Uuid::from_slice(&plain).ok().map(EventId::from_uuid)
 }
 
@@ -72,7 +84,7 @@ impl Live {
     pub async fn start(
         &self,
         sealer: &dyn Sealer,
-        tenant: TenantId,
+        followed: Followed,
         joined: &Joined,
         last: Option<&str>,
     ) -> Result<Start, StoreError> {
@@ -80,9 +92,9 @@ impl Live {
             joined.newest.map_or((LogPosition::default(), None), |(at, event)| (at, Some(event)));
         let now = |reset| Start { at, event, resumed: false, reset };
         let Some(last) = last else { return Ok(now(None)) };
-        let Some(event) = event_of(sealer, tenant, last) else { return Ok(now(Some(Reset::Unknown))) };
-        let Some(at) = self.events.find(tenant, event).await? else { return Ok(now(Some(Reset::Unknown))) };
-        if self.events.count_after(tenant, at, MOST_MISSED + 1).await? > MOST_MISSED {
+        let Some(event) = event_of(sealer, followed, last) else { return Ok(now(Some(Reset::Unknown))) };
+        let Some(at) = self.events.find(followed, event).await? else { return Ok(now(Some(Reset::Unknown))) };
+        if self.events.count_after(followed, at, MOST_MISSED + 1).await? > MOST_MISSED {
             return Ok(now(Some(Reset::TooOld)));
         }
         Ok(Start { at, event: Some(event), resumed: true, reset: None })
@@ -91,6 +103,7 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
+    use portico_kernel::TenantId;
     use portico_security::AesSealer;
 
     use super::*;
@@ -98,11 +111,13 @@ mod tests {
     #[test]
     fn a_position_opens_in_its_tenant_only_and_tells_nothing() {
         let sealer = AesSealer::new(&"0123456789abcdef0123456789abcdef".to_owned().into());
-        let [one, other] = [1, 2].map(|number| TenantId::from_uuid(Uuid::from_u128(number)));
+        let [one, other] =
+            [1, 2].map(|number| Followed::Tenant(TenantId::from_uuid(Uuid::from_u128(number))));
         let event = EventId::from_uuid(Uuid::from_u128(0x0199_f3c2_6d4e_7c3a_9d7c_5a8e_1f2b_3c4d));
         let id = position(&sealer, one, event).unwrap();
         assert_eq!(event_of(&sealer, one, &id), Some(event));
         assert_eq!(event_of(&sealer, other, &id), None);
+        assert_eq!(event_of(&sealer, Followed::Tickets, &id), None);
         assert!(!id.contains("0199f3c2"));
         assert_ne!(position(&sealer, one, event).unwrap(), id);
         assert_eq!(event_of(&sealer, one, &event.to_string()), Some(event));

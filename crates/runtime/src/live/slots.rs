@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use portico_kernel::{Fault, Kind, TenantId};
+use portico_kernel::{Fault, Kind, feed::Followed};
 use uuid::Uuid;
 
 use crate::settings;
@@ -72,14 +72,14 @@ pub struct Slots {
 #[derive(Default)]
 struct Taken {
     all: usize,
-    tenants: HashMap<TenantId, usize>,
+    followed: HashMap<Followed, usize>,
     callers: HashMap<Uuid, usize>,
 }
 
 /// A slot for one stream. Released when dropped.
 pub struct Slot {
     slots: Arc<Slots>,
-    tenant: TenantId,
+    followed: Followed,
     caller: Uuid,
 }
 
@@ -94,22 +94,22 @@ impl Slots {
         }
     }
 
-    /// Takes a slot for a user or key of a tenant.
-    pub fn take(self: &Arc<Self>, tenant: TenantId, caller: Uuid) -> Result<Slot, LiveError> {
+    /// Takes a slot for a user or key. What is followed across tenants has as many as one tenant.
+    pub fn take(self: &Arc<Self>, followed: Followed, caller: Uuid) -> Result<Slot, LiveError> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_tenant = taken.tenants.get(&tenant).copied().unwrap_or_default();
+        let of_followed = taken.followed.get(&followed).copied().unwrap_or_default();
         let of_caller = taken.callers.get(&caller).copied().unwrap_or_default();
-        if of_tenant >= self.per_tenant || of_caller >= self.per_caller {
+        if of_followed >= self.per_tenant || of_caller >= self.per_caller {
             return Err(LiveError::TooMany);
         }
         if taken.all >= self.most {
             return Err(LiveError::Full);
         }
         taken.all += 1;
-        taken.tenants.insert(tenant, of_tenant + 1);
+        taken.followed.insert(followed, of_followed + 1);
         taken.callers.insert(caller, of_caller + 1);
         metrics::gauge!("portico_live_streams").increment(1.0);
-        Ok(Slot { slots: self.clone(), tenant, caller })
+        Ok(Slot { slots: self.clone(), followed, caller })
     }
 }
 
@@ -117,7 +117,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= 1;
-        one_less(&mut taken.tenants, &self.tenant);
+        one_less(&mut taken.followed, &self.followed);
         one_less(&mut taken.callers, &self.caller);
         metrics::gauge!("portico_live_streams").decrement(1.0);
     }
@@ -134,6 +134,8 @@ fn one_less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
 
 #[cfg(test)]
 mod tests {
+    use portico_kernel::TenantId;
+
     use super::*;
 
     #[test]
@@ -141,7 +143,7 @@ mod tests {
         let settings =
             settings::Live { max_streams: 4, per_tenant: 3, per_caller: 2, ..settings::Live::default() };
         let slots = Arc::new(Slots::new(&settings));
-        let tenant = |number| TenantId::from_uuid(Uuid::from_u128(number));
+        let tenant = |number| Followed::Tenant(TenantId::from_uuid(Uuid::from_u128(number)));
         let take = |in_tenant, caller| slots.take(tenant(in_tenant), Uuid::from_u128(caller));
         let refused = |in_tenant, caller| take(in_tenant, caller).err();
         let first = take(1, 10).unwrap();
@@ -156,6 +158,6 @@ mod tests {
         held.push(take(1, 10).unwrap());
         drop(held);
         let taken = slots.taken.lock().unwrap();
-        assert!(taken.all == 0 && taken.tenants.is_empty() && taken.callers.is_empty());
+        assert!(taken.all == 0 && taken.followed.is_empty() && taken.callers.is_empty());
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct SiteSales<'c, C> {
 
 const COLUMNS: &str = "tenant_id, id, site_id, site_name, slug, buyer_email, buyer_name, buyer_user_id, buyer_tenant_id, \
     amount, currency, status, provider, live, stage, session_id, url, payment_id, success_url, cancel_url, created_at, expires_at, \
-    check_at, paid_at";
+    check_at, paid_at, returns_site";
 
 fn sale(row: &QueryResult) -> Result<SiteSale, TryGetError> {
     let (tenant_id, id): (TenantId, PurchaseId) = (read(row, "tenant_id")?, read(row, "id")?);
@@ -44,6 +44,7 @@ fn sale(row: &QueryResult) -> Result<SiteSale, TryGetError> {
         status: read(row, "status")?,
         created_at,
         paid_at: read(row, "paid_at")?,
+        returns_site: read(row, "returns_site")?,
         checkout: PurchaseCheckout {
             id: CheckoutId::from_uuid(id.uuid()),
             tenant_id,
@@ -73,7 +74,7 @@ impl<C: ConnectionTrait> SiteSales<'_, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> SiteSaleRepository for SiteSales<'_, C> {
     async fn insert(&mut self, sale: &SiteSale) -> Result<(), StoreError> {
-        let sql = format!("insert into site_sales ({COLUMNS}) values ({})", placeholders(1, 24));
+        let sql = format!("insert into site_sales ({COLUMNS}) values ({})", placeholders(1, 25));
         let checkout = &sale.checkout;
         // More than a tuple takes.
         let values = vec![
@@ -101,6 +102,7 @@ impl<C: ConnectionTrait + Send> SiteSaleRepository for SiteSales<'_, C> {
             checkout.expires_at.value(),
             checkout.check_at.value(),
             sale.paid_at.value(),
+            sale.returns_site.value(),
         ];
         self.db.execute(&sql, values).await.map(drop)
     }
@@ -115,7 +117,8 @@ impl<C: ConnectionTrait + Send> SiteSaleRepository for SiteSales<'_, C> {
 
     async fn update(&mut self, sale: &SiteSale) -> Result<(), StoreError> {
         let sql = "update site_sales set buyer_email = $3, buyer_name = $4, buyer_user_id = $5, buyer_tenant_id = $6, status = $7, \
-             stage = $8, session_id = $9, url = $10, payment_id = $11, expires_at = $12, check_at = $13, paid_at = $14 \
+             stage = $8, session_id = $9, url = $10, payment_id = $11, expires_at = $12, check_at = $13, paid_at = $14, \
+             returns_site = $15 \
              where tenant_id = $1 and id = $2";
         let checkout = &sale.checkout;
         let values = vec![
@@ -133,6 +136,7 @@ impl<C: ConnectionTrait + Send> SiteSaleRepository for SiteSales<'_, C> {
             checkout.expires_at.value(),
             checkout.check_at.value(),
             sale.paid_at.value(),
+            sale.returns_site.value(),
         ];
         self.db.execute(sql, values).await.map(drop)
     }

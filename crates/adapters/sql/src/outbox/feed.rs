@@ -1,14 +1,17 @@
-//! Following the event log of one tenant, without a cursor in the store.
+//! Following a part of the event log, without a cursor in the store.
 
 use async_trait::async_trait;
 use portico_kernel::{
-    EventId, StoreError, TenantId,
-    feed::{EventBatch, EventFeed, LogPosition, PositionedEvent},
+    EventId, StoreError,
+    feed::{EventBatch, EventFeed, Followed, LogPosition, PositionedEvent, TICKETS},
 };
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, Value};
 
 use super::{events, readers::Position};
-use crate::SqlStore;
+use crate::{
+    SqlStore,
+    db::{Param, Params},
+};
 
 impl From<Position> for LogPosition {
     fn from(position: Position) -> Self {
@@ -27,49 +30,63 @@ struct FedRow {
     settled: bool,
 }
 
+/// Finds the followed events: a condition, and the values of a statement that has it after these.
+fn those(followed: Followed, values: impl Params) -> (String, Vec<Value>) {
+    let mut values = values.values();
+    match followed {
+        Followed::Tenant(tenant) => {
+            values.push(tenant.value());
+            (format!("tenant_id = ${}", values.len()), values)
+        }
+        // Word for word as in the partial index, so that it is used.
+        Followed::Tickets => (format!("resource_type = '{TICKETS}'"), values),
+    }
+}
+
 #[async_trait]
 impl EventFeed for SqlStore {
-    async fn newest(&self, tenant: TenantId) -> Result<Option<(LogPosition, EventId)>, StoreError> {
+    async fn newest(&self, followed: Followed) -> Result<Option<(LogPosition, EventId)>, StoreError> {
         let db = self.read();
         let dialect = db.dialect();
+        let (those, values) = those(followed, ());
         let sql = format!(
-            "select id, {order} from events where tenant_id = $1 and {settled} order by {newest_first} limit 1",
+            "select id, {order} from events where {those} and {settled} order by {newest_first} limit 1",
             order = dialect.event_order,
             settled = dialect.event_is_settled,
             newest_first = dialect.newest_event_first,
         );
-        let found = db.row(&sql, [tenant]).await?;
+        let found = db.row(&sql, values).await?;
         Ok(found
             .map(|(event, transaction_id, sequence)| (Position { transaction_id, sequence }.into(), event)))
     }
 
-    async fn find(&self, tenant: TenantId, event: EventId) -> Result<Option<LogPosition>, StoreError> {
+    async fn find(&self, followed: Followed, event: EventId) -> Result<Option<LogPosition>, StoreError> {
         let db = self.read();
-        let sql = format!(
-            "select {order} from events where tenant_id = $1 and id = $2",
-            order = db.dialect().event_order
-        );
-        Ok(db.model::<Position>(&sql, (tenant, event)).await?.map(LogPosition::from))
+        let (those, values) = those(followed, [event]);
+        let sql =
+            format!("select {order} from events where id = $1 and {those}", order = db.dialect().event_order);
+        Ok(db.model::<Position>(&sql, values).await?.map(LogPosition::from))
     }
 
     async fn after(
         &self,
-        tenant: TenantId,
+        followed: Followed,
         place: LogPosition,
         limit: u32,
     ) -> Result<EventBatch, StoreError> {
         let db = self.read();
         let dialect = db.dialect();
+        let (those, values) =
+            those(followed, (place.transaction.to_string(), place.sequence, i64::from(limit)));
         // What is settled comes first in the order, so the rest need not be read to know that it waits.
         let sql = format!(
             "select events.*, {order}, {settled} as settled from events \
-             where {after} and tenant_id = $3 order by {sort} limit $4",
+             where {after} and {those} order by {sort} limit $3",
             order = dialect.event_order,
             settled = dialect.event_is_settled,
             after = dialect.event_is_after,
             sort = dialect.order_by_event,
         );
-        let values = (place.transaction.to_string(), place.sequence, tenant, i64::from(limit));
         let mut piece = EventBatch::default();
         for FedRow { event, place, settled } in db.models(&sql, values).await? {
             if !settled {
@@ -81,13 +98,19 @@ impl EventFeed for SqlStore {
         Ok(piece)
     }
 
-    async fn count_after(&self, tenant: TenantId, place: LogPosition, most: u32) -> Result<u32, StoreError> {
+    async fn count_after(
+        &self,
+        followed: Followed,
+        place: LogPosition,
+        most: u32,
+    ) -> Result<u32, StoreError> {
         let db = self.read();
+        let (those, values) =
+            those(followed, (place.transaction.to_string(), place.sequence, i64::from(most)));
         let sql = format!(
-            "select count(*) as found from (select 1 from events where {after} and tenant_id = $3 limit $4) as counted",
+            "select count(*) as found from (select 1 from events where {after} and {those} limit $3) as counted",
             after = db.dialect().event_is_after
         );
-        let values = (place.transaction.to_string(), place.sequence, tenant, i64::from(most));
         Ok(u32::try_from(db.total(&sql, values).await?).unwrap_or_default())
     }
 }

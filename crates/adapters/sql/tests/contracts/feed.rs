@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use portico_kernel::{
     EventId, Outbox, TenantId,
-    feed::{EventBatch, EventFeed, LogPosition},
+    feed::{EventBatch, EventFeed, Followed, LogPosition},
 };
 use portico_sql::{SqlStore, SqlUnitOfWork};
 use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
@@ -13,7 +13,7 @@ use crate::fixtures::{at_once, event, stored_event};
 
 /// Everything after a place that can be told of, and where the last of it stands.
 async fn read_on(store: &SqlStore, tenant: TenantId, place: &mut LogPosition, limit: u32) -> Vec<EventId> {
-    let piece = store.after(tenant, *place, limit).await.unwrap();
+    let piece = store.after(tenant.into(), *place, limit).await.unwrap();
     assert!(piece.events.len() <= limit as usize);
     if let Some(last) = piece.events.last() {
         *place = last.place;
@@ -38,8 +38,11 @@ async fn a_tenant_is_followed_from_any_place_and_apart_from_others() {
         let env = env();
         let store = database.store();
         let (tenant, other): (TenantId, TenantId) = (env.new_id(), env.new_id());
-        assert_eq!(store.newest(tenant).await.unwrap(), None);
-        assert_eq!(store.after(tenant, LogPosition::default(), 10).await.unwrap(), EventBatch::default());
+        assert_eq!(store.newest(tenant.into()).await.unwrap(), None);
+        assert_eq!(
+            store.after(tenant.into(), LogPosition::default(), 10).await.unwrap(),
+            EventBatch::default()
+        );
         let mut ids = Vec::new();
         for number in 0..7 {
             ids.push(stored_event(store, &env, tenant, "page.updated").await.id);
@@ -53,25 +56,53 @@ async fn a_tenant_is_followed_from_any_place_and_apart_from_others() {
             ids,
             "in the order of the log, none of others"
         );
-        assert_eq!(store.newest(tenant).await.unwrap(), Some((place, ids[6])));
-        assert_eq!(store.after(tenant, place, 10).await.unwrap(), EventBatch::default());
+        assert_eq!(store.newest(tenant.into()).await.unwrap(), Some((place, ids[6])));
+        assert_eq!(store.after(tenant.into(), place, 10).await.unwrap(), EventBatch::default());
 
-        let mut third = store.find(tenant, ids[2]).await.unwrap().unwrap();
-        assert_eq!(store.count_after(tenant, third, 100).await.unwrap(), 4);
-        assert_eq!(store.count_after(tenant, third, 3).await.unwrap(), 3, "no further than asked");
-        assert_eq!(store.count_after(other, third, 100).await.unwrap(), 3);
+        let mut third = store.find(tenant.into(), ids[2]).await.unwrap().unwrap();
+        assert_eq!(store.count_after(tenant.into(), third, 100).await.unwrap(), 4);
+        assert_eq!(store.count_after(tenant.into(), third, 3).await.unwrap(), 3, "no further than asked");
+        assert_eq!(store.count_after(other.into(), third, 100).await.unwrap(), 3);
         assert_eq!(read_all(store, tenant, &mut third, 4).await, ids[3..]);
-        assert_eq!(store.find(other, ids[2]).await.unwrap(), None, "an event of another tenant");
-        assert_eq!(store.find(tenant, env.new_id()).await.unwrap(), None);
+        assert_eq!(store.find(other.into(), ids[2]).await.unwrap(), None, "an event of another tenant");
+        assert_eq!(store.find(tenant.into(), env.new_id()).await.unwrap(), None);
         // As it was appended, with everything in it.
         let stored = stored_event(store, &env, tenant, "page.deleted").await;
         let piece = loop {
-            let piece = store.after(tenant, place, 10).await.unwrap();
+            let piece = store.after(tenant.into(), place, 10).await.unwrap();
             if !piece.held_up {
                 break piece;
             }
         };
         assert_eq!(piece.events[0].event, stored);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_are_followed_across_tenants_and_apart_from_other_events() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let (one, other): (TenantId, TenantId) = (env.new_id(), env.new_id());
+        let before = stored_event(store, &env, one, "page.updated").await;
+        let mut ids = Vec::new();
+        for tenant in [one, other, TenantId::PLATFORM, one] {
+            ids.push(stored_event(store, &env, tenant, "support_ticket.answered").await.id);
+            stored_event(store, &env, tenant, "page.updated").await;
+        }
+        let (mut place, mut found) = (LogPosition::default(), Vec::new());
+        while found.len() < ids.len() {
+            let piece = store.after(Followed::Tickets, place, 3).await.unwrap();
+            place = piece.events.last().map_or(place, |placed| placed.place);
+            found.extend(piece.events.iter().map(|placed| placed.event.id));
+        }
+        assert_eq!(found, ids);
+        assert_eq!(store.newest(Followed::Tickets).await.unwrap(), Some((place, ids[3])));
+        let first = store.find(Followed::Tickets, ids[0]).await.unwrap().unwrap();
+        assert_eq!(store.find(Followed::Tickets, before.id).await.unwrap(), None, "about a page");
+        assert_eq!(store.count_after(Followed::Tickets, first, 100).await.unwrap(), 3);
+        assert_eq!(store.count_after(Followed::Tickets, first, 2).await.unwrap(), 2);
     })
     .await;
 }
@@ -98,10 +129,10 @@ async fn an_event_that_commits_late_holds_up_those_after_it() {
     let mut fast = store.begin().await.unwrap();
     fast.events().append(in_fast.clone()).await.unwrap();
     fast.commit().await.unwrap();
-    let piece = store.after(tenant, place, 10).await.unwrap();
+    let piece = store.after(tenant.into(), place, 10).await.unwrap();
     assert_eq!(piece, EventBatch { events: Vec::new(), held_up: true }, "the earlier one may still come");
     assert_eq!(
-        store.newest(tenant).await.unwrap(),
+        store.newest(tenant.into()).await.unwrap(),
         Some((place, first.id)),
         "who begins now, begins before both"
     );
@@ -113,7 +144,7 @@ async fn an_event_that_commits_late_holds_up_those_after_it() {
     dropped.events().append(event(&env, tenant, "page.updated")).await.unwrap();
     write_now(&mut dropped).await;
     let last = stored_event(store, &env, tenant, "page.deleted").await;
-    assert!(store.after(tenant, place, 10).await.unwrap().held_up);
+    assert!(store.after(tenant.into(), place, 10).await.unwrap().held_up);
     drop(dropped);
     assert_eq!(read_all(store, tenant, &mut place, 1).await, [last.id]);
 }

@@ -33,6 +33,7 @@ fn sale(env: &Env, tenant: TenantId, site: SiteId) -> SiteSale {
         status: SiteSaleStatus::Pending,
         created_at: env.now(),
         paid_at: None,
+        returns_site: false,
         checkout: PurchaseCheckout {
             id: CheckoutId::from_uuid(id.uuid()),
             tenant_id: tenant,
@@ -110,6 +111,7 @@ async fn a_sale_belongs_to_its_seller_and_keeps_what_was_sold() {
             buyer_name: String::new(),
             status: SiteSaleStatus::Paid,
             paid_at: Some(env.now()),
+            returns_site: true,
             ..stored.clone()
         };
         paid.checkout.stage = CheckoutStage::Paid;

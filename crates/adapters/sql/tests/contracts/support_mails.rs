@@ -3,6 +3,7 @@
 use portico_identity::ports::IdentityRepositories;
 use portico_support::{inbound::StoredMail, message::SupportMessage, ports::SupportRepositories};
 use portico_testkit::{env, on_each_database};
+use time::Duration;
 
 use crate::{
     fixtures::{at_once, stored_tenant},
@@ -113,6 +114,26 @@ async fn mails_that_came_before_are_known_to_their_tenant() {
             assert_eq!(work.inbound_mails().has(tenant, digest).await.unwrap(), known, "{}", digest[0]);
         }
         assert!(work.inbound_mails().refuse(theirs, [8; 32], env.now()).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_mails_are_known_for_as_long_as_they_may_come_again() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        let now = env.now();
+        let mut work = store.begin().await.unwrap();
+        for (digest, refused_at) in [([1; 32], now - Duration::days(61)), ([2; 32], now - Duration::days(59))]
+        {
+            assert!(work.inbound_mails().refuse(tenant, digest, refused_at).await.unwrap());
+        }
+        work.commit().await.unwrap();
+        assert_eq!(store.sweep(now).await.unwrap(), 1);
+        let mut reader = store.reader();
+        assert!(!reader.inbound_mails().has(tenant, [1; 32]).await.unwrap());
+        assert!(reader.inbound_mails().has(tenant, [2; 32]).await.unwrap());
     })
     .await;
 }

@@ -17,6 +17,7 @@ use portico_sites::{
 };
 use portico_testkit::{TestDatabase, env, on_each_database};
 use serde_json::json;
+use time::Duration;
 
 use crate::fixture::Fixture;
 
@@ -225,11 +226,32 @@ async fn a_site_goes_to_another_tenant_in_one_transaction() {
         }
         let messages = reader.submissions().find(buyer, site.id, message(&site).id).await.unwrap();
         assert_eq!(messages, None, "messages to the seller are nobody else's");
-        // Its name is the buyer's now, to keep and to give up.
+        // And back again, with its domain and without what was said to the buyer.
+        let to_buyer = Submission { tenant: buyer, ..message(&site) };
+        fixture.write(async |unit| unit.submissions().insert(&to_buyer).await.map(drop)).await.unwrap();
+        let sold_at = env.now() + Duration::DAY;
         let mut unit = fixture.begin().await;
-        assert!(unit.sites().delete(buyer, site.id).await.unwrap());
+        let mut sales = Sales::new(&mut unit, &scope, &env);
+        let returned = sales.give_back(buyer, site.id, seller, sold_at, &copied).await.unwrap();
         unit.commit().await.unwrap();
-        fixture.site(seller, "bakery").await;
+        assert_eq!((returned.domains, returned.bytes), (1, 0), "the seller has kept the picture");
+        assert_eq!(reader.sites().find(buyer, site.id).await.unwrap(), None);
+        assert_eq!(reader.sites().find(seller, site.id).await.unwrap(), Some(returned.site.clone()));
+        assert_eq!(
+            (returned.site.status, returned.site.live_deployment_id),
+            (SiteStatus::Draft, None),
+            "it answers nowhere"
+        );
+        assert_eq!(reader.pages().unarchived(seller, site.id).await.unwrap().len(), 2);
+        assert!(reader.pages().unarchived(buyer, site.id).await.unwrap().is_empty());
+        assert!(reader.deployments().latest(seller, site.id).await.unwrap().is_none());
+        let messages = reader.submissions().find(seller, site.id, to_buyer.id).await.unwrap();
+        assert_eq!(messages, None, "messages to the buyer are nobody else's");
+        // Its name is the seller's now, to keep and to give up.
+        let mut unit = fixture.begin().await;
+        assert!(unit.sites().delete(seller, site.id).await.unwrap());
+        unit.commit().await.unwrap();
+        fixture.site(buyer, "bakery").await;
     })
     .await;
 }

@@ -7,14 +7,15 @@ use portico_kernel::{
     Env, Event, EventDeclaration, Money, NewJob, Permission, PurchaseId, Scope, StoreError, TenantId,
     Timestamp, Violations,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use time::Duration;
 
-use super::{HandOverSite, SiteSale, SiteSaleStatus};
+use super::{HandOverSite, ReturnSite, SiteSale, SiteSaleStatus};
 use crate::{
     BillingError,
     checkout::{CHECK_AGAIN, FIRST_CHECK},
     events,
+    invoice::Invoice,
     ledger::{LedgerTransaction, SourceKind},
     payment::{PaymentError, Refund},
     ports::BillingRepositories,
@@ -32,11 +33,23 @@ const PENDING_PAUSE: Duration = Duration::hours(6);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(example = json!({"reason": "The buyer has bought the wrong site."})))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"reason": "The buyer has bought the wrong site.", "returnSite": true})))]
 pub struct SiteRefundInput {
     /// Why, for colleagues and the audit trail; at most 500 characters.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 500))]
     pub reason: Option<String>,
+    /// Whether a site that was handed over goes back to the tenant that sold it, as a draft, once the money is given back. Where absent it
+    /// stays with its buyer. One that was not handed over is the seller's in any case.
+    pub return_site: bool,
+}
+
+/// A refund in the event about its beginning, with what was decided about the site.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BegunRefund<'a> {
+    #[serde(flatten)]
+    refund: &'a PurchaseRefund,
+    returns_site: bool,
 }
 
 /// What came of an answer of the provider about a refund.
@@ -107,9 +120,11 @@ impl<'a> SiteRefunds<'a> {
         };
         self.repositories.site_refunds().store(&refund).await?;
         sale.checkout.check_at = Some(now + FIRST_CHECK);
+        sale.returns_site = input.return_site;
         self.repositories.site_sales().update(&sale).await?;
+        let begun = BegunRefund { refund: &refund, returns_site: sale.returns_site };
         let event = Event::new(self.env, self.scope, &events::REFUND_CREATED, refund.id.uuid());
-        self.repositories.events().append(event.in_tenant(tenant).after(&refund)).await?;
+        self.repositories.events().append(event.in_tenant(tenant).after(&begun)).await?;
         Ok(refund)
     }
 
@@ -155,7 +170,9 @@ impl<'a> SiteRefunds<'a> {
             self.book(&before, SourceKind::RefundFailed, &observed.id, &refund.money()).await?;
         }
         let succeeded = refunds.iter().filter(|refund| refund.status == RefundStatus::Succeeded);
-        let is_whole = succeeded.map(|refund| refund.amount).sum::<i64>() >= before.amount;
+        let given_back = succeeded.map(|refund| refund.amount).sum::<i64>();
+        self.follow_invoice(&before, given_back).await?;
+        let is_whole = given_back >= before.amount;
         let status = if is_whole { SiteSaleStatus::Refunded } else { before.status };
         let mut sale = SiteSale { status, ..before.clone() };
         if status == SiteSaleStatus::Refunded {
@@ -171,6 +188,11 @@ impl<'a> SiteRefunds<'a> {
         }
         if is_new(RefundStatus::Failed) {
             self.failed(known.as_ref(), &refund, &sale).await?;
+        }
+        let is_whole_now = before.status == SiteSaleStatus::Completed && status == SiteSaleStatus::Refunded;
+        if is_whole_now && sale.returns_site {
+            let job = NewJob::new(self.env, self.scope, tenant, &ReturnSite { purchase_id: id });
+            self.repositories.jobs().enqueue(job).await?;
         }
         let waits = matches!(before.status, SiteSaleStatus::Paid | SiteSaleStatus::Waiting);
         Ok(SettledSiteRefund { is_freed: waits && status == SiteSaleStatus::Refunded, sale, refund })
@@ -213,6 +235,16 @@ impl<'a> SiteRefunds<'a> {
 
     async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<SiteSale, BillingError> {
         self.repositories.site_sales().lock(tenant, id).await?.ok_or(BillingError::NoPurchase)
+    }
+
+    /// The invoice of a sale says what was given back of it. There is none before the site is handed over.
+    async fn follow_invoice(&mut self, sale: &SiteSale, amount_refunded: i64) -> Result<(), BillingError> {
+        let Some((_, buyer)) = sale.buyer else { return Ok(()) };
+        let stored = self.repositories.invoices().find(buyer, sale.invoice_id()).await?;
+        if let Some(stored) = stored.filter(|invoice| invoice.amount_refunded != amount_refunded) {
+            self.repositories.invoices().upsert(&Invoice { amount_refunded, ..stored }).await?;
+        }
+        Ok(())
     }
 
     /// Tells staff that a refund has failed. A site that was held back meanwhile is handed over.
@@ -338,7 +370,8 @@ mod tests {
             (SiteSaleStatus::Paid, true),
         ] {
             let (mut repositories, env, sale) = sold(status).await;
-            let input = SiteRefundInput { reason: Some(" Wrong site ".to_owned()) };
+            let input =
+                SiteRefundInput { reason: Some(" Wrong site ".to_owned()), ..SiteRefundInput::default() };
             let scope = staff();
             let mut refunds = SiteRefunds::new(&mut repositories, &scope, &env);
             let refund = refunds.begin(sale.id, &input).await.unwrap();
@@ -361,6 +394,39 @@ mod tests {
             assert_eq!(kinds(&repositories), ["refund.created", "site_sale.refunded"]);
             let again = SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &input).await;
             assert!(matches!(again, Err(BillingError::NothingToRefund)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_site_that_was_handed_over_is_returned_if_staff_say_so() {
+        for (status, return_site, expected) in [
+            (SiteSaleStatus::Completed, true, 1),
+            (SiteSaleStatus::Completed, false, 0),
+            (SiteSaleStatus::Waiting, true, 0),
+        ] {
+            let (mut repositories, env, sale) = sold(status).await;
+            let (scope, input) = (staff(), SiteRefundInput { return_site, ..SiteRefundInput::default() });
+            let mut refunds = SiteRefunds::new(&mut repositories, &scope, &env);
+            refunds.begin(sale.id, &input).await.unwrap();
+            let mut sales = SiteSales::new(&mut repositories, &scope, &env);
+            let early = sales.to_be_returned(sale.tenant_id, sale.id).await.unwrap();
+            assert_eq!(early, None, "the money is not given back yet");
+            let seen = observed("re_1", 150_000, RefundState::Succeeded);
+            for _ in 0..2 {
+                settle(&mut repositories, &env, &sale, &seen).await;
+            }
+            let begun = repositories.events()[0].after.clone().unwrap();
+            assert_eq!((&begun["returnsSite"], &begun["amount"]), (&return_site.into(), &150_000.into()));
+            let jobs =
+                repositories.shop.rows().jobs.iter().filter(|job| job.kind == ReturnSite::KIND).count();
+            assert_eq!(jobs, expected, "{status:?}");
+            if expected == 1 {
+                let mut sales = SiteSales::new(&mut repositories, &scope, &env);
+                let due = sales.to_be_returned(sale.tenant_id, sale.id).await.unwrap().unwrap();
+                sales.returned(due).await.unwrap();
+                let again = sales.to_be_returned(sale.tenant_id, sale.id).await.unwrap();
+                assert_eq!(again, None, "a second run does nothing");
+            }
         }
     }
 
@@ -418,7 +484,7 @@ mod tests {
         let denied = SiteRefunds::new(&mut repositories, &anonymous, &env).begin(sale.id, &input).await;
         assert!(matches!(denied, Err(BillingError::Denied(_))));
         let scope = staff();
-        let long = SiteRefundInput { reason: Some("x".repeat(REASON_MAX + 1)) };
+        let long = SiteRefundInput { reason: Some("x".repeat(REASON_MAX + 1)), ..input.clone() };
         let invalid = SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &long).await;
         assert!(matches!(invalid, Err(BillingError::Invalid(_))));
         let unknown = SiteRefunds::new(&mut repositories, &scope, &env).begin(env.new_id(), &input).await;

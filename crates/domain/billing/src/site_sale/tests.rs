@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     BillingError,
     payment::{Checkout, CheckoutState, PaymentError},
+    seller::Seller,
     testing::{Repositories, env},
 };
 
@@ -225,7 +226,8 @@ async fn a_site_waits_for_the_owner_of_the_address_and_is_claimed_once() {
     ));
     let due = sales.to_be_handed_over(sale.tenant_id, sale.id).await.unwrap().unwrap();
     assert_eq!(due.buyer_email, "ada@example.com");
-    let done = sales.complete(due).await.unwrap();
+    let seller = Seller { name: "Example, S. A.".to_owned(), tax_rate: 1200, ..Seller::default() };
+    let done = sales.complete(due, &seller).await.unwrap();
     assert_eq!((done.buyer_email.as_str(), done.buyer_name.as_str()), ("", ""), "the account has them");
     assert_eq!(sales.to_be_handed_over(sale.tenant_id, sale.id).await.unwrap(), None);
     assert_eq!(waiting.status, SiteSaleStatus::Waiting);
@@ -240,6 +242,12 @@ async fn a_site_waits_for_the_owner_of_the_address_and_is_claimed_once() {
         ]
     );
     assert_eq!(repositories.shop.rows().jobs.len(), 2);
+    let rows = repositories.shop.rows();
+    let invoice = &rows.invoices[0];
+    assert_eq!((invoice.id, invoice.tenant_id), (sale.invoice_id(), tenant));
+    assert_eq!((invoice.number.as_deref(), invoice.seller.as_ref()), (Some("TEST-000001"), Some(&seller)));
+    assert_eq!((invoice.amount_paid, invoice.tax), (sale.amount, seller.tax_in(sale.amount)));
+    assert_eq!(invoice.lines[0].description, sale.site_name);
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ use crate::{
     ledger::{LedgerTransaction, SourceKind},
     payment::{Checkout, CheckoutState, PaymentError},
     ports::BillingRepositories,
+    receipt,
+    seller::Seller,
     settlement::{Difference, Mismatch, differences},
     subject::Subject,
 };
@@ -79,6 +81,7 @@ impl<'a> SiteSales<'a> {
             status: SiteSaleStatus::Pending,
             created_at: now,
             paid_at: None,
+            returns_site: false,
             checkout,
         };
         let sale = if sale.buyer.is_some() { sale.anonymous() } else { sale };
@@ -245,13 +248,44 @@ impl<'a> SiteSales<'a> {
         Ok(claimed)
     }
 
-    /// Notes that the site is handed over, in the unit of work that does it. Address and name of the buyer are those of the account now.
+    /// Notes that the site is handed over, in the unit of work that does it. Address and name of the buyer are those of the account now,
+    /// whose tenant gets an invoice with the number of its receipt, from `seller` as they are now.
     ///
     /// # Errors
     /// Where the store fails.
-    pub async fn complete(&mut self, sale: SiteSale) -> Result<SiteSale, BillingError> {
+    pub async fn complete(&mut self, sale: SiteSale, seller: &Seller) -> Result<SiteSale, BillingError> {
+        let invoice = sale.buyer.and_then(|(_, buyer)| sale.invoice(buyer));
+        if let Some(invoice) = invoice {
+            let series = receipt::series(sale.checkout.live);
+            let place = self.repositories.invoices().next_number(series).await?;
+            let invoice = invoice.sold_by(seller, receipt::number(series, place));
+            self.repositories.invoices().upsert(&invoice).await?;
+        }
         let after = SiteSale { status: SiteSaleStatus::Completed, ..sale.clone() }.anonymous();
         self.store(&events::SITE_SALE_COMPLETED, &sale, after).await
+    }
+
+    /// The sale, locked, if its site is to be given back to the seller.
+    ///
+    /// # Errors
+    /// `NoCheckout`.
+    pub async fn to_be_returned(
+        &mut self,
+        tenant: TenantId,
+        id: PurchaseId,
+    ) -> Result<Option<SiteSale>, BillingError> {
+        let sale = self.lock(tenant, id).await?;
+        let is_due = sale.status == SiteSaleStatus::Refunded && sale.returns_site;
+        Ok(is_due.then_some(sale))
+    }
+
+    /// Notes that the site is returned, in the unit of work that does it, so that a second run takes nothing from whoever buys it next.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn returned(&mut self, sale: SiteSale) -> Result<(), BillingError> {
+        let after = SiteSale { returns_site: false, ..sale };
+        Ok(self.repositories.site_sales().update(&after).await?)
     }
 
     async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<SiteSale, BillingError> {

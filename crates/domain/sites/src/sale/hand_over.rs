@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How long files are kept at the seller after the hand-over: processes may answer from what they knew of the site before.
-const STALE: Duration = Duration::HOUR;
+pub(super) const STALE: Duration = Duration::HOUR;
 
 /// What is to be copied in the file store before a site is handed over: the folder of the site, and those of its pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,16 +56,16 @@ pub struct HandedOver {
     pub bytes: u64,
 }
 
-/// All rows that go to the buyer.
-struct Contents {
-    pages: Vec<Page>,
-    sections: Vec<Section>,
-    origins: Vec<SectionOrigin>,
-    seo: Vec<Seo>,
-    items: Vec<NavItem>,
-    domains: Vec<Domain>,
-    live: Option<Deployment>,
-    assets: Vec<Asset>,
+/// All rows that go to the other tenant.
+pub(super) struct Contents {
+    pub pages: Vec<Page>,
+    pub sections: Vec<Section>,
+    pub origins: Vec<SectionOrigin>,
+    pub seo: Vec<Seo>,
+    pub items: Vec<NavItem>,
+    pub domains: Vec<Domain>,
+    pub live: Option<Deployment>,
+    pub assets: Vec<Asset>,
 }
 
 impl Sales<'_> {
@@ -179,7 +179,7 @@ impl Sales<'_> {
     }
 
     /// Everything that goes to the buyer.
-    async fn contents(&mut self, site: &Site) -> Result<Contents, SitesError> {
+    pub(super) async fn contents(&mut self, site: &Site) -> Result<Contents, SitesError> {
         let (tenant, id) = (site.tenant_id, site.id);
         let repositories = &mut *self.repositories;
         let (mut pages, mut request) = (Vec::new(), PageRequest { page: 1, limit: PageRequest::MAX_LIMIT });
@@ -217,8 +217,13 @@ impl Sales<'_> {
         Ok(Contents { pages, sections, origins, seo, items, domains, live, assets })
     }
 
-    /// Stores everything for the buyer.
-    async fn store(&mut self, contents: Contents, buyer: TenantId, now: Timestamp) -> Result<(), SitesError> {
+    /// Stores everything for another tenant.
+    pub(super) async fn store(
+        &mut self,
+        contents: Contents,
+        buyer: TenantId,
+        now: Timestamp,
+    ) -> Result<(), SitesError> {
         let Contents { mut pages, mut sections, mut origins, mut seo, mut items, domains, live, mut assets } =
             contents;
         // Publishing later was planned by the seller, and is a job of theirs.
@@ -280,7 +285,7 @@ fn independent(look: Option<Look>, (colors, fonts): (Colors, Fonts)) -> Look {
 }
 
 /// The pictures that pages refer to, each once.
-fn pictures(sections: &[Section], seo: &[Seo]) -> Vec<AssetId> {
+pub(super) fn pictures(sections: &[Section], seo: &[Seo]) -> Vec<AssetId> {
     let contents = sections.iter().filter_map(|section| {
         // It was checked when it was stored.
         SectionContent::read(section.kind, section.content.clone(), "content").ok()
@@ -291,4 +296,4 @@ fn pictures(sections: &[Section], seo: &[Seo]) -> Vec<AssetId> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -14,9 +14,9 @@ use uuid::Uuid;
 use super::{Site, SiteStatus};
 use crate::{SitesError, events, ports::SiteRepositories};
 
-/// What happens around a site and changes nothing on it: made, offered, withdrawn, sold or not after all, handed over; messages and links of
+/// What happens around a site and changes nothing on it: made, offered, withdrawn, sold or not after all, handed over or returned; messages and links of
 /// others; the worker that builds what was requested.
-static HARMLESS: [&EventDeclaration; 13] = [
+static HARMLESS: [&EventDeclaration; 15] = [
     &events::SITE_CREATED,
     &events::SITE_OFFERED,
     &events::SITE_WITHDRAWN,
@@ -24,6 +24,8 @@ static HARMLESS: [&EventDeclaration; 13] = [
     &events::SITE_UNSOLD,
     &events::SITE_HANDED_OVER,
     &events::SITE_RECEIVED,
+    &events::SITE_TAKEN_BACK,
+    &events::SITE_RETURNED,
     &events::SITE_DEPLOYED,
     &events::DEPLOYMENT_STARTED,
     &events::DEPLOYMENT_FAILED,

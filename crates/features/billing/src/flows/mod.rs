@@ -9,6 +9,7 @@ pub mod receipts;
 pub mod refunds;
 pub mod site_hand_over;
 pub mod site_refunds;
+pub mod site_return;
 pub mod site_sale_mail;
 pub mod site_sales;
 pub mod subscriptions;

@@ -7,7 +7,9 @@ use portico_billing::{
     receipt::{Buyer, Paper, Receipt, ReceiptLanguage},
 };
 use portico_identity::{mail::Recipient, user::UserStatus};
-use portico_kernel::{Env, Event, InvoiceId, Job, JobType, NewJob, PurchaseId, Scope};
+use portico_kernel::{
+    Env, Event, InvoiceId, Job, JobType, NewJob, PurchaseId, Scope, StoreError, TenantId, UserId,
+};
 use portico_runtime::{mailing, worker::jobs::JobError};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +53,19 @@ pub async fn confirm(app: &App, mail: PurchaseConfirmation, job: &Job) -> Result
     }
 }
 
+/// Who has bought what an invoice of a tenant is for: a purchase of its own, or a site of another tenant.
+async fn bought_by(app: &App, tenant: TenantId, id: InvoiceId) -> Result<Option<UserId>, StoreError> {
+    let id = PurchaseId::from_uuid(id.uuid());
+    let mut reader = app.core.reader();
+    if let Some(purchase) = reader.purchases().find(tenant, id).await? {
+        return Ok(Some(purchase.user_id));
+    }
+    let Some(seller) = reader.site_sales().tenant_of(id).await? else { return Ok(None) };
+    let sale = reader.site_sales().find(seller, id).await?;
+    let buyer = sale.and_then(|sale| sale.buyer).filter(|(_, buyer)| *buyer == tenant);
+    Ok(buyer.map(|(user, _)| user))
+}
+
 /// The receipt of an invoice of the active tenant as a PDF, and its number, in the language of the buyer's account where none is named.
 /// `None` for an invoice of which the provider has the document.
 ///
@@ -67,10 +82,8 @@ pub async fn document(
     if invoice.kind != InvoiceKind::Purchase {
         return Ok(None);
     }
-    let (tenant, purchase) = (invoice.tenant_id, PurchaseId::from_uuid(id.uuid()));
-    let purchase = app.core.reader().purchases().find(tenant, purchase).await?;
-    let purchase = purchase.ok_or(BillingError::NoInvoice)?;
-    let user = app.core.reader().users().find(purchase.user_id).await?.ok_or(BillingError::NoInvoice)?;
+    let buyer = bought_by(app, invoice.tenant_id, id).await?.ok_or(BillingError::NoInvoice)?;
+    let user = app.core.reader().users().find(buyer).await?.ok_or(BillingError::NoInvoice)?;
     let language = language.unwrap_or_else(|| ReceiptLanguage::preferred(&user.language));
     let buyer = Buyer { name: user.full_name, email: user.email.to_string() };
     let receipt = Receipt::of(&invoice, buyer).ok_or(BillingError::NoInvoice)?;

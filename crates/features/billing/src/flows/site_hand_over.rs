@@ -62,7 +62,7 @@ pub async fn hand_over(app: &App, order: HandOverSite, job: &Job) -> Result<(), 
             quotas.add_regardless(buyer, meter, amount).await?;
         }
     }
-    SiteSales::new(&mut *work, &scope, env).complete(sale).await?;
+    SiteSales::new(&mut *work, &scope, env).complete(sale, &app.seller).await?;
     Ok(work.commit().await?)
 }
 
@@ -114,7 +114,8 @@ async fn copy(files: &dyn FileStore, parcel: &Parcel, buyer: TenantId) -> Result
     Ok(())
 }
 
-async fn copy_folder(files: &dyn FileStore, from: &str, to: &str) -> Result<(), FileError> {
+/// Copies all files of a folder.
+pub(super) async fn copy_folder(files: &dyn FileStore, from: &str, to: &str) -> Result<(), FileError> {
     for key in files.list(from).await? {
         let Some(rest) = key.strip_prefix(from) else { continue };
         // One that is gone since it was listed belongs to a deployment that was cleaned up.

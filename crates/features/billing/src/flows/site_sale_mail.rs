@@ -93,7 +93,12 @@ pub async fn to_buyer(app: &App, mail: BuyerMail, job: &Job) -> Result<(), JobEr
     let message = match mail.message {
         ToBuyer::Welcome => welcome(app, &sale, job).await?,
         ToBuyer::Confirmation => match sale.buyer {
-            Some((user, _)) => recipient(app, user).await?.map(|to| (to, SiteSaleMail::Confirmation(sold))),
+            Some((user, buyer)) => {
+                let invoice = app.core.reader().invoices().find(buyer, sale.invoice_id()).await?;
+                let receipt = invoice.and_then(|invoice| invoice.number);
+                let to = recipient(app, user).await?;
+                to.map(|to| (to, SiteSaleMail::Confirmation { sold, receipt }))
+            }
             None => None,
         },
         ToBuyer::Claim => claimant(app, &sale, job)

@@ -24,7 +24,8 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 /// Refund the sale of a site
 ///
 /// For staff: gives all that was paid for a site back. A site that was not handed over yet stays with the tenant that sells, and can be
-/// offered again; one that was handed over stays with its buyer. The answer is the refund after the payment provider was asked; it is
+/// offered again. One that was handed over stays with its buyer, or with `returnSite` goes back once the money is given back: as a draft,
+/// without what the buyer has not shown to visitors. The answer is the refund after the payment provider was asked; it is
 /// `requested` where that does not answer, and `failed` where that refuses it. With an `Idempotency-Key` it is answered again as it was
 /// stored, before the provider was asked.
 #[utoipa::path(

@@ -99,6 +99,10 @@ pub async fn give_up(app: &App, build: BuildDeployment, job: &Job) -> Result<(),
 
 /// Deletes the files of a site that was deleted.
 pub async fn purge(app: &App, PurgeSite { site_id }: PurgeSite, job: &Job) -> Result<(), JobError> {
+    // One that was sold and has come back since needs its files.
+    if app.core.reader().sites().find(job.tenant_id, site_id).await?.is_some() {
+        return Ok(());
+    }
     store::purge(app, job.tenant_id, site_id).await
 }
 

@@ -11,6 +11,7 @@ pub const RULES: &[Row] = &[
     ("POST", "/api/v1/support/tickets/{ticketId}/close", Rule::AuthorOrAdmin),
     ("PUT", "/api/v1/support/tickets/{ticketId}/satisfaction", Rule::AuthorOrAdmin),
     ("POST", "/api/v1/webhooks/inbound-mail", Everybody),
+    ("GET", "/api/v1/admin/support/events", STAFF),
     ("GET", "/api/v1/admin/support/tickets", STAFF),
     ("GET", "/api/v1/admin/customers/{customerId}/tickets/{ticketId}", STAFF),
     ("PUT", "/api/v1/admin/customers/{customerId}/tickets/{ticketId}", STAFF),

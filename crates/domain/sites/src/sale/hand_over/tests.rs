@@ -13,11 +13,11 @@ use crate::{
     testing::{Store, env, member, tenant},
 };
 
-fn branding() -> (Colors, Fonts) {
+pub(in crate::sale) fn branding() -> (Colors, Fonts) {
     (Colors { primary: "#112233".to_owned(), ..Colors::default() }, Fonts::default())
 }
 
-fn system() -> Scope {
+pub(in crate::sale) fn system() -> Scope {
     Scope::system(None, RequestInfo::default())
 }
 
@@ -41,7 +41,7 @@ fn asset(id: AssetId, owner: TenantId, now: Timestamp) -> Asset {
 }
 
 /// A sold site of tenant 1: a page with a picture, a domain, an entry of the navigation, and a picture that it does not show.
-async fn sold(store: &mut Store) -> (Site, AssetId) {
+pub(in crate::sale) async fn sold(store: &mut Store) -> (Site, AssetId) {
     let (owner, env) = (member(TenantRole::Owner), env());
     let input = NewSite { name: "Bakery".to_owned(), ..NewSite::default() };
     let site = Sites::new(store, &owner, &env).create(input).await.unwrap();

@@ -1,0 +1,169 @@
+//! Returning a site that was handed over and paid back to the tenant that sold it.
+//!
+//! The way back is that of the hand-over: everything is stored anew under the other tenant with the ids that it has, and the rows of the
+//! buyer go with their site. The seller gets what visitors could see, as a draft that answers nowhere. What the buyer has not shown to
+//! visitors is deleted: messages, visits, versions, deployments, and the drafts and domains of their time.
+//!
+//! These use cases ask for no permission: what they do follows from the decision about a refund.
+
+use std::collections::BTreeSet;
+
+use portico_kernel::{
+    AssetId, Event, Meter, NavItemId, NewJob, PageId, SiteId, StoreError, TenantId, Timestamp,
+};
+
+use super::{
+    Sales,
+    hand_over::{Contents, Parcel, STALE, pictures},
+};
+use crate::{
+    SitesError,
+    asset::Asset,
+    events,
+    page::PageStatus,
+    site::{self, PurgeSite, Site, SiteStatus},
+};
+
+/// A site that was returned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Returned {
+    /// As the seller has it again.
+    pub site: Site,
+    /// How many domains came with it.
+    pub domains: u64,
+    /// Bytes of the pictures that the seller did not have any more.
+    pub bytes: u64,
+}
+
+impl Sales<'_> {
+    /// What is to be copied before a site is returned: its pictures. `sold_at` is when it was paid.
+    ///
+    /// # Errors
+    /// `NotFound` where the buyer does not have it any more.
+    pub async fn return_parcel(
+        &mut self,
+        buyer: TenantId,
+        id: SiteId,
+        sold_at: Timestamp,
+    ) -> Result<Parcel, SitesError> {
+        let site = site::find(self.repositories, buyer, id).await?;
+        let assets = self.contents(&site).await?.shown(sold_at).assets;
+        Ok(Parcel { site, assets })
+    }
+
+    /// Takes a site from its buyer and gives it back to the tenant that sold it, as a draft. `sold_at` is when it was paid, `copied` are the
+    /// pictures whose files were copied. Plans are the caller's matter on the side of the seller.
+    ///
+    /// # Errors
+    /// `NotFound` where the buyer does not have it any more; `SiteForSale` or `SiteSold` where they sell it themselves; `Store` with
+    /// `Stale` where the site has changed since its files were copied: copy them, and call again.
+    pub async fn give_back(
+        &mut self,
+        buyer: TenantId,
+        id: SiteId,
+        seller: TenantId,
+        sold_at: Timestamp,
+        copied: &[AssetId],
+    ) -> Result<Returned, SitesError> {
+        let before = site::lock(self.repositories, buyer, id).await?;
+        match before.status {
+            SiteStatus::ForSale => return Err(SitesError::SiteForSale),
+            SiteStatus::Sold => return Err(SitesError::SiteSold),
+            // One that is suspended is offline as a draft, too.
+            SiteStatus::Draft | SiteStatus::Published | SiteStatus::Suspended => {}
+        }
+        let contents = self.contents(&before).await?;
+        let domains_before = contents.domains.len() as u64;
+        let mut contents = contents.shown(sold_at);
+        if contents.assets.iter().any(|asset| !copied.contains(&asset.id)) {
+            return Err(StoreError::Stale.into());
+        }
+
+        self.repositories.domains().delete_of_site(buyer, id).await?;
+        if !self.repositories.sites().delete(buyer, id).await? {
+            return Err(SitesError::NotFound("site"));
+        }
+        self.repositories.entitlements().release(buyer, Meter::Sites, 1).await?;
+        if domains_before > 0 {
+            self.repositories.entitlements().release(buyer, Meter::CustomDomains, domains_before).await?;
+        }
+        let event = Event::new(self.env, self.scope, &events::SITE_TAKEN_BACK, id.uuid());
+        self.repositories.events().append(event.in_tenant(buyer).before(&before)).await?;
+        let now = self.env.now();
+        let purge = NewJob::new(self.env, self.scope, buyer, &PurgeSite { site_id: id }).at(now + STALE);
+        self.repositories.jobs().enqueue(purge).await?;
+
+        let has_domain = |name: &String| contents.domains.iter().any(|domain| domain.name == *name);
+        let site = Site {
+            tenant_id: seller,
+            status: SiteStatus::Draft,
+            price: None,
+            over_limit: false,
+            live_deployment_id: None,
+            custom_domain: before.custom_domain.clone().filter(has_domain),
+            updated_at: now,
+            version: before.version + 1,
+            ..before
+        };
+        self.repositories.sites().insert(&site).await?;
+        let event = Event::new(self.env, self.scope, &events::SITE_RETURNED, id.uuid());
+        self.repositories.events().append(event.in_tenant(seller).after(&site)).await?;
+        contents.assets = self.missing(seller, contents.assets).await?;
+        let (domains, bytes) =
+            (contents.domains.len() as u64, contents.assets.iter().map(|asset| asset.size).sum());
+        // Those that were deleted there are restored, all others are new.
+        let mut new = Vec::new();
+        for asset in contents.assets {
+            match self.repositories.assets().deleted(seller, asset.id).await? {
+                Some(deleted) => {
+                    let restored = Asset { purge_at: None, updated_at: now, ..deleted };
+                    self.repositories.assets().update(&restored).await?;
+                }
+                None => new.push(asset),
+            }
+        }
+        contents.assets = new;
+        self.store(contents, seller, now).await?;
+        Ok(Returned { site, domains, bytes })
+    }
+
+    /// Those of the pictures that the tenant does not have any more: it kept its own when the site was sold.
+    async fn missing(&mut self, tenant: TenantId, assets: Vec<Asset>) -> Result<Vec<Asset>, SitesError> {
+        let ids: Vec<AssetId> = assets.iter().map(|asset| asset.id).collect();
+        let there = self.repositories.assets().find_many(tenant, &ids).await?;
+        let is_missing = |asset: &Asset| there.iter().all(|other| other.id != asset.id);
+        Ok(assets.into_iter().filter(is_missing).collect())
+    }
+}
+
+impl Contents {
+    /// Without what the buyer has made since and visitors could not see, and what belongs to it.
+    fn shown(mut self, sold_at: Timestamp) -> Self {
+        self.pages.retain(|page| page.created_at <= sold_at || page.status == PageStatus::Published);
+        let kept: BTreeSet<PageId> = self.pages.iter().map(|page| page.id).collect();
+        for page in &mut self.pages {
+            page.translation_of = page.translation_of.filter(|original| kept.contains(original));
+        }
+        self.sections.retain(|section| kept.contains(&section.page_id));
+        self.origins.retain(|origin| kept.contains(&origin.page_id));
+        self.seo.retain(|seo| kept.contains(&seo.page_id));
+        self.items.retain(|item| item.page_id.is_none_or(|page| kept.contains(&page)));
+        // Whatever is under an entry that is gone goes, too.
+        loop {
+            let ids: BTreeSet<NavItemId> = self.items.iter().map(|item| item.id).collect();
+            let before = self.items.len();
+            self.items.retain(|item| item.parent_id.is_none_or(|parent| ids.contains(&parent)));
+            if self.items.len() == before {
+                break;
+            }
+        }
+        self.domains.retain(|domain| domain.created_at <= sold_at);
+        let shown = pictures(&self.sections, &self.seo);
+        self.assets.retain(|asset| shown.contains(&asset.id));
+        self.live = None;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;
