@@ -29,7 +29,7 @@ pub async fn agree(staff: &Client, with: &Client, meter: &str, limit: u64) {
     staff.put(&path, json!({"limits": {meter: limit}, "reason": "Agreed on by phone"})).await.expect(200);
 }
 
-fn of<'v>(report: &'v Value, meter: &str) -> &'v Value {
+pub fn of<'v>(report: &'v Value, meter: &str) -> &'v Value {
     report["items"].as_array().unwrap().iter().find(|item| item["meter"] == meter).unwrap()
 }
 

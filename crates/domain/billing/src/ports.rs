@@ -89,6 +89,12 @@ pub trait SubscriptionRepository: Send {
     /// The subscription of a tenant.
     async fn find(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError>;
 
+    /// The same with what its tenant has at the payment provider, in one statement.
+    async fn with_account(
+        &mut self,
+        tenant: TenantId,
+    ) -> Result<Option<(Subscription, Option<BillingAccount>)>, StoreError>;
+
     /// The subscription of a tenant that is not deleted, locked until the unit of work ends.
     async fn lock(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError>;
 
