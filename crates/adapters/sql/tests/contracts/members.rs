@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use portico_billing::{
     limits::Overrides,
+    period::Period,
     ports::{BillingRepositories, RowCount},
     subscription::SubscriptionStatus,
 };
@@ -399,7 +400,7 @@ async fn members_are_counted_by_their_rows_against_the_plan_or_what_was_agreed_o
         work.users().update(&User { status: UserStatus::Deleted, ..bob }).await.unwrap();
         assert_eq!(work.meters().rows(ours, Meter::Members).await.unwrap().unwrap().used, 1);
         assert!(work.memberships().remove(ours, ada.id).await.unwrap());
-        let left = [(Meter::Members, portico_billing::period::Period::Standing)];
+        let left = [(Meter::Members, Period::Standing)];
         assert_eq!(work.meters().used_of_all(ours, &left).await.unwrap(), [0]);
         assert_eq!(work.meters().used(ours, left[0].0, left[0].1).await.unwrap(), 0);
         assert_eq!(work.meters().rows(theirs, Meter::Members).await.unwrap().unwrap().used, 1);
