@@ -7,6 +7,7 @@ use portico_billing::{
     limits::Overrides,
     plan::{Plan, catalogue},
     product::{Product, catalogue as products},
+    subscription::Subscriptions,
 };
 use portico_identity::{
     email_change::EmailChange,
@@ -250,6 +251,10 @@ pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (
     let scope = Scope::system(None, RequestInfo::default());
     let tenant = Tenants::new(&mut *work, &scope, &server.app.core.env)
         .create_personal(inviter.claims.user, "Invites")
+        .await
+        .unwrap();
+    Subscriptions::new(&mut *work, &scope, &server.app.core.env)
+        .start_free(tenant.id, inviter.claims.user)
         .await
         .unwrap();
     let invitation = Invitation {
