@@ -25,12 +25,23 @@ pub enum Meter {
     CustomDomains,
     /// Bytes that published sites sent in a billing period. Counted, and enforced only where the operator sets so.
     Bandwidth,
+    /// Members of the tenant. Their rows are the count.
+    Members,
+    /// API keys that are not revoked, expired ones included: they can be prolonged. Their rows are the count.
+    ApiKeys,
 }
 
 impl Meter {
     /// Every meter.
-    pub const ALL: [Self; 5] =
-        [Self::Sites, Self::Storage, Self::AiGenerations, Self::CustomDomains, Self::Bandwidth];
+    pub const ALL: [Self; 7] = [
+        Self::Sites,
+        Self::Storage,
+        Self::AiGenerations,
+        Self::CustomDomains,
+        Self::Bandwidth,
+        Self::Members,
+        Self::ApiKeys,
+    ];
 
     /// Name in JSON and in the database.
     pub const fn as_str(self) -> &'static str {
@@ -40,12 +51,19 @@ impl Meter {
             Self::AiGenerations => "ai_generations",
             Self::CustomDomains => "custom_domains",
             Self::Bandwidth => "bandwidth",
+            Self::Members => "members",
+            Self::ApiKeys => "api_keys",
         }
     }
 
     /// Whether it begins at zero in every billing period.
     pub const fn is_monthly(self) -> bool {
         matches!(self, Self::AiGenerations | Self::Bandwidth)
+    }
+
+    /// Whether its rows are the count, so that nothing is taken or given back, see [`Headroom`].
+    pub const fn counts_rows(self) -> bool {
+        matches!(self, Self::Members | Self::ApiKeys)
     }
 }
 
@@ -83,6 +101,24 @@ pub trait Entitlements: Send {
     /// # Errors
     /// `PlanRequired`; `NoPlan`.
     async fn require(&mut self, tenant: TenantId, feature: Feature) -> Result<(), EntitlementError>;
+}
+
+/// How much the tenant's plan leaves of a meter whose rows are the count, over one unit of work. Whatever removes the rows gives them
+/// back.
+#[async_trait]
+pub trait Headroom: Send {
+    /// Checks that there is room for one more than there was before the unit of work has added `added` of them. Sure where the unit of
+    /// work has held the row of the tenant since before it added them: no two that commit overshoot together. In one statement where
+    /// there is room.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`; `NoPlan`.
+    async fn check_room(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        added: u64,
+    ) -> Result<(), EntitlementError>;
 }
 
 /// Why a plan does not allow something.

@@ -40,7 +40,7 @@ pub mod time;
 pub mod trace;
 pub mod validate;
 
-pub use entitlement::{EntitlementError, Entitlements, Feature, Meter};
+pub use entitlement::{EntitlementError, Entitlements, Feature, Headroom, Meter};
 pub use env::{Clock, Env, Random};
 pub use error::{Fault, FieldError, Kind, RuleMessage, RuleParams, StoreError};
 pub use event::{

@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use portico_billing::{
     coupon_edit::{CouponAdministration, CouponInput},
+    limits::Overrides,
     plan::{Plan, catalogue},
     product::{Product, catalogue as products},
+    subscription::Subscriptions,
 };
 use portico_identity::{
     email_change::EmailChange,
@@ -110,6 +112,15 @@ pub async fn unlimited(server: &TestServer) {
         plan.limits.clear();
         work.plans().upsert(&plan).await.unwrap();
     }
+    work.commit().await.unwrap();
+}
+
+/// Takes the limits of members and API keys off a tenant.
+async fn any_number_of_members_and_keys(server: &TestServer, tenant: &str) {
+    let limits = [(Meter::Members, None), (Meter::ApiKeys, None)].into();
+    let mut work = server.app.core.begin().await.unwrap();
+    let overrides = Overrides { limits, ..Overrides::default() };
+    work.subscriptions().set_overrides(tenant.parse().unwrap(), &overrides).await.unwrap();
     work.commit().await.unwrap();
 }
 
@@ -244,6 +255,10 @@ pub async fn invitation(server: &TestServer, inviter: &Person, email: &str) -> (
         .create_personal(inviter.claims.user, "Invites")
         .await
         .unwrap();
+    Subscriptions::new(&mut *work, &scope, &server.app.core.env)
+        .start_free(tenant.id, inviter.claims.user)
+        .await
+        .unwrap();
     let invitation = Invitation {
         id,
         tenant_id: tenant.id,
@@ -337,6 +352,7 @@ impl Fixture {
         })
         .await;
         let tenant = owner.client.tenant.clone();
+        any_number_of_members_and_keys(server, &tenant).await;
         let mut fixture = Self { owner, marker: marker.to_owned(), ids: BTreeMap::new() };
         fixture.ids.insert("customerId".into(), tenant.clone());
         fixture.ids.insert("tenantId".into(), tenant);

@@ -53,6 +53,7 @@ mod live_limits;
 mod mails;
 mod managed_licenses;
 mod members;
+mod members_and_keys;
 #[path = "../../../adapters/ai/tests/writers/server.rs"]
 #[allow(dead_code, reason = "the tests of the adapter need all of it")]
 mod model;

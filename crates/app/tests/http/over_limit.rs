@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Puts the tenant of a client on a plan, as staff do.
-async fn put_on(staff: &Client, client: &Client, plan: &str) {
+pub async fn put_on(staff: &Client, client: &Client, plan: &str) {
     let path = format!("/api/v1/admin/customers/{}/plan", client.tenant);
     staff.put(&path, json!({"plan": plan, "reason": "Paid by bank transfer"})).await.expect(200);
 }

@@ -408,3 +408,31 @@ async fn of_16_upgrades_at_once_one_is_charged() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_profile_says_when_the_plan_renews_or_expires() {
+    TestServer::on_each_database(async |server| {
+        let ada = server.customer(server.email("ada")).await;
+        let package = async || ada.get("/api/v1/profile").await.expect(200)["package"].clone();
+        assert_eq!(package().await, json!({"plan": "free", "status": "active"}), "nothing is due");
+        paying(server, &ada, "starter").await;
+        let shown = ada.get(SUBSCRIPTION).await.expect(200);
+        let end = shown["currentPeriodEnd"].clone();
+        let renews = json!({"plan": "starter", "status": "active", "renewsAt": end});
+        assert_eq!(package().await, renews);
+        assert_eq!(
+            ada.put("/api/v1/profile", json!({"company": "Engines"})).await.expect(200)["package"],
+            renews
+        );
+
+        ada.post(CANCEL, json!({})).await.expect(200);
+        let shown = ada.get(SUBSCRIPTION).await.expect(200);
+        let expires = json!({"plan": "starter", "status": "active", "expiresAt": shown["cancelAt"]});
+        assert_eq!((package().await, &shown["cancelAt"]), (expires, &end));
+        ada.post_empty(RESUME).await.expect(200);
+        assert_eq!(package().await, renews);
+        ada.post(CANCEL, json!({"immediately": true})).await.expect(200);
+        assert_eq!(package().await, json!({"plan": "free", "status": "active"}));
+    })
+    .await;
+}

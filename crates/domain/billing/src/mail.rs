@@ -74,5 +74,7 @@ const fn line_of(meter: Meter) -> &'static str {
         Meter::AiGenerations => "Ai-Generations",
         Meter::CustomDomains => "Custom-Domains",
         Meter::Bandwidth => "Bandwidth",
+        Meter::Members => "Members",
+        Meter::ApiKeys => "Api-Keys",
     }
 }

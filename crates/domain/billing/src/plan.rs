@@ -144,13 +144,15 @@ pub fn catalogue() -> Vec<Plan> {
         is_public: true,
         position,
     };
-    let limits = |sites, gigabytes, generations, domains, sent| {
+    let limits = |sites, gigabytes, generations, domains, sent, people| {
         [
             (Meter::Sites, sites),
             (Meter::Storage, gigabytes * GIGABYTE),
             (Meter::AiGenerations, generations),
             (Meter::CustomDomains, domains),
             (Meter::Bandwidth, sent * GIGABYTE),
+            (Meter::Members, people),
+            (Meter::ApiKeys, people),
         ]
     };
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -158,12 +160,12 @@ pub fn catalogue() -> Vec<Plan> {
         Plan {
             description: "To try everything out with one site.".to_owned(),
             features: words(&["1 site", "1 GB of storage", "10 AI generations a month"]),
-            ..plan(1, FREE, "Free", 0, &limits(1, 1, 10, 0, 10))
+            ..plan(1, FREE, "Free", 0, &limits(1, 1, 10, 0, 10, 5))
         },
         Plan {
             description: "For a business with its own domain.".to_owned(),
             features: words(&["3 sites", "10 GB of storage", "100 AI generations a month", "Custom domains"]),
-            ..plan(2, "starter", "Starter", 1200, &limits(3, 10, 100, 3, 100))
+            ..plan(2, "starter", "Starter", 1200, &limits(3, 10, 100, 3, 100, 10))
         },
         Plan {
             description: "For those who look after several sites.".to_owned(),
@@ -175,7 +177,7 @@ pub fn catalogue() -> Vec<Plan> {
                 "Premium templates",
             ]),
             premium_templates: true,
-            ..plan(3, "professional", "Professional", 2900, &limits(10, 50, 1000, 10, 500))
+            ..plan(3, "professional", "Professional", 2900, &limits(10, 50, 1000, 10, 500, 50))
         },
         Plan {
             description: "For organisations that want no limits.".to_owned(),

@@ -89,6 +89,12 @@ pub trait SubscriptionRepository: Send {
     /// The subscription of a tenant.
     async fn find(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError>;
 
+    /// The same with what its tenant has at the payment provider, in one statement.
+    async fn with_account(
+        &mut self,
+        tenant: TenantId,
+    ) -> Result<Option<(Subscription, Option<BillingAccount>)>, StoreError>;
+
     /// The subscription of a tenant that is not deleted, locked until the unit of work ends.
     async fn lock(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError>;
 
@@ -159,6 +165,15 @@ impl StorageRoom {
     }
 }
 
+/// What a tenant has of a meter whose rows are the count, and what it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowCount {
+    /// Rows that there are.
+    pub used: u64,
+    /// What the plan in force includes, or what was agreed on instead; `None` is no limit.
+    pub limit: Option<u64>,
+}
+
 /// Counters of what tenants use.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -208,6 +223,11 @@ pub trait MeterRepository: Send {
     /// bytes are left: every change of a page asks. Where less is left, MUST wait for each other unit of work that has got such
     /// an answer about the tenant, until that ends, and count what it has stored: so no two get past the limit together.
     async fn storage(&mut self, tenant: TenantId, margin: u64) -> Result<StorageRoom, StoreError>;
+
+    /// What the tenant has of a meter that [counts rows](Meter::counts_rows), including what the unit of work has added itself, and
+    /// what it may have, in one statement; `None` without a plan in force. Only members whose account is not deleted are counted, and
+    /// only keys that are not revoked. Does not wait for others: whoever adds a row holds the row of the tenant.
+    async fn rows(&mut self, tenant: TenantId, meter: Meter) -> Result<Option<RowCount>, StoreError>;
 
     /// What was added in the period, without texts in the case of storage; for bandwidth, the bytes that the sites of the tenant
     /// sent in it, which the store counts by itself. MUST keep periods apart; a day belongs to the

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    EntitlementError, Entitlements, Feature, Meter, Permission, Scope, StoreError, TenantId, Timestamp,
+    EntitlementError, Entitlements, Feature, Headroom, Meter, Permission, Scope, StoreError, TenantId,
+    Timestamp,
 };
 use serde::Serialize;
 use time::Date;
@@ -12,7 +13,7 @@ use crate::{
     limits::Allowance,
     period::Period,
     plan::{Plan, UNVERIFIED_STORAGE},
-    ports::{BillingRepositories, StorageRoom},
+    ports::{BillingRepositories, RowCount, StorageRoom},
 };
 
 /// With more bytes left than these, changes of texts do not wait for each other to check whether they fit: more than all changes
@@ -36,7 +37,9 @@ impl Unit {
     pub const fn of(meter: Meter) -> Self {
         match meter {
             Meter::Storage | Meter::Bandwidth => Self::Bytes,
-            Meter::Sites | Meter::AiGenerations | Meter::CustomDomains => Self::Count,
+            Meter::Sites | Meter::AiGenerations | Meter::CustomDomains | Meter::Members | Meter::ApiKeys => {
+                Self::Count
+            }
         }
     }
 
@@ -113,6 +116,7 @@ impl<'a> Quotas<'a> {
         day: Option<Date>,
         amount: u64,
     ) -> Result<(), EntitlementError> {
+        debug_assert!(!meter.counts_rows(), "not taken, see check_room");
         let limit = allowance.limit(meter);
         // Texts take a part of the storage for files.
         let texts = match meter {
@@ -278,6 +282,27 @@ impl Entitlements for Quotas<'_> {
     }
 }
 
+#[async_trait]
+impl Headroom for Quotas<'_> {
+    async fn check_room(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        added: u64,
+    ) -> Result<(), EntitlementError> {
+        let room = self.repositories.meters().rows(tenant, meter).await?;
+        let Some(RowCount { used, limit }) = room else { return Err(EntitlementError::NoPlan) };
+        let used = used.saturating_sub(added);
+        match limit {
+            Some(limit) if used >= limit => {
+                let allowance = self.allowance_of(tenant).await?;
+                Err(self.exceeded(&allowance, meter, limit, used, used.saturating_add(1)).await?)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Checks that so many bytes more are allowed for a tenant without a verified owner.
 fn refuse_unverified(room: StorageRoom, more: u64) -> Result<(), EntitlementError> {
     let (used, limit) = (room.used(), UNVERIFIED_STORAGE);
@@ -288,213 +313,5 @@ fn refuse_unverified(room: StorageRoom, more: u64) -> Result<(), EntitlementErro
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use portico_kernel::{Fault, Kind, RequestInfo};
-
-    use super::*;
-    use crate::{
-        limits::Overrides,
-        plan::catalogue,
-        ports::{MockMeterRepository, MockPlanRepository, MockSubscriptionRepository},
-        testing::{Repositories, allowance, env},
-    };
-
-    fn on_plan(id: &'static str) -> Repositories {
-        let mut subscriptions = MockSubscriptionRepository::new();
-        let plan = catalogue().into_iter().find(|plan| plan.id == id);
-        let allowance = plan.map(allowance);
-        subscriptions.expect_allowance().times(1).return_once(|_| Ok(allowance));
-        let mut repositories = Repositories::default();
-        repositories.subscriptions.push_back(subscriptions);
-        repositories
-    }
-
-    /// On the free plan, with another limit of sites.
-    fn agreed(sites: Option<u64>) -> Repositories {
-        let mut subscriptions = MockSubscriptionRepository::new();
-        let overrides = Overrides { limits: BTreeMap::from([(Meter::Sites, sites)]), ..Overrides::default() };
-        let allowance = Allowance { overrides, ..allowance(catalogue().remove(0)) };
-        subscriptions.expect_allowance().times(1).return_once(|_| Ok(Some(allowance)));
-        let mut repositories = Repositories::default();
-        repositories.subscriptions.push_back(subscriptions);
-        repositories
-    }
-
-    #[tokio::test]
-    async fn what_was_agreed_on_counts_instead_of_the_plan_and_no_plan_helps() {
-        for limit in [Some(7), None] {
-            let mut repositories = agreed(limit);
-            repositories.meters.push_back(counter(limit, true));
-            Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await.unwrap();
-        }
-        let mut repositories = agreed(Some(0));
-        repositories.meters.extend([counter(Some(0), false), reading(0)]);
-        let refused = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await.unwrap_err();
-        assert!(refused.members().contains(&("plan", serde_json::Value::Null)), "{refused:?}");
-    }
-
-    fn counter(limit: Option<u64>, fits: bool) -> MockMeterRepository {
-        let mut meters = MockMeterRepository::new();
-        meters
-            .expect_add()
-            .times(1)
-            .withf(move |_, _, period, _, asked| *asked == limit && *period == Period::Standing)
-            .return_once(move |_, _, _, _, _| Ok(fits));
-        meters
-    }
-
-    fn reading(used: u64) -> MockMeterRepository {
-        let mut meters = MockMeterRepository::new();
-        meters.expect_used().times(1).return_once(move |_, _, _| Ok(used));
-        meters
-    }
-
-    fn system(tenant: Option<TenantId>) -> Scope {
-        Scope::system(tenant, RequestInfo::default())
-    }
-
-    #[tokio::test]
-    async fn what_fits_is_counted_against_the_plan() {
-        let mut repositories = on_plan("starter");
-        repositories.meters.push_back(counter(Some(3), true));
-        Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await.unwrap();
-        assert!(repositories.meters.is_empty() && repositories.subscriptions.is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_does_not_fit_names_the_cheapest_plan_that_would_do() {
-        for (plan, limit, used, amount, remedy) in [
-            ("free", 1, 1, 1, Some("starter")),
-            ("free", 1, 1, 3, Some("professional")),
-            ("free", 1, 1, u64::MAX, Some("enterprise")),
-            ("professional", 10, 10, 1, Some("enterprise")),
-        ] {
-            let mut repositories = on_plan(plan);
-            repositories.meters.extend([counter(Some(limit), false), reading(used)]);
-            let mut plans = MockPlanRepository::new();
-            plans.expect_list().times(1).return_once(|| Ok(catalogue()));
-            repositories.plans.push_back(plans);
-            let error = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, amount).await;
-            let error = error.unwrap_err();
-            assert_eq!(error.kind(), Kind::Quota);
-            let EntitlementError::QuotaExceeded { limit: reported, used: so_far, plan, .. } = error else {
-                panic!("{error}")
-            };
-            assert_eq!((reported, so_far, plan.as_deref()), (limit, used, remedy));
-        }
-    }
-
-    fn room(files: u64, texts: u64, limit: Option<u64>, verified: bool) -> MockMeterRepository {
-        let mut meters = MockMeterRepository::new();
-        let room = StorageRoom { files, texts, limit, verified };
-        meters.expect_storage().times(1).return_once(move |_, _| Ok(room));
-        meters
-    }
-
-    #[tokio::test]
-    async fn texts_count_against_the_storage_of_the_plan() {
-        for (files, texts, limit, fits) in
-            [(50, 50, Some(100), true), (50, 51, Some(100), false), (1 << 40, 1 << 40, None, true)]
-        {
-            let mut repositories = if fits { Repositories::default() } else { on_plan("free") };
-            repositories.meters.push_back(room(files, texts, limit, true));
-            let mut plans = MockPlanRepository::new();
-            plans.expect_list().times(usize::from(!fits)).returning(|| Ok(catalogue()));
-            repositories.plans.push_back(plans);
-            let checked = Quotas::new(&mut repositories).check_storage(env().new_id()).await;
-            match checked {
-                Ok(()) => assert!(fits),
-                Err(EntitlementError::QuotaExceeded { meter, limit: reported, used, plan }) => {
-                    assert_eq!((meter, Some(reported), used), (Meter::Storage, limit, files + texts));
-                    assert_eq!((fits, plan.as_deref()), (false, Some("free")));
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-        // Storage that texts take is not available for files.
-        let mut repositories = on_plan("free");
-        repositories.meters.extend([room(0, 24, Some(1 << 30), true), counter(Some((1 << 30) - 24), true)]);
-        Quotas::new(&mut repositories).take(env().new_id(), Meter::Storage, 5).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn without_a_verified_address_there_is_little_room_on_every_plan() {
-        let mut repositories = Repositories::default();
-        repositories.meters.push_back(room(UNVERIFIED_STORAGE, 1, None, false));
-        let refused = Quotas::new(&mut repositories).check_storage(env().new_id()).await.unwrap_err();
-        assert_eq!((refused.kind(), refused.code()), (Kind::Quota, "quota_exceeded"));
-        assert!(refused.members().contains(&("limit", UNVERIFIED_STORAGE.into())), "{refused}");
-
-        let mut repositories = on_plan("enterprise");
-        repositories.meters.push_back(room(0, 10, None, false));
-        let refused =
-            Quotas::new(&mut repositories).take(env().new_id(), Meter::Storage, UNVERIFIED_STORAGE - 9).await;
-        assert_eq!(refused.unwrap_err().code(), "quota_exceeded");
-    }
-
-    #[tokio::test]
-    async fn premium_templates_are_for_plans_that_have_them() {
-        let mut repositories = on_plan("professional");
-        Quotas::new(&mut repositories).require(env().new_id(), Feature::PremiumTemplates).await.unwrap();
-        for plan in ["free", "starter"] {
-            let mut repositories = on_plan(plan);
-            let mut plans = MockPlanRepository::new();
-            plans.expect_list().times(1).return_once(|| Ok(catalogue()));
-            repositories.plans.push_back(plans);
-            let refused =
-                Quotas::new(&mut repositories).require(env().new_id(), Feature::PremiumTemplates).await;
-            let error = refused.unwrap_err();
-            assert_eq!((error.kind(), error.code()), (Kind::Quota, "plan_required"));
-            assert_eq!(error.members()[1], ("plan", "professional".into()));
-        }
-    }
-
-    #[tokio::test]
-    async fn no_plan_is_named_where_none_would_do() {
-        let mut repositories = Repositories::default();
-        let mut plans = MockPlanRepository::new();
-        let limited = catalogue().into_iter().filter(|plan| plan.id != "enterprise").collect();
-        plans.expect_list().times(1).return_once(|| Ok(limited));
-        repositories.plans.push_back(plans);
-        let cheapest =
-            Quotas::new(&mut repositories).cheapest(|plan| plan.includes(Meter::Sites, 11)).await.unwrap();
-        assert_eq!(cheapest, None);
-    }
-
-    #[tokio::test]
-    async fn a_tenant_without_a_plan_uses_nothing() {
-        let mut repositories = on_plan("no-such-plan");
-        let result = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await;
-        assert_eq!(result.unwrap_err().code(), "not_found");
-    }
-
-    #[tokio::test]
-    async fn usage_lists_every_meter_with_its_limit() {
-        let mut repositories = on_plan("free");
-        let mut meters = MockMeterRepository::new();
-        let (now, anchor) = (env().now(), allowance(catalogue().remove(0)).period_anchor);
-        let asked = Meter::ALL.map(|meter| (meter, Period::for_meter(meter, anchor, now)));
-        meters
-            .expect_used_of_all()
-            .withf(move |_, meters| meters == asked)
-            .times(1)
-            .return_once(|_, _| Ok(vec![1, 5, 0, 0, 9]));
-        repositories.meters.extend([meters]);
-        let usage =
-            Quotas::new(&mut repositories).usage_of(&system(None), env().new_id(), now).await.unwrap();
-        assert_eq!(usage.iter().map(|u| u.meter).collect::<Vec<_>>(), Meter::ALL);
-        let (unit, none) = (Unit::Count, None);
-        assert_eq!(usage[0], Usage { meter: Meter::Sites, used: 1, limit: Some(1), unit, resets_at: none });
-        assert_eq!((usage[1].meter, usage[1].used, usage[1].unit), (Meter::Storage, 5, Unit::Bytes));
-        assert_eq!(usage[2].resets_at, Period::of(anchor, now).ends_at());
-        assert_eq!((usage[4].meter, usage[4].used, usage[4].limit), (Meter::Bandwidth, 9, Some(10 << 30)));
-        assert_eq!(usage[4].resets_at, usage[2].resets_at);
-
-        let anonymous = Scope::anonymous(RequestInfo::default());
-        let error =
-            Quotas::new(&mut repositories).usage_of(&anonymous, env().new_id(), now).await.unwrap_err();
-        assert_eq!(error.code(), "unauthenticated");
-    }
-}
+#[path = "quota_tests.rs"]
+mod tests;

@@ -132,7 +132,8 @@ pub struct Package {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, value_type = Timestamp))]
     pub renews_at: Option<Timestamp>,
-    /// When the plan ends and the free one follows; absent where it goes on.
+    /// When the plan ends and the free one follows: it was cancelled, a payment is missing, or its trial ends and nothing to pay with is
+    /// on file. Absent where it goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, value_type = Timestamp))]
     pub expires_at: Option<Timestamp>,
@@ -140,7 +141,9 @@ pub struct Package {
 
 impl From<TenantSubscription> for Package {
     fn from(shown: TenantSubscription) -> Self {
-        let expires_at = shown.cancel_at.or(shown.grace_ends_at);
+        // A trial goes on only where something to pay with is on file.
+        let trial_ends_at = shown.trial_ends_at.filter(|_| shown.default_payment_method_id.is_none());
+        let expires_at = shown.cancel_at.or(shown.grace_ends_at).or(trial_ends_at);
         let renews = expires_at.is_none() && shown.interval.is_some();
         Self {
             plan: shown.plan,
@@ -180,9 +183,8 @@ impl<'a> TenantSubscriptions<'a> {
         tenant: TenantId,
         now: Timestamp,
     ) -> Result<Option<TenantSubscription>, BillingError> {
-        let Some(plan) = self.repositories.subscriptions().find(tenant).await? else { return Ok(None) };
-        let account = self.repositories.accounts().find(tenant).await?;
-        Ok(Some(TenantSubscription::new(&plan, account.as_ref(), now)))
+        let found = self.repositories.subscriptions().with_account(tenant).await?;
+        Ok(found.map(|(plan, account)| TenantSubscription::new(&plan, account.as_ref(), now)))
     }
 }
 
@@ -194,6 +196,7 @@ mod tests {
     use crate::{
         checkout::CheckoutRule,
         order::ReturnRule,
+        paid::GRACE,
         ports::MockSubscriptionRepository,
         subscription_provider::{ProviderSubscription, ScheduledPrice},
         testing::{Repositories, env},
@@ -247,8 +250,42 @@ mod tests {
             let expected = if status == SubscriptionStatus::Canceled { plan.status } else { status };
             assert_eq!(shown.status, expected, "{status:?}");
             let package = Package::from(shown);
-            assert_eq!(package.renews_at.is_some(), is_paid, "{status:?}");
+            assert_eq!(package.renews_at.is_some(), is_paid && !is_trial, "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_plan_either_renews_or_expires() {
+        let (env, now) = (env(), env().now());
+        let plan = free(env.new_id());
+        let package = |status, change: fn(&mut BillingAccount)| {
+            let mut account = account(plan.tenant_id, status);
+            change(&mut account);
+            let package = Package::from(TenantSubscription::new(&plan, Some(&account), now));
+            (package.renews_at, package.expires_at)
+        };
+        let on_file: fn(&mut BillingAccount) = |account| {
+            account.subscription.as_mut().unwrap().payment_method_id = Some("pm_1".to_owned());
+        };
+        let cancelled: fn(&mut BillingAccount) = |account| {
+            let running = account.subscription.as_mut().unwrap();
+            running.ends_at = Some(running.period_end);
+        };
+        let missing: fn(&mut BillingAccount) = |account| account.past_due_since = Some(account.created_at);
+        let no_change: fn(&mut BillingAccount) = |_| {};
+        let end = now + time::Duration::days(365);
+        assert_eq!(package(SubscriptionStatus::Active, on_file), (Some(end), None));
+        assert_eq!(package(SubscriptionStatus::Active, cancelled), (None, Some(end)));
+        assert_eq!(package(SubscriptionStatus::Trialing, on_file), (Some(end), None));
+        assert_eq!(
+            package(SubscriptionStatus::Trialing, no_change),
+            (None, Some(now)),
+            "the end of the trial"
+        );
+        assert_eq!(package(SubscriptionStatus::PastDue, missing), (None, Some(now + GRACE)));
+        assert_eq!(package(SubscriptionStatus::Unpaid, missing), (None, None), "the free plan");
+        let nothing = Package::from(TenantSubscription::new(&plan, None, now));
+        assert_eq!((nothing.renews_at, nothing.expires_at), (None, None));
     }
 
     #[tokio::test]
@@ -259,7 +296,7 @@ mod tests {
         let mut repositories = Repositories::default();
         for found in [Some(stored.clone()), None] {
             let mut mock = MockSubscriptionRepository::new();
-            mock.expect_find().times(1).return_once(|_| Ok(found));
+            mock.expect_with_account().times(1).return_once(|_| Ok(found.map(|found| (found, None))));
             repositories.subscriptions.push_back(mock);
         }
         let mut reading = TenantSubscriptions::new(&mut repositories);

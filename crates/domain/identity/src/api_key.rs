@@ -14,8 +14,8 @@ pub use state::{KeyCheck, KeySecret, KeyState};
 pub use text::KeyText;
 
 use portico_kernel::{
-    ApiKeyId, Env, Event, EventDeclaration, List, PageRequest, Permission, Permissions, RuleMessage, Scope,
-    StoreError, TenantId, Timestamp, UserId, Violations, patch::double_option,
+    ApiKeyId, Env, Event, EventDeclaration, List, Meter, PageRequest, Permission, Permissions, RuleMessage,
+    Scope, StoreError, TenantId, Timestamp, UserId, Violations, patch::double_option,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
@@ -225,7 +225,7 @@ impl<'a> ApiKeys<'a> {
     }
 
     /// Makes a key, and answers it with its text, which is stored nowhere. Errors: [`IdentityError::Invalid`];
-    /// [`IdentityError::TooManyApiKeys`]; [`portico_kernel::Denied::Impersonated`];
+    /// [`IdentityError::TooManyApiKeys`]; [`IdentityError::Entitlement`]; [`portico_kernel::Denied::Impersonated`];
     /// [`portico_kernel::Denied::EmailUnverified`].
     pub async fn create(
         &mut self,
@@ -265,6 +265,8 @@ impl<'a> ApiKeys<'a> {
         if !self.repositories.api_keys().insert(&key, tokens.digest(text.secret()), MAX_KEYS).await? {
             return Err(IdentityError::TooManyApiKeys);
         }
+        // After it, because the insertion holds the row of the tenant.
+        self.repositories.headroom().check_room(tenant, Meter::ApiKeys, 1).await?;
         let event = Event::new(self.env, self.scope, &events::API_KEY_CREATED, key.id.uuid()).after(&key);
         self.repositories.events().append(event).await?;
         Ok((key, text.full()))

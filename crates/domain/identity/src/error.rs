@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError};
+use portico_kernel::{Denied, EntitlementError, Fault, FieldError, Kind, StoreError};
 
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,9 @@ pub enum IdentityError {
         /// Seconds to wait.
         seconds: u64,
     },
+    /// The plan does not include more.
+    #[error(transparent)]
+    Entitlement(#[from] EntitlementError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -153,6 +156,7 @@ impl Fault for IdentityError {
             Self::RoleTooHigh => Kind::Forbidden,
             Self::PreconditionFailed => Kind::PreconditionFailed,
             Self::Throttled { .. } => Kind::RateLimited,
+            Self::Entitlement(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Overloaded => Kind::Unavailable,
             Self::Internal(_) => Kind::Internal,
@@ -194,6 +198,7 @@ impl Fault for IdentityError {
             Self::RoleTooHigh => "role_too_high",
             Self::PreconditionFailed => "precondition_failed",
             Self::Throttled { .. } => "too_many_attempts",
+            Self::Entitlement(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Overloaded => "overloaded",
             Self::Internal(_) => "internal",
@@ -246,6 +251,7 @@ impl Fault for IdentityError {
                 format!("Too many wrong attempts. Try again in {seconds} s, or ask for a link to set a new password.")
                     .into()
             }
+            Self::Entitlement(error) => error.detail(),
             Self::Store(error) => error.detail(),
             Self::Overloaded => "Too many people are signing in right now. Try again shortly.".into(),
             Self::Internal(_) => "Something went wrong on our side.".into(),
@@ -272,6 +278,7 @@ impl Fault for IdentityError {
                 ("mfaToken", secrecy::ExposeSecret::expose_secret(token).into()),
                 ("methods", serde_json::json!(methods)),
             ],
+            Self::Entitlement(error) => error.members(),
             _ => Vec::new(),
         }
     }

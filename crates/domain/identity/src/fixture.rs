@@ -8,8 +8,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Actor, Clock, Env, Event, EventLog, JobQueue, NewJob, Outbox, Permissions, PlatformRole, Random,
-    RequestInfo, Scope, SessionId, StoreError, TenantId, Timestamp, UserId,
+    Actor, Clock, Env, Event, EventLog, Headroom, JobQueue, NewJob, Outbox, Permissions, PlatformRole,
+    Random, RequestInfo, Scope, SessionId, StoreError, TenantId, Timestamp, UserId,
 };
 use time::Duration;
 
@@ -256,6 +256,11 @@ impl Store {
         self.state.tokens.len()
     }
 
+    /// How many keys the plan of every tenant includes.
+    pub fn limit_keys(&mut self, limit: u64) {
+        self.state.api_keys.limit = Some(limit);
+    }
+
     pub fn tenant(&self) -> TenantId {
         self.tenant
     }
@@ -305,6 +310,9 @@ impl IdentityRepositories for Store {
         Box::new(&mut self.state.api_keys)
     }
     fn api_key_usage<'c>(&'c mut self) -> Box<dyn crate::ports::ApiKeyUsageRepository + 'c> {
+        Box::new(&mut self.state.api_keys)
+    }
+    fn headroom<'c>(&'c mut self) -> Box<dyn Headroom + 'c> {
         Box::new(&mut self.state.api_keys)
     }
     fn sign_in_failures<'c>(&'c mut self) -> Box<dyn crate::ports::SignInFailureRepository + 'c> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Outbox, SessionId, StoreError, TenantId, Timestamp, UserId,
+    Headroom, Outbox, SessionId, StoreError, TenantId, Timestamp, UserId,
     mail::{MailContent, MailError, MailId},
 };
 use secrecy::SecretString;
@@ -218,6 +218,8 @@ pub trait IdentityRepositories: Outbox {
     fn api_keys<'c>(&'c mut self) -> Box<dyn ApiKeyRepository + 'c>;
     /// How API keys are used.
     fn api_key_usage<'c>(&'c mut self) -> Box<dyn ApiKeyUsageRepository + 'c>;
+    /// How many API keys the tenant's plan leaves.
+    fn headroom<'c>(&'c mut self) -> Box<dyn Headroom + 'c>;
 }
 
 /// Hashes passwords, slowly, on a bounded pool.

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError, TenantId, sealing::SealError};
+use portico_kernel::{
+    Denied, EntitlementError, Fault, FieldError, Kind, StoreError, TenantId, sealing::SealError,
+};
 
 /// A tenant that a user cannot leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,9 @@ pub enum TenancyError {
     /// `If-Match` names an older version.
     #[error("precondition failed")]
     PreconditionFailed,
+    /// The plan does not include more.
+    #[error(transparent)]
+    Entitlement(#[from] EntitlementError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,6 +109,7 @@ impl Fault for TenancyError {
             Self::InvalidInvitation => Kind::Invalid,
             Self::WrongAccount => Kind::Forbidden,
             Self::PreconditionFailed => Kind::PreconditionFailed,
+            Self::Entitlement(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
     }
@@ -129,6 +135,7 @@ impl Fault for TenancyError {
             Self::Sealing(_) => "internal",
             Self::SubdomainTaken => "subdomain_taken",
             Self::PreconditionFailed => "precondition_failed",
+            Self::Entitlement(error) => error.code(),
             Self::Store(error) => error.code(),
         }
     }
@@ -159,6 +166,7 @@ impl Fault for TenancyError {
             Self::Sealing(_) => "Something went wrong on our side.".into(),
             Self::SubdomainTaken => "This subdomain is taken.".into(),
             Self::PreconditionFailed => "It was changed since you read it. Read it again.".into(),
+            Self::Entitlement(error) => error.detail(),
             Self::Store(error) => error.detail(),
         }
     }
@@ -171,7 +179,11 @@ impl Fault for TenancyError {
     }
 
     fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
-        let Self::OnlyOwner(held) = self else { return Vec::new() };
+        let held = match self {
+            Self::OnlyOwner(held) => held,
+            Self::Entitlement(error) => return error.members(),
+            _ => return Vec::new(),
+        };
         let tenants = held.iter().map(|tenant| serde_json::json!({"id": tenant.id, "name": tenant.name}));
         vec![("tenants", tenants.collect())]
     }

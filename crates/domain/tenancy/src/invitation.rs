@@ -4,7 +4,7 @@
 //! reveals whether an address has an account.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, InvitationId, JobType, List, NewJob, PageRequest, Permission, Scope,
+    Env, Event, EventDeclaration, InvitationId, JobType, List, Meter, NewJob, PageRequest, Permission, Scope,
     StoreError, TenantId, TenantRole, Timestamp, UserId, Violations,
 };
 use serde::{Deserialize, Serialize};
@@ -195,8 +195,9 @@ impl<'a> Invitations<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Invites a person; `language` is that of the caller. The message follows in the background. Errors:
-    /// [`TenancyError::AlreadyMember`], [`TenancyError::AlreadyInvited`], [`TenancyError::TooManyInvitations`].
+    /// Invites a person; `language` is that of the caller. The message follows in the background. An invitation takes no seat of the
+    /// plan, but there has to be one. Errors: [`TenancyError::AlreadyMember`], [`TenancyError::AlreadyInvited`],
+    /// [`TenancyError::TooManyInvitations`], [`TenancyError::Entitlement`].
     pub async fn create(&mut self, input: NewInvitation, language: &str) -> Result<Invitation, TenancyError> {
         let tenant = self.scope.require(Permission::MembersWrite)?;
         self.scope.require_verified()?;
@@ -218,6 +219,7 @@ impl<'a> Invitations<'a> {
         if self.repositories.memberships().has_address(tenant, &email).await? {
             return Err(TenancyError::AlreadyMember);
         }
+        self.repositories.headroom().check_room(tenant, Meter::Members, 0).await?;
         let now = self.env.now();
         self.repositories.invitations().expire(tenant, now).await?;
         if self.repositories.invitations().open(tenant).await? >= OPEN_MAX {
@@ -421,19 +423,19 @@ impl<'a> Invited<'a> {
     }
 
     /// Makes the caller a member. Identity checks, in the same unit of work, that the address of the invitation is theirs. Of two
-    /// acceptances at once one succeeds. Errors: [`TenancyError::InvalidInvitation`], [`TenancyError::AlreadyMember`].
+    /// acceptances at once one succeeds. Holds the row of the tenant, so that of many who accept at once as many get in as the plan
+    /// includes. Errors: [`TenancyError::InvalidInvitation`], [`TenancyError::AlreadyMember`], [`TenancyError::Entitlement`].
     pub async fn accept(&mut self, invitation: &ReceivedInvitation) -> Result<Membership, TenancyError> {
         let (user, _) = self.scope.require_not_impersonated()?;
         let tenant = invitation.tenant;
+        self.repositories.tenants().lock(tenant).await?;
         self.close(invitation, InvitationStatus::Accepted, &events::INVITATION_ACCEPTED).await?;
-        if self.repositories.memberships().role(tenant, user).await?.is_some() {
-            return Err(TenancyError::AlreadyMember);
-        }
         let membership = Membership { tenant, user, role: invitation.role, joined_at: self.env.now() };
         self.repositories.memberships().insert(&membership).await.map_err(|error| match error {
             StoreError::Conflict(_) => TenancyError::AlreadyMember,
             error => error.into(),
         })?;
+        self.repositories.headroom().check_room(tenant, Meter::Members, 1).await?;
         let event = Event::new(self.env, self.scope, &events::MEMBER_CREATED, user.uuid())
             .in_tenant(tenant)
             .after(&serde_json::json!({"userId": user, "role": membership.role}));

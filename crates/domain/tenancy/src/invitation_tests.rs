@@ -1,4 +1,4 @@
-use portico_kernel::Fault;
+use portico_kernel::{Fault, Kind};
 
 use super::*;
 use crate::{
@@ -32,6 +32,12 @@ fn ready(known: bool, open: u64, sent: (u64, u64)) -> Repositories {
     sends.expect_sent_since().return_once(move |_, _, _| Ok(sent));
     repositories.invitations.extend([expire, count, sends]);
     repositories
+}
+
+fn locking() -> MockTenantRepository {
+    let mut tenants = MockTenantRepository::new();
+    tenants.expect_lock().times(1).return_once(|_| Ok(()));
+    tenants
 }
 
 fn storing(outcome: Result<(), StoreError>) -> MockInvitationRepository {
@@ -152,11 +158,10 @@ async fn of_two_acceptances_the_later_one_is_told_that_the_link_is_used() {
         let mut close = MockInvitationRepository::new();
         close.expect_close().times(1).return_once(move |_, _, _, _| Ok(closed));
         repositories.invitations.extend([find, close]);
-        let mut none = MockMembershipRepository::new();
-        none.expect_role().return_once(|_, _| Ok(None));
         let mut insert = MockMembershipRepository::new();
         insert.expect_insert().return_once(|_| Ok(()));
-        repositories.memberships.extend([none, insert]);
+        repositories.memberships.push_back(insert);
+        repositories.tenants.push_back(locking());
         let result = Invited::new(&mut repositories, &scope, &env).accept(&invitation).await;
         let kinds: Vec<_> = repositories.events().iter().map(|event| event.kind.to_string()).collect();
         if closed {
@@ -166,5 +171,46 @@ async fn of_two_acceptances_the_later_one_is_told_that_the_link_is_used() {
             assert_eq!(result.unwrap_err().code(), "invalid_token");
             assert!(kinds.is_empty());
         }
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_invited_where_the_plan_has_no_seat_left() {
+    let (env, tenant) = (env(), env().new_id());
+    let scope = admin_of(tenant);
+    let mut repositories = ready(false, 0, (0, 0));
+    (repositories.seats, repositories.seated) = (Some(5), 5);
+    let result =
+        Invitations::new(&mut repositories, &scope, &env).create(input(TenantRole::Viewer), "en").await;
+    let refused = result.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (Kind::Quota, "quota_exceeded"));
+    let members = refused.members();
+    assert!(members.contains(&("meter", "members".into())), "{members:?}");
+    assert!(repositories.events().is_empty() && repositories.enqueued().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_a_member_already_is_told_so_and_who_finds_no_seat_as_well() {
+    let (env, tenant) = (env(), env().new_id());
+    let (scope, invitation) = (viewer_of(tenant), received(tenant));
+    for (inserted, code) in
+        [(Err(StoreError::Conflict("key".into())), "already_member"), (Ok(()), "quota_exceeded")]
+    {
+        let mut repositories = Repositories::default();
+        repositories.tenants.push_back(locking());
+        (repositories.seats, repositories.seated) = (Some(5), 5);
+        let row = stored(&invitation);
+        let mut find = MockInvitationRepository::new();
+        find.expect_find().times(1).return_once(move |_, _, _| Ok(Some(row)));
+        let mut close = MockInvitationRepository::new();
+        close.expect_close().times(1).return_once(|_, _, _, _| Ok(true));
+        repositories.invitations.extend([find, close]);
+        let mut insert = MockMembershipRepository::new();
+        insert.expect_insert().times(1).return_once(move |_| inserted);
+        repositories.memberships.push_back(insert);
+        let result = Invited::new(&mut repositories, &scope, &env).accept(&invitation).await;
+        assert_eq!(result.unwrap_err().code(), code);
+        let told = repositories.events();
+        assert!(told.iter().all(|event| event.kind != "member.created"), "{code}");
     }
 }

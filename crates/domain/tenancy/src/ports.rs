@@ -6,8 +6,8 @@ mod webhooks;
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CursorPage, CursorRequest, CustomerNoteId, InvitationId, List, Month, Outbox, PageRequest, StoreError,
-    TenantId, TenantRole, Timestamp, UserId,
+    CursorPage, CursorRequest, CustomerNoteId, Headroom, InvitationId, List, Month, Outbox, PageRequest,
+    StoreError, TenantId, TenantRole, Timestamp, UserId,
 };
 use time::{Date, Duration};
 
@@ -339,4 +339,6 @@ pub trait TenancyRepositories: Outbox {
     fn delivery_plans<'c>(&'c mut self) -> Box<dyn DeliveryPlans + 'c>;
     /// Figures of growth.
     fn growth<'c>(&'c mut self) -> Box<dyn GrowthRepository + 'c>;
+    /// How many members the tenant's plan leaves.
+    fn headroom<'c>(&'c mut self) -> Box<dyn Headroom + 'c>;
 }

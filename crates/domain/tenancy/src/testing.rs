@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    Actor, Event, EventLog, Id, JobQueue, NewJob, Outbox, Permission, Permissions, PlatformRole, RequestInfo,
-    Scope, StoreError, TenantId, TenantRole, UserId,
+    Actor, EntitlementError, Event, EventLog, Headroom, Id, JobQueue, Meter, NewJob, Outbox, Permission,
+    Permissions, PlatformRole, RequestInfo, Scope, StoreError, TenantId, TenantRole, UserId,
     catalogue::EventCatalogue,
     declare_events,
     event::{
@@ -98,6 +98,10 @@ pub struct Repositories {
     pub deliveries: VecDeque<MockDeliveryRepository>,
     pub delivery_plans: VecDeque<MockDeliveryPlans>,
     pub growth: VecDeque<MockGrowthRepository>,
+    /// Members that the plan includes; no limit for `None`.
+    pub seats: Option<u64>,
+    /// Members that there are, without those that a test adds.
+    pub seated: u64,
     events: Arc<Mutex<Vec<Event>>>,
     jobs: Arc<Mutex<Vec<NewJob>>>,
 }
@@ -131,6 +135,19 @@ impl JobQueue for JobRecorder {
     async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
         self.0.lock().unwrap().push(job);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Headroom for &mut Repositories {
+    async fn check_room(&mut self, _: TenantId, meter: Meter, _: u64) -> Result<(), EntitlementError> {
+        assert_eq!(meter, Meter::Members);
+        match self.seats {
+            Some(limit) if self.seated >= limit => {
+                Err(EntitlementError::QuotaExceeded { meter, limit, used: self.seated, plan: None })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -185,6 +202,9 @@ impl TenancyRepositories for Repositories {
     }
     fn growth<'c>(&'c mut self) -> Box<dyn GrowthRepository + 'c> {
         Box::new(self.growth.pop_front().unwrap())
+    }
+    fn headroom<'c>(&'c mut self) -> Box<dyn Headroom + 'c> {
+        Box::new(self)
     }
 }
 

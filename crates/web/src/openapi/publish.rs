@@ -276,7 +276,7 @@ fn describe_problems(components: &mut Components) {
             "meter".to_owned(),
             words(
                 "`quota_exceeded`: what is used up.",
-                &["sites", "storage", "ai_generations", "custom_domains"],
+                &["sites", "storage", "ai_generations", "custom_domains", "members", "api_keys"],
             )
             .into(),
         ),

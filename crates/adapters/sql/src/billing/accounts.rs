@@ -20,10 +20,10 @@ pub(crate) struct Accounts<'c, C> {
     pub db: Db<'c, C>,
 }
 
-const COLUMNS: &str = "tenant_id, provider, live, customer_id, keyed_at, subscription, revision, had_trial, past_due_since, reminders, \
+pub(super) const COLUMNS: &str = "tenant_id, provider, live, customer_id, keyed_at, subscription, revision, had_trial, past_due_since, reminders, \
     cancel_reason, ends_with_tenant, check_at, created_at, updated_at";
 
-fn account(row: &QueryResult) -> Result<BillingAccount, TryGetError> {
+pub(super) fn account(row: &QueryResult) -> Result<BillingAccount, TryGetError> {
     Ok(BillingAccount {
         tenant_id: read(row, "tenant_id")?,
         provider: read(row, "provider")?,

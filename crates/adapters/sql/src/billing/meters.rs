@@ -5,7 +5,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use portico_billing::{
     period::Period,
-    ports::{MeterRepository, StorageRoom},
+    ports::{MeterRepository, RowCount, StorageRoom},
     thresholds::{Notice, Threshold},
 };
 use portico_kernel::{Meter, PageId, SiteId, StoreError, TenantId};
@@ -55,6 +55,20 @@ fn meter_of(name: &str) -> Option<Meter> {
 /// Counters over one connection.
 pub(crate) struct Meters<'c, C> {
     pub db: Db<'c, C>,
+}
+
+/// How the rows of a meter that are its count are counted, of the tenant of this name.
+fn rows_of(meter: Meter, tenant: &str) -> Option<String> {
+    match meter {
+        Meter::Members => Some(format!(
+            "select count(*) from memberships join users on users.id = memberships.user_id \
+             where memberships.tenant_id = {tenant} and users.status <> 'deleted'"
+        )),
+        Meter::ApiKeys => Some(format!(
+            "select count(*) from api_keys where api_keys.tenant_id = {tenant} and api_keys.revoked_at is null"
+        )),
+        _ => None,
+    }
 }
 
 /// What tenant `$1` stores and may store, as columns; `$2` stands for no limit. A part of the count alone can be negative, see the
@@ -209,7 +223,26 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
         self.room(tenant).await
     }
 
+    async fn rows(&mut self, tenant: TenantId, meter: Meter) -> Result<Option<RowCount>, StoreError> {
+        let Some(counted) = rows_of(meter, "$1") else { return Ok(None) };
+        let name = meter.as_str();
+        let sql = format!(
+            "select ({counted}) as used, \
+             case cast(overrides -> 'limits' -> '{name}' as text) when 'null' then $2 \
+             else coalesce(cast(overrides -> 'limits' ->> '{name}' as bigint), cast(plans.limits ->> '{name}' as bigint), $2) \
+             end as included from subscriptions \
+             join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version \
+             where subscriptions.tenant_id = $1 and subscriptions.status = 'active'"
+        );
+        let found: Option<(u64, i64)> = self.db.row(&sql, (tenant, i64::MAX)).await?;
+        let limit = |included: i64| (included != i64::MAX).then_some(included.unsigned_abs());
+        Ok(found.map(|(used, included)| RowCount { used, limit: limit(included) }))
+    }
+
     async fn used(&mut self, tenant: TenantId, meter: Meter, period: Period) -> Result<u64, StoreError> {
+        if let Some(counted) = rows_of(meter, "$1") {
+            return self.db.total(&format!("select ({counted}) as used"), [tenant]).await;
+        }
         if meter == Meter::Bandwidth {
             // Counted by day.
             let Some((first, next)) = period.days() else { return Ok(0) };
@@ -238,6 +271,10 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
                          where tenant_id = $1 and day >= ${place} and day < ${}",
                         place + 1
                     )
+                }
+                _ if meter.counts_rows() => {
+                    let counted = rows_of(*meter, "$1").unwrap_or_default();
+                    format!("select '{}' as meter, ({counted}) as used", meter.as_str())
                 }
                 _ => {
                     values.extend([meter.as_str().value(), (*period).value()]);
@@ -288,19 +325,28 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
         if self.db.execute(sql, [day]).await? == 0 {
             return Ok(false);
         }
-        let sql = "insert into usage_days (tenant_id, day, meter, used) \
+        let rows = [Meter::Members, Meter::ApiKeys]
+            .into_iter()
+            .filter_map(|meter| Some((meter, rows_of(meter, "subscriptions.tenant_id")?)))
+            .map(|(meter, counted)| format!("when '{}' then ({counted})", meter.as_str()))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let sql = format!(
+            "insert into usage_days (tenant_id, day, meter, used) \
              select counted.tenant_id, $1, counted.meter, counted.used from (\
                select subscriptions.tenant_id, standing.meter, \
                  coalesce((select used from meters where meters.tenant_id = subscriptions.tenant_id \
                    and meters.meter = standing.meter and meters.period = ''), 0) \
                  + case standing.meter when 'storage' then (select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts \
-                   where stored_texts.tenant_id = subscriptions.tenant_id) else 0 end as used \
+                   where stored_texts.tenant_id = subscriptions.tenant_id) {rows} else 0 end as used \
                from subscriptions cross join \
-                 (select 'sites' as meter union all select 'storage' union all select 'custom_domains') standing) counted \
+                 (select 'sites' as meter union all select 'storage' union all select 'custom_domains' \
+                  union all select 'members' union all select 'api_keys') standing) counted \
              where counted.used <> coalesce((select usage_days.used from usage_days \
                where usage_days.tenant_id = counted.tenant_id and usage_days.meter = counted.meter \
-               order by usage_days.day desc limit 1), -1)";
-        self.db.execute(sql, [day]).await?;
+               order by usage_days.day desc limit 1), -1)"
+        );
+        self.db.execute(&sql, [day]).await?;
         Ok(true)
     }
 

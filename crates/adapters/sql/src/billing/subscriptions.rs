@@ -4,13 +4,14 @@ use async_trait::async_trait;
 use portico_billing::{
     limits::{Allowance, Overrides},
     overage::Overage,
+    paid::BillingAccount,
     ports::SubscriptionRepository,
     subscription::{Subscription, SubscriptionStatus},
 };
 use portico_kernel::{StoreError, TenantId, Timestamp};
 use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, TryGetError, Value};
 
-use super::plans;
+use super::{accounts, plans};
 use crate::{
     columns::{documents, read, words},
     db::{Db, Param, placeholders},
@@ -78,6 +79,34 @@ impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> 
     async fn find(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError> {
         let sql = format!("select {COLUMNS} from subscriptions where tenant_id = $1");
         Ok(self.db.row(&sql, [tenant]).await?.map(subscription))
+    }
+
+    async fn with_account(
+        &mut self,
+        tenant: TenantId,
+    ) -> Result<Option<(Subscription, Option<BillingAccount>)>, StoreError> {
+        let of_account: Vec<String> =
+            accounts::COLUMNS.split(", ").map(|column| format!("a.{column} as {column}")).collect();
+        let sql = format!(
+            "select s.tenant_id as plan_tenant_id, s.plan_id, s.plan_version, s.status as plan_status, \
+             s.created_at as plan_created_at, s.updated_at as plan_updated_at, a.tenant_id is not null as has_account, {} \
+             from subscriptions s left join billing_accounts a on a.tenant_id = s.tenant_id where s.tenant_id = $1",
+            of_account.join(", ")
+        );
+        let both = |row: &QueryResult| {
+            let plan = Subscription {
+                tenant_id: read(row, "plan_tenant_id")?,
+                plan: read(row, "plan_id")?,
+                plan_version: read(row, "plan_version")?,
+                status: read(row, "plan_status")?,
+                created_at: read(row, "plan_created_at")?,
+                updated_at: read(row, "plan_updated_at")?,
+            };
+            let has_account: bool = read(row, "has_account")?;
+            let account = if has_account { Some(accounts::account(row)?) } else { None };
+            Ok::<_, TryGetError>((plan, account))
+        };
+        Ok(self.db.rows_with(&sql, [tenant], both).await?.into_iter().next())
     }
 
     async fn lock(&mut self, tenant: TenantId) -> Result<Option<Subscription>, StoreError> {

@@ -1,8 +1,10 @@
 //! Who somebody is.
 
+use portico_billing::quota::Quotas;
 use portico_identity::ports::{
     IdentityRepositories, OneTimeTokenRepository, SessionRepository, UserRepository,
 };
+use portico_kernel::Headroom;
 
 use crate::{Repositories, connection::StatementConnection};
 
@@ -90,5 +92,9 @@ impl<C: StatementConnection + Send> IdentityRepositories for Repositories<C> {
 
     fn one_time_tokens<'c>(&'c mut self) -> Box<dyn OneTimeTokenRepository + 'c> {
         Box::new(one_time_tokens::OneTimeTokens { db: self.db() })
+    }
+
+    fn headroom<'c>(&'c mut self) -> Box<dyn Headroom + 'c> {
+        Box::new(Quotas::new(self))
     }
 }

@@ -1,5 +1,7 @@
 //! Whose data it is.
 
+use portico_billing::quota::Quotas;
+use portico_kernel::Headroom;
 use portico_tenancy::ports::{
     AuditTrail, BrandingRepository, CustomerNoteRepository, CustomerRepository, DealerRepository,
     DeliveryPlans, DeliveryRepository, GrowthRepository, InvitationRepository, MembershipRepository,
@@ -80,5 +82,9 @@ impl<C: StatementConnection + Send> TenancyRepositories for Repositories<C> {
 
     fn growth<'c>(&'c mut self) -> Box<dyn GrowthRepository + 'c> {
         Box::new(growth::Growth { db: self.db() })
+    }
+
+    fn headroom<'c>(&'c mut self) -> Box<dyn Headroom + 'c> {
+        Box::new(Quotas::new(self))
     }
 }

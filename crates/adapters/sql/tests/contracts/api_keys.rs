@@ -1,6 +1,12 @@
 //! `portico_identity::ports::{ApiKeyRepository, ApiKeyUsageRepository}`.
 
-use portico_billing::subscription::SubscriptionStatus;
+use std::collections::BTreeMap;
+
+use portico_billing::{
+    limits::Overrides,
+    ports::{BillingRepositories, RowCount},
+    subscription::SubscriptionStatus,
+};
 use portico_identity::{
     api_key::{
         AddressRange, ApiKey, KeySecret, Mode,
@@ -10,8 +16,8 @@ use portico_identity::{
     user::{User, UserStatus},
 };
 use portico_kernel::{
-    Actor, Env, Event, KeyMaker, Outbox, PageRequest, Permission, Permissions, PlatformRole, RequestInfo,
-    Scope, StoreError, TenantId, Timestamp,
+    Actor, Env, Event, Fault, KeyMaker, Meter, Outbox, PageRequest, Permission, Permissions, PlatformRole,
+    RequestInfo, Scope, StoreError, TenantId, Timestamp,
 };
 use portico_sql::SqlStore;
 use portico_tenancy::{ports::TenancyRepositories, tenant::TenantStatus};
@@ -107,6 +113,51 @@ async fn of_many_at_once_no_more_keys_are_made_than_there_may_be() {
         assert_eq!(made.into_iter().filter(|made| *made).count(), 5);
         let list = store.reader().api_keys().list(tenant, PageRequest::default()).await.unwrap();
         assert_eq!(list.total, 5);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_keys_at_once_as_many_are_made_as_the_plan_includes() {
+    on_each_database(async |database| {
+        let (store, env) = (database.store(), env());
+        let tenant = stored_tenant(store, &env, "luz").await.id;
+        subscribe(store, &env, tenant, "starter", SubscriptionStatus::Active).await;
+        let overrides =
+            Overrides { limits: BTreeMap::from([(Meter::ApiKeys, Some(3))]), ..Overrides::default() };
+        let mut work = store.begin().await.unwrap();
+        work.subscriptions().set_overrides(tenant, &overrides).await.unwrap();
+        work.commit().await.unwrap();
+        // Neither a revoked one nor one of another tenant counts; one that has expired does, because it can be prolonged.
+        let mut revoked = key(&env, tenant, "revoked");
+        revoked.revoked_at = Some(env.now());
+        store_key(store, &revoked).await;
+        stored_key(store, &env, "other").await;
+        let mut expired = key(&env, tenant, "expired");
+        expired.expires_at = Some(env.now() - Duration::DAY);
+        store_key(store, &expired).await;
+        let outcomes = at_once(store, 64, |store, number| {
+            let key = key(&env, tenant, &format!("key{number}"));
+            async move {
+                let mut work = store.begin().await.unwrap();
+                assert!(work.api_keys().insert(&key, [1; 32], 100).await.unwrap());
+                let mut room = IdentityRepositories::headroom(&mut work);
+                let checked = room.check_room(tenant, Meter::ApiKeys, 1).await;
+                drop(room);
+                match checked {
+                    Ok(()) => {
+                        work.commit().await.unwrap();
+                        "made"
+                    }
+                    Err(refused) => refused.code(),
+                }
+            }
+        })
+        .await;
+        let made = outcomes.iter().filter(|outcome| **outcome == "made").count();
+        assert_eq!((made, outcomes.iter().filter(|outcome| **outcome == "quota_exceeded").count()), (2, 62));
+        let count = store.reader().meters().rows(tenant, Meter::ApiKeys).await.unwrap();
+        assert_eq!(count, Some(RowCount { used: 3, limit: Some(3) }));
     })
     .await;
 }

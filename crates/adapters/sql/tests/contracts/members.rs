@@ -1,7 +1,19 @@
 //! Members, invitations, settings and dealers: every MUST of their ports.
 
-use portico_identity::{ports::IdentityRepositories, session::TenantAccess};
-use portico_kernel::{PageRequest, StoreError, TenantId, TenantRole, UserId};
+use std::collections::BTreeMap;
+
+use portico_billing::{
+    limits::Overrides,
+    period::Period,
+    ports::{BillingRepositories, RowCount},
+    subscription::SubscriptionStatus,
+};
+use portico_identity::{
+    ports::IdentityRepositories,
+    session::TenantAccess,
+    user::{User, UserStatus},
+};
+use portico_kernel::{Fault, Meter, PageRequest, StoreError, TenantId, TenantRole, UserId};
 use portico_sql::SqlStore;
 use portico_tenancy::{
     dealer::Dealer,
@@ -15,7 +27,7 @@ use portico_tenancy::{
 use portico_testkit::{TestEnv, env, on_each_database};
 use time::Duration;
 
-use crate::fixtures::{at_once, join, session, stored_tenant, stored_user};
+use crate::fixtures::{at_once, join, session, stored_tenant, stored_user, subscribe};
 
 fn invitation(env: &TestEnv, tenant: TenantId, inviter: UserId, email: &str) -> Invitation {
     Invitation {
@@ -346,6 +358,97 @@ async fn a_session_begins_where_it_was_left_and_sees_what_the_tenant_allows() {
             assert_eq!((state.membership.is_some(), state.access), (membership, access), "{status:?}");
         }
         assert_eq!(work.users().starting_tenant(ada).await.unwrap(), Some(home), "that one is gone");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_counted_by_their_rows_against_the_plan_or_what_was_agreed_on() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let count = async |tenant| store.reader().meters().rows(tenant, Meter::Members).await.unwrap();
+        let ada = stored_user(store, &env, "ada@example.com").await;
+        let bob = stored_user(store, &env, "bob@example.com").await;
+        join(store, &env, ada.id, ours, TenantRole::Owner).await;
+        join(store, &env, bob.id, ours, TenantRole::Viewer).await;
+        join(store, &env, ada.id, theirs, TenantRole::Viewer).await;
+        assert_eq!(count(ours).await, None, "without a plan");
+        for tenant in [ours, theirs] {
+            subscribe(store, &env, tenant, "starter", SubscriptionStatus::Active).await;
+        }
+        assert_eq!(count(ours).await, Some(RowCount { used: 2, limit: None }), "not in the plan");
+        let mut plan = store.reader().plans().current("starter").await.unwrap().unwrap();
+        plan.limits.insert(Meter::Members, 7);
+        let mut work = store.begin().await.unwrap();
+        work.plans().upsert(&plan).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(count(ours).await, Some(RowCount { used: 2, limit: Some(7) }));
+        for limit in [Some(2), None] {
+            let overrides =
+                Overrides { limits: BTreeMap::from([(Meter::Members, limit)]), ..Overrides::default() };
+            let mut work = store.begin().await.unwrap();
+            work.subscriptions().set_overrides(ours, &overrides).await.unwrap();
+            work.commit().await.unwrap();
+            assert_eq!(count(ours).await, Some(RowCount { used: 2, limit }));
+        }
+        assert_eq!(count(theirs).await, Some(RowCount { used: 1, limit: Some(7) }));
+
+        // An account that is deleted, and a member who left.
+        let mut work = store.begin().await.unwrap();
+        work.users().update(&User { status: UserStatus::Deleted, ..bob }).await.unwrap();
+        assert_eq!(work.meters().rows(ours, Meter::Members).await.unwrap().unwrap().used, 1);
+        assert!(work.memberships().remove(ours, ada.id).await.unwrap());
+        let left = [(Meter::Members, Period::Standing)];
+        assert_eq!(work.meters().used_of_all(ours, &left).await.unwrap(), [0]);
+        assert_eq!(work.meters().used(ours, left[0].0, left[0].1).await.unwrap(), 0);
+        assert_eq!(work.meters().rows(theirs, Meter::Members).await.unwrap().unwrap().used, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_who_take_the_last_seats_at_once_as_many_get_one() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = stored_tenant(store, &env, "one").await.id;
+        subscribe(store, &env, tenant, "starter", SubscriptionStatus::Active).await;
+        let overrides =
+            Overrides { limits: BTreeMap::from([(Meter::Members, Some(3))]), ..Overrides::default() };
+        let mut work = store.begin().await.unwrap();
+        work.subscriptions().set_overrides(tenant, &overrides).await.unwrap();
+        work.commit().await.unwrap();
+        let (mut users, joined_at) = (Vec::new(), env.now());
+        for number in 0..64 {
+            users.push(stored_user(store, &env, &format!("user{number}@example.com")).await.id);
+        }
+        let outcomes = at_once(store, 64, |store, number| {
+            let membership = Membership { tenant, user: users[number], role: TenantRole::Viewer, joined_at };
+            async move {
+                let mut work = store.begin().await.unwrap();
+                work.tenants().lock(tenant).await.unwrap();
+                work.memberships().insert(&membership).await.unwrap();
+                let mut room = TenancyRepositories::headroom(&mut work);
+                let checked = room.check_room(tenant, Meter::Members, 1).await;
+                drop(room);
+                match checked {
+                    Ok(()) => {
+                        work.commit().await.unwrap();
+                        "joined"
+                    }
+                    Err(refused) => refused.code(),
+                }
+            }
+        })
+        .await;
+        let joined = outcomes.iter().filter(|outcome| **outcome == "joined").count();
+        assert_eq!(
+            (joined, outcomes.iter().filter(|outcome| **outcome == "quota_exceeded").count()),
+            (3, 61)
+        );
+        let count = store.reader().meters().rows(tenant, Meter::Members).await.unwrap();
+        assert_eq!(count, Some(RowCount { used: 3, limit: Some(3) }));
     })
     .await;
 }

@@ -20,7 +20,7 @@ use portico_kernel::{Env, Money, PageRequest, StoreError, TenantId};
 use portico_testkit::{env, on_each_database};
 use time::Duration;
 
-use crate::fixtures::{at_once, stored_tenant};
+use crate::fixtures::{at_once, stored_tenant, subscribe};
 
 fn account(env: &Env, tenant: TenantId) -> BillingAccount {
     BillingAccount {
@@ -462,6 +462,42 @@ async fn invoices_are_compared_with_what_is_booked_about_them() {
         let paid = format!("tenant {first}: invoice {} has paid 1, the ledger 0", open.id);
         assert!(report.contains(&refunded) && report.contains(&paid), "{report}");
         assert!(report.ends_with("2 differences."), "{report}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_is_read_with_the_account_of_its_tenant() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let both = async |tenant| store.reader().subscriptions().with_account(tenant).await.unwrap();
+        assert_eq!(both(ours).await, None);
+        for tenant in [ours, theirs] {
+            subscribe(store, &env, tenant, "starter", SubscriptionStatus::Active).await;
+        }
+        let plan = store.reader().subscriptions().find(ours).await.unwrap().unwrap();
+        assert_eq!(both(ours).await, Some((plan.clone(), None)));
+        let later = env.now() + Duration::HOUR;
+        let paying = BillingAccount {
+            customer_id: Some("cus_1".to_owned()),
+            subscription: Some(subscription(&env)),
+            revision: 3,
+            had_trial: true,
+            past_due_since: Some(env.now()),
+            reminders: 2,
+            cancel_reason: Some("Ñandú".to_owned()),
+            check_at: Some(later),
+            updated_at: later,
+            ..account(&env, ours)
+        };
+        let mut work = store.begin().await.unwrap();
+        assert!(work.accounts().insert_missing(&paying).await.unwrap());
+        work.commit().await.unwrap();
+        assert_eq!(store.reader().accounts().find(ours).await.unwrap(), Some(paying.clone()));
+        assert_eq!(both(ours).await, Some((plan, Some(paying))));
+        assert_eq!(both(theirs).await.unwrap().1, None);
     })
     .await;
 }

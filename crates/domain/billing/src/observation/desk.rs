@@ -72,6 +72,13 @@ impl BillingRepositories for Rows {
         let (found, locked, stored) = (self.plan.clone(), self.plan.clone(), self.plan.clone());
         let (held, plans) = (self.plan.clone(), self.plans.clone());
         mock.expect_find().returning(move |_| Ok(found.lock().unwrap().clone()));
+        let (shown, shop) = (self.plan.clone(), self.kept.shop.clone());
+        mock.expect_with_account().returning(move |tenant| {
+            let plan = shown.lock().unwrap().clone();
+            let rows = shop.rows();
+            let account = rows.accounts.iter().find(|account| account.tenant_id == tenant).cloned();
+            Ok(plan.map(|plan| (plan, account)))
+        });
         mock.expect_lock().returning(move |_| Ok(locked.lock().unwrap().clone()));
         mock.expect_update().returning(move |subscription| {
             *stored.lock().unwrap() = Some(subscription.clone());

@@ -39,7 +39,9 @@ async fn a_whole_life() {
     assert_eq!((shown.plan.as_str(), shown.status), ("starter", SubscriptionStatus::Trialing));
     assert_eq!(shown.trial_ends_at, Some(desk.env.now() + Duration::days(14)));
     assert_eq!(desk.news(&mut seen), ["subscription.change_requested", "subscription.started"]);
-    assert_eq!(Package::from(shown).renews_at, Some(desk.env.now() + Duration::days(14)));
+    let package = Package::from(shown);
+    let end = Some(desk.env.now() + Duration::days(14));
+    assert_eq!((package.renews_at, package.expires_at), (None, end), "nothing is on file");
 
     // Paid once the trial is over.
     desk.provider.put_on_file(&desk.customer());

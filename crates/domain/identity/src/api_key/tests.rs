@@ -1,4 +1,4 @@
-use portico_kernel::{Actor, Denied, Fault, KeyMaker, PlatformRole, RequestInfo, TenantRole};
+use portico_kernel::{Actor, Denied, Fault, KeyMaker, Kind, PlatformRole, RequestInfo, TenantRole};
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -233,6 +233,31 @@ async fn a_tenant_has_a_hundred_keys_at_most() {
     let mut keys = ApiKeys::new(&mut store, &scope, &env);
     let refused = keys.create(new_key(&["pages:read"]), &tokens()).await.map(drop).unwrap_err();
     assert_eq!(refused.code(), "too_many_api_keys");
+    keys.revoke(first.id, None).await.unwrap();
+    keys.create(new_key(&["pages:read"]), &tokens()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plan_includes_so_many_keys_and_one_that_is_revoked_does_not_count() {
+    let mut store = Store::default();
+    store.limit_keys(2);
+    let scope = admin(&mut store);
+    let (first, _) = created(&mut store, &scope).await;
+    created(&mut store, &scope).await;
+    let (env, told) = (store.env(), store.events().len());
+    let mut keys = ApiKeys::new(&mut store, &scope, &env);
+    let refused = keys.create(new_key(&["pages:read"]), &tokens()).await.map(drop).unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (Kind::Quota, "quota_exceeded"));
+    let members = refused.members();
+    assert!(
+        members.contains(&("meter", "api_keys".into())) && members.contains(&("used", 2.into())),
+        "{members:?}"
+    );
+    assert_eq!(store.events().len(), told);
+
+    // There are no transactions here: the refused one is there, too.
+    store.limit_keys(3);
+    let mut keys = ApiKeys::new(&mut store, &scope, &env);
     keys.revoke(first.id, None).await.unwrap();
     keys.create(new_key(&["pages:read"]), &tokens()).await.unwrap();
 }

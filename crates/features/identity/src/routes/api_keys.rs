@@ -116,6 +116,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<ListApiKeys>) -> Resu
     responses(
         (status = 201, body = ApiKeyWithSecret, headers(("Location" = String), ("ETag" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 402, description = "The plan includes no more API keys (`quota_exceeded`).", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The tenant has 100 keys already.", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["api_keys:write"])),

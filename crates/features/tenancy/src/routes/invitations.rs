@@ -186,6 +186,7 @@ async fn list(
     responses(
         (status = 201, body = Invitation, headers(("Location" = String))),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 402, description = "The plan includes no more members (`quota_exceeded`)."),
         (status = 409, description = "A member already, invited already, or too many invitations."),
     ),
     security(("bearer" = ["members:write"])),
@@ -307,6 +308,7 @@ async fn look_up(
     responses(
         (status = 200, body = Joined),
         (status = 403, description = "The invitation is for another address (`wrong_account`)."),
+        (status = 402, description = "The plan includes no more members (`quota_exceeded`)."),
         (status = 409, description = "A member already."),
     ),
     security(("bearer" = [])),
@@ -374,6 +376,7 @@ async fn mine(app: Data<App>, caller: Caller, query: Query<ListReceived>) -> Res
     responses(
         (status = 200, body = Joined),
         (status = 403, description = "Not allowed; `email_unverified` while the address of the account is not verified."),
+        (status = 402, description = "The plan includes no more members (`quota_exceeded`)."),
         (status = 409, description = "A member already."),
     ),
     security(("bearer" = [])),
