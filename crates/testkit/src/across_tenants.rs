@@ -100,6 +100,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("select ready_at from webhook_queues where ready_at <=", "figures for the operator"),
     ("from checkouts where check_at <=", "payments that the provider is to be asked about"),
     ("from licenses where status = $ and expires_at <=", "licenses whose term is over"),
+    ("from license_activations where lease_ends_at <=", "leases of seats that are over"),
+    (
+        "from license_activations where lapsed and lease_ends_at <=",
+        "machines that have not come back for a week",
+    ),
     ("delete from license_transfers where expires_at <=", "offers of licenses that nobody has accepted"),
     ("from support_tickets t where t.reply_due_at <=", "tickets that were not answered in time"),
     ("from site_sales where check_at <=", "payments of sites that the provider is to be asked about"),

@@ -72,6 +72,8 @@ fn a_file_is_verified_with_the_listed_keys_and_with_no_others() {
         activated_at: env.now(),
         last_seen_at: env.now(),
         offline_until: None,
+        lease_ends_at: None,
+        lapsed: false,
     };
     let secret = |letter: &str| SecretString::from(letter.repeat(40));
     let before = Ed25519Signer::new(&secret("a"), &[]).unwrap();

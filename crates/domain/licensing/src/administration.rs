@@ -235,7 +235,8 @@ impl<'a> LicenseAdministration<'a> {
     }
 
     async fn counted(&mut self, license: License) -> Result<ManagedLicense, LicensingError> {
-        let activations = self.repositories.activations().count(license.tenant_id, license.id).await?;
+        let (tenant, id) = (license.tenant_id, license.id);
+        let activations = self.repositories.activations().count(tenant, id, self.env.now()).await?;
         self.shown(CountedLicense { license, activations })
     }
 

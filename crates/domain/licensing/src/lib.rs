@@ -14,6 +14,7 @@ pub mod file;
 pub mod import;
 pub mod issuing;
 pub mod key;
+pub mod lease;
 pub mod license;
 pub mod owned;
 pub mod policy;

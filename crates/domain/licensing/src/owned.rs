@@ -87,7 +87,7 @@ impl<'a> Licenses<'a> {
     /// `Denied` without `licenses:read`.
     pub async fn list(&mut self, page: PageRequest) -> Result<List<OwnedLicense>, LicensingError> {
         let tenant = self.scope.require(Permission::LicensesRead)?;
-        let found = self.repositories.licenses().list(tenant, page).await?;
+        let found = self.repositories.licenses().list(tenant, self.env.now(), page).await?;
         let items = found.items.into_iter().map(|counted| self.shown(counted)).collect::<Result<_, _>>()?;
         Ok(List::new(items, page, found.total))
     }
@@ -100,11 +100,11 @@ impl<'a> Licenses<'a> {
         let tenant = self.scope.require(Permission::LicensesRead)?;
         let license = self.repositories.licenses().find(tenant, id).await?;
         let license = license.ok_or(LicensingError::NoLicense)?;
-        let activations = self.repositories.activations().count(tenant, id).await?;
+        let activations = self.repositories.activations().count(tenant, id, self.env.now()).await?;
         self.shown(CountedLicense { license, activations })
     }
 
-    /// The machines of a license, the one activated last first.
+    /// The machines of a license that hold a seat, the one activated last first.
     ///
     /// # Errors
     /// `Denied` without `licenses:read`; `NoLicense`, also for one of another tenant.
@@ -117,7 +117,7 @@ impl<'a> Licenses<'a> {
         if self.repositories.licenses().find(tenant, id).await?.is_none() {
             return Err(LicensingError::NoLicense);
         }
-        Ok(self.repositories.activations().list(tenant, id, page).await?)
+        Ok(self.repositories.activations().list(tenant, id, self.env.now(), page).await?)
     }
 
     /// The licenses of purchases of the active tenant with their keys, by the purchase of each.
@@ -139,7 +139,7 @@ impl<'a> Licenses<'a> {
             .collect()
     }
 
-    /// Frees the seat of a machine, at most as often in a calendar month as the license allows.
+    /// Frees the seat of a machine, at most as often in a calendar month as the license allows. One whose lease is over had none to free.
     ///
     /// # Errors
     /// `Denied` without `licenses:write`; `NoLicense`, `NoActivation`, also for those of others; `TooManyReleases`: then the unit of work
@@ -149,10 +149,13 @@ impl<'a> Licenses<'a> {
         let license = self.locked(id).await?;
         let freed = self.repositories.activations().delete(tenant, id, activation).await?;
         let freed = freed.ok_or(LicensingError::NoActivation)?;
-        let limit = license.terms.releases_per_month;
-        let releases = license.releases.one_more(self.env.now(), limit);
-        let releases = releases.ok_or(LicensingError::TooManyReleases { limit })?;
-        self.repositories.licenses().update(&License { releases, ..license }).await?;
+        let now = self.env.now();
+        if freed.holds_seat(now) {
+            let limit = license.terms.releases_per_month;
+            let releases = license.releases.one_more(now, limit);
+            let releases = releases.ok_or(LicensingError::TooManyReleases { limit })?;
+            self.repositories.licenses().update(&License { releases, ..license }).await?;
+        }
         seat::note_free(self.repositories, self.scope, self.env, &freed).await
     }
 
@@ -170,7 +173,7 @@ impl<'a> Licenses<'a> {
         self.repositories.licenses().replace_key(&license).await?;
         let event = Event::new(self.env, self.scope, &events::LICENSE_KEY_ROTATED, id.uuid());
         self.repositories.events().append(event.in_tenant(tenant).after(&license)).await?;
-        let activations = self.repositories.activations().count(tenant, id).await?;
+        let activations = self.repositories.activations().count(tenant, id, self.env.now()).await?;
         self.shown(CountedLicense { license, activations })
     }
 

@@ -31,6 +31,7 @@ mod purchases;
 mod refunds;
 mod releases;
 mod schedules;
+mod seat_leases;
 mod second_factors;
 mod site_sales;
 mod store;
