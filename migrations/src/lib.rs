@@ -71,6 +71,7 @@ mod m20261123_000099_over_limit;
 mod m20261123_000100_paid_endings;
 mod m20261123_000101_site_refunds;
 mod m20261123_000110_seat_leases;
+mod m20261123_000111_license_heirs;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -139,6 +140,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000100_paid_endings::Migration),
             Box::new(m20261123_000101_site_refunds::Migration),
             Box::new(m20261123_000110_seat_leases::Migration),
+            Box::new(m20261123_000111_license_heirs::Migration),
         ]
     }
 }

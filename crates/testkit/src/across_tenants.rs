@@ -75,6 +75,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ),
     ("select $ from sites where subdomain = $ union all", "whether a subdomain is free"),
     ("FROM sites WHERE sites.status = $ AND (exists", "sites for sale, of all tenants"),
+    ("from license_transfers where heir_tenant_id in", "which license of another tenant one follows"),
     ("from license_keys where license_id", "whose license it is"),
     ("from license_keys where digest in", "whose license has a key"),
     ("from billing_accounts where provider = $ and customer_id = $", "whose customer it is"),

@@ -51,7 +51,7 @@ async fn a_seat_is_lost_with_its_lease_and_taken_again_when_one_is_free() {
         let refused = ask(server, "activate", &key, "f3").await.expect(409);
         assert_eq!((&refused["code"], &refused["limit"]), (&json!("too_many_activations"), &json!(2)));
         let heard = ask(server, "heartbeat", &key, "f1").await.expect(200);
-        assert!(heard["activation"]["leaseEndsAt"].as_str() >= first["leaseEndsAt"].as_str(), "{heard}");
+        assert_ne!(heard["activation"]["leaseEndsAt"], first["leaseEndsAt"], "renewed");
         assert_eq!(heard["license"]["terms"]["leaseSeconds"], 600);
 
         silence(server, &ada, &id, "f1").await;
@@ -117,7 +117,7 @@ async fn a_product_that_only_validates_its_instance_goes_on_using_its_seat() {
         let named = json!({"license_key": key, "instance_id": made["instance"]["id"]});
         product.post(&format!("{COMPAT}/validate"), named.clone()).await.expect(200);
         let machines = ada.get(&format!("{LICENSES}/{id}/activations")).await.expect(200);
-        assert!(text(&machines["items"][0], "leaseEndsAt") > first, "{machines}");
+        assert_ne!(text(&machines["items"][0], "leaseEndsAt"), first, "renewed");
 
         silence(server, &ada, &id, &fingerprint).await;
         product.post(&format!("{COMPAT}/validate"), named.clone()).await.expect(200);

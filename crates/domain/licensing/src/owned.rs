@@ -14,6 +14,7 @@ use crate::{
     license::{License, LicenseStatus},
     ports::{CountedLicense, LicenseSigner, LicensingRepositories},
     seat,
+    transfer::LicensePlace,
 };
 
 /// A license with its key, for its owner.
@@ -30,6 +31,8 @@ pub struct OwnedLicense {
     /// On how many machines it is used.
     #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub activations: u64,
+    /// Whether it was given to another tenant, and ended with that.
+    pub transferred: bool,
 }
 
 /// A license of a purchase.
@@ -88,7 +91,7 @@ impl<'a> Licenses<'a> {
     pub async fn list(&mut self, page: PageRequest) -> Result<List<OwnedLicense>, LicensingError> {
         let tenant = self.scope.require(Permission::LicensesRead)?;
         let found = self.repositories.licenses().list(tenant, self.env.now(), page).await?;
-        let items = found.items.into_iter().map(|counted| self.shown(counted)).collect::<Result<_, _>>()?;
+        let items = self.shown(found.items).await?;
         Ok(List::new(items, page, found.total))
     }
 
@@ -99,9 +102,7 @@ impl<'a> Licenses<'a> {
     pub async fn get(&mut self, id: LicenseId) -> Result<OwnedLicense, LicensingError> {
         let tenant = self.scope.require(Permission::LicensesRead)?;
         let license = self.repositories.licenses().find(tenant, id).await?;
-        let license = license.ok_or(LicensingError::NoLicense)?;
-        let activations = self.repositories.activations().count(tenant, id, self.env.now()).await?;
-        self.shown(CountedLicense { license, activations })
+        self.counted(license.ok_or(LicensingError::NoLicense)?).await
     }
 
     /// The machines of a license that hold a seat, the one activated last first.
@@ -173,8 +174,7 @@ impl<'a> Licenses<'a> {
         self.repositories.licenses().replace_key(&license).await?;
         let event = Event::new(self.env, self.scope, &events::LICENSE_KEY_ROTATED, id.uuid());
         self.repositories.events().append(event.in_tenant(tenant).after(&license)).await?;
-        let activations = self.repositories.activations().count(tenant, id, self.env.now()).await?;
-        self.shown(CountedLicense { license, activations })
+        self.counted(license).await
     }
 
     /// A license file for a machine without a connection, which takes a seat unless it has one.
@@ -203,10 +203,24 @@ impl<'a> Licenses<'a> {
     }
 
     /// As its owner sees it now.
-    fn shown(&self, counted: CountedLicense) -> Result<OwnedLicense, LicensingError> {
-        let CountedLicense { license, activations } = counted;
-        let key = self.vault.open(license.id, &license.key)?;
-        Ok(OwnedLicense { license: license.at(self.env.now()), key, activations })
+    async fn counted(&mut self, license: License) -> Result<OwnedLicense, LicensingError> {
+        let (tenant, id, now) = (license.tenant_id, license.id, self.env.now());
+        let activations = self.repositories.activations().count(tenant, id, now).await?;
+        let shown = self.shown(vec![CountedLicense { license, activations }]).await?;
+        shown.into_iter().next().ok_or(LicensingError::NoLicense)
+    }
+
+    /// As their owner sees them now. To whom one was given is not told.
+    async fn shown(&mut self, found: Vec<CountedLicense>) -> Result<Vec<OwnedLicense>, LicensingError> {
+        let places: Vec<_> = found.iter().map(|counted| LicensePlace::of(&counted.license)).collect();
+        let successions = self.repositories.license_transfers().successions(&places).await?;
+        let shown = found.into_iter().map(|CountedLicense { license, activations }| {
+            let key = self.vault.open(license.id, &license.key)?;
+            let transferred =
+                successions.iter().any(|succession| succession.from == LicensePlace::of(&license));
+            Ok(OwnedLicense { license: license.at(self.env.now()), key, activations, transferred })
+        });
+        shown.collect()
     }
 }
 

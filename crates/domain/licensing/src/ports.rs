@@ -13,7 +13,7 @@ use crate::{
     policy::{Channel, LicensePolicy},
     release::{Release, ReleaseStatus},
     release_version::ReleaseVersion,
-    transfer::TransferOffer,
+    transfer::{LicensePlace, Succession, TransferOffer},
 };
 
 /// Keyed hashes of license keys, with keys of the installation.
@@ -331,6 +331,9 @@ pub trait LicenseTransferRepository: Send {
         tenant: TenantId,
         license: LicenseId,
     ) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
+
+    /// Which of these licenses were given away, and which of them follow one that was; in no order.
+    async fn successions(&mut self, licenses: &[LicensePlace]) -> Result<Vec<Succession>, StoreError>;
 
     /// Deletes the open offers of all tenants whose time was over by `now`. Answers how many.
     async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError>;

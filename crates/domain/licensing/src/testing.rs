@@ -25,7 +25,7 @@ use crate::{
         LicensingRepositories, ReleaseRepository, VerifyingKey,
     },
     release::Release,
-    transfer::TransferOffer,
+    transfer::{LicensePlace, Succession, TransferOffer},
 };
 
 /// With random bytes that count, so that two ids and two keys differ.
@@ -242,6 +242,13 @@ impl LicenseTransferRepository for Repositories {
     ) -> Result<Option<(TenantId, LicenseId)>, StoreError> {
         let rows = self.rows();
         Ok(rows.heirs.iter().find(|(given, _)| *given == (tenant, license)).map(|(_, heir)| *heir))
+    }
+
+    async fn successions(&mut self, licenses: &[LicensePlace]) -> Result<Vec<Succession>, StoreError> {
+        let rows = self.rows();
+        let place = |(tenant_id, license_id)| LicensePlace { license_id, tenant_id };
+        let all = rows.heirs.iter().map(|(given, heir)| Succession { from: place(*given), to: place(*heir) });
+        Ok(all.filter(|one| licenses.contains(&one.from) || licenses.contains(&one.to)).collect())
     }
 
     async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {

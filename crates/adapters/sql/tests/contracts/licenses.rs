@@ -11,7 +11,7 @@ use portico_licensing::{
     license::{License, LicenseStatus, Move, SeatReleases},
     policy::{LicensePolicy, catalogue},
     ports::{LicenseFilter, LicensingRepositories},
-    transfer::TransferOffer,
+    transfer::{LicensePlace, Succession, TransferOffer},
 };
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
@@ -382,6 +382,15 @@ async fn an_offer_is_replaced_withdrawn_or_leads_to_the_license_that_follows() {
         assert!(!work.license_transfers().accept(tenant, stored.id, to).await.unwrap(), "it was accepted");
         assert_eq!(work.license_transfers().heir(tenant, stored.id).await.unwrap(), Some(to));
         assert_eq!(work.license_transfers().find(tenant, stored.id).await.unwrap(), None);
+        let (from, to) = (LicensePlace::of(&stored), LicensePlace::of(&heir));
+        let elsewhere = LicensePlace { license_id: env.new_id(), tenant_id: tenant };
+        for asked in [vec![from], vec![to], vec![elsewhere, to, from]] {
+            let found = work.license_transfers().successions(&asked).await.unwrap();
+            assert_eq!(found, [Succession { from, to }], "{asked:?}");
+        }
+        for asked in [vec![], vec![elsewhere], vec![LicensePlace { tenant_id: other, ..from }]] {
+            assert_eq!(work.license_transfers().successions(&asked).await.unwrap(), [], "{asked:?}");
+        }
         assert!(!work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
         let late = env.now() + Duration::WEEK;
         assert_eq!(work.license_transfers().delete_expired(late).await.unwrap(), 0, "it was accepted");
