@@ -133,9 +133,11 @@ pub trait LicenseRepository: Send {
     /// Whose license has a key with one of these hashes.
     async fn owner_of(&mut self, digests: &[[u8; 32]]) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
 
-    /// One page of the licenses of all tenants that a filter lets through, newest first.
+    /// One page of the licenses of all tenants that a filter lets through, newest first. MUST leave out those of tenants that somebody with
+    /// a role of the platform owns, unless `all` are to be seen.
     async fn managed(
         &mut self,
+        all: bool,
         filter: &LicenseFilter,
         now: Timestamp,
         page: PageRequest,
@@ -288,9 +290,11 @@ pub trait DownloadRepository: Send {
         page: PageRequest,
     ) -> Result<List<DownloadRecord>, StoreError>;
 
-    /// One page of the uses of a release by all tenants, the last first: for staff.
+    /// One page of the uses of a release by all tenants, the last first: for staff. MUST leave out those of tenants that somebody with a
+    /// role of the platform owns, unless `all` are to be seen.
     async fn of_release(
         &mut self,
+        all: bool,
         release: ReleaseId,
         page: PageRequest,
     ) -> Result<List<DownloadRecord>, StoreError>;

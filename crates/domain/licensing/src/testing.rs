@@ -363,6 +363,7 @@ impl LicenseRepository for Repositories {
 
     async fn managed(
         &mut self,
+        _: bool,
         filter: &LicenseFilter,
         now: Timestamp,
         page: PageRequest,

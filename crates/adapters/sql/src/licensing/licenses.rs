@@ -12,6 +12,7 @@ use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
 use crate::{
     columns::{read, words},
     db::{Db, Param, Params, in_pages, placeholders},
+    looked_after::looked_after,
 };
 
 words!(LicenseStatus, Suspension);
@@ -181,11 +182,12 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
 
     async fn managed(
         &mut self,
+        all: bool,
         filter: &LicenseFilter,
         now: Timestamp,
         page: PageRequest,
     ) -> Result<List<CountedLicense>, StoreError> {
-        let (conditions, values) = conditions(filter, now);
+        let (conditions, values) = conditions(all, filter, now);
         let rows = format!(
             "select {COLUMNS}, {} from licenses where {conditions} order by created_at desc, id desc limit {} offset {}",
             activations(values.len() + 1),
@@ -236,9 +238,9 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
 }
 
 /// The conditions of a filter, and their parameters.
-fn conditions(filter: &LicenseFilter, now: Timestamp) -> (String, Vec<Value>) {
+fn conditions(all: bool, filter: &LicenseFilter, now: Timestamp) -> (String, Vec<Value>) {
     // Without a filter all of them.
-    let mut conditions = vec!["licenses.id is not null".to_owned()];
+    let mut conditions = vec!["licenses.id is not null".to_owned(), looked_after(all, "licenses.tenant_id")];
     let mut values: Vec<Value> = Vec::new();
     if let Some(tenant) = filter.tenant {
         values.push(tenant.value());

@@ -233,7 +233,7 @@ async fn staff_find_licenses_by_what_they_are_now() {
         }
         let found = async |filter: LicenseFilter| {
             let mut reader = store.reader();
-            let page = reader.licenses().managed(&filter, now, PageRequest::default()).await.unwrap();
+            let page = reader.licenses().managed(true, &filter, now, PageRequest::default()).await.unwrap();
             assert_eq!(page.total, page.items.len() as u64);
             let mut ids: Vec<LicenseId> = page.items.into_iter().map(|item| item.license.id).collect();
             ids.sort_unstable();

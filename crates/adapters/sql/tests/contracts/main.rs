@@ -24,6 +24,7 @@ mod idempotency;
 mod identity;
 mod jobs;
 mod licenses;
+mod looked_after;
 mod members;
 mod paid_plans;
 mod products;
