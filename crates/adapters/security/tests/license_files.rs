@@ -140,3 +140,29 @@ fn a_manifest_of_an_update_is_verified_with_the_keys_of_license_files() {
     altered["enc"] = STANDARD.encode(content.to_string().replace("2.0.0", "9.0.0")).into();
     assert_eq!(content_of(&altered, "update/", &keys(&signer)), None);
 }
+
+/// No text is taken for a file, or makes whoever reads it panic. `PROPTEST_CASES` says how many are made up (`scripts/fuzz-parsers`).
+mod parsers {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn signer() -> Ed25519Signer {
+        Ed25519Signer::new(&SecretString::from("a".repeat(40)), &[]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn files_of_any_text_are_refused(frame in any::<bool>(), text in "(?s)([A-Za-z0-9+/=\n]{0,200}|.{0,200})") {
+            let keys = serde_json::to_value(VerifyingKeys::of(Some(&signer()))).unwrap();
+            let file = match frame {
+                true => format!("-----BEGIN LICENSE FILE-----\n{text}\n-----END LICENSE FILE-----\n"),
+                false => text.clone(),
+            };
+            prop_assert_eq!(verified(&file, &keys), None);
+            let envelope = STANDARD.encode(format!("{{\"alg\":\"base64+ed25519\",\"enc\":{text:?},\"sig\":{text:?}}}"));
+            let file = format!("-----BEGIN LICENSE FILE-----\n{envelope}\n-----END LICENSE FILE-----\n");
+            prop_assert_eq!(verified(&file, &keys), None);
+        }
+    }
+}

@@ -17,6 +17,8 @@ pub mod key;
 pub mod lease;
 pub mod license;
 pub mod owned;
+#[cfg(test)]
+mod parsers;
 pub mod policy;
 pub mod policy_edit;
 pub mod ports;
