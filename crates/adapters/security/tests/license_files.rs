@@ -142,6 +142,7 @@ fn a_manifest_of_an_update_is_verified_with_the_keys_of_license_files() {
 }
 
 /// No text is taken for a file, or makes whoever reads it panic. `PROPTEST_CASES` says how many are made up (`scripts/fuzz-parsers`).
+#[allow(clippy::unwrap_used, reason = "a test; the lint spares only functions marked #[test]")]
 mod parsers {
     use proptest::prelude::*;
 

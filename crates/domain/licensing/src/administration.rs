@@ -12,7 +12,7 @@ use crate::{
     license::{License, LicenseStatus, Move},
     policy::LicensePolicy,
     ports::{CountedLicense, LicenseFilter, LicensingRepositories},
-    transfer::LicensePlace,
+    succession::LicensePlace,
     transition,
 };
 
@@ -254,7 +254,7 @@ impl<'a> LicenseAdministration<'a> {
     async fn shown(&mut self, found: Vec<CountedLicense>) -> Result<Vec<ManagedLicense>, LicensingError> {
         let places: Vec<_> = found.iter().map(|counted| LicensePlace::of(&counted.license)).collect();
         let successions = self.repositories.license_transfers().successions(&places).await?;
-        let shown = found.into_iter().map(|CountedLicense { license, activations }| {
+        let shown = |CountedLicense { license, activations }| -> Result<ManagedLicense, LicensingError> {
             let place = LicensePlace::of(&license);
             let key_ending = self.vault.open(license.id, &license.key)?.ending().to_owned();
             Ok(ManagedLicense {
@@ -265,8 +265,8 @@ impl<'a> LicenseAdministration<'a> {
                 transferred_to: successions.iter().find(|given| given.from == place).map(|given| given.to),
                 transferred_from: successions.iter().find(|given| given.to == place).map(|given| given.from),
             })
-        });
-        shown.collect()
+        };
+        found.into_iter().map(shown).collect()
     }
 }
 

@@ -26,6 +26,7 @@ pub mod release;
 pub mod release_administration;
 pub mod release_version;
 mod seat;
+pub mod succession;
 #[cfg(test)]
 mod testing;
 pub mod transfer;

@@ -14,7 +14,7 @@ use crate::{
     license::{License, LicenseStatus},
     ports::{CountedLicense, LicenseSigner, LicensingRepositories},
     seat,
-    transfer::LicensePlace,
+    succession::LicensePlace,
 };
 
 /// A license with its key, for its owner.
@@ -214,13 +214,13 @@ impl<'a> Licenses<'a> {
     async fn shown(&mut self, found: Vec<CountedLicense>) -> Result<Vec<OwnedLicense>, LicensingError> {
         let places: Vec<_> = found.iter().map(|counted| LicensePlace::of(&counted.license)).collect();
         let successions = self.repositories.license_transfers().successions(&places).await?;
-        let shown = found.into_iter().map(|CountedLicense { license, activations }| {
+        let shown = |CountedLicense { license, activations }| -> Result<OwnedLicense, LicensingError> {
             let key = self.vault.open(license.id, &license.key)?;
             let transferred =
                 successions.iter().any(|succession| succession.from == LicensePlace::of(&license));
             Ok(OwnedLicense { license: license.at(self.env.now()), key, activations, transferred })
-        });
-        shown.collect()
+        };
+        found.into_iter().map(shown).collect()
     }
 }
 

@@ -13,7 +13,8 @@ use crate::{
     policy::{Channel, LicensePolicy},
     release::{Release, ReleaseStatus},
     release_version::ReleaseVersion,
-    transfer::{LicensePlace, Succession, TransferOffer},
+    succession::{LicensePlace, Succession},
+    transfer::TransferOffer,
 };
 
 /// Keyed hashes of license keys, with keys of the installation.

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use portico_kernel::{LicenseId, StoreError, TenantId, Timestamp};
 use portico_licensing::{
     ports::LicenseTransferRepository,
-    transfer::{LicensePlace, Succession, TransferOffer},
+    succession::{LicensePlace, Succession},
+    transfer::TransferOffer,
 };
 use sea_orm::{ConnectionTrait, Value};
 

@@ -11,7 +11,8 @@ use portico_licensing::{
     license::{License, LicenseStatus, Move, SeatReleases},
     policy::{LicensePolicy, catalogue},
     ports::{LicenseFilter, LicensingRepositories},
-    transfer::{LicensePlace, Succession, TransferOffer},
+    succession::{LicensePlace, Succession},
+    transfer::TransferOffer,
 };
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};

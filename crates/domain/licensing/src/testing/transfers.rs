@@ -6,7 +6,8 @@ use portico_kernel::{LicenseId, StoreError, TenantId, Timestamp};
 use super::Repositories;
 use crate::{
     ports::LicenseTransferRepository,
-    transfer::{LicensePlace, Succession, TransferOffer},
+    succession::{LicensePlace, Succession},
+    transfer::TransferOffer,
 };
 
 #[async_trait]

@@ -6,6 +6,7 @@ use crate::{
     issuing::{Entitlement, Issuance, LicensedItem, LicensedPurchase},
     license::{LicenseStatus, SeatReleases},
     owned::Licenses,
+    succession::LicensePlace,
     testing::{Repositories, activation, env, license, vault},
 };
 
