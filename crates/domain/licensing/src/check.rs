@@ -201,7 +201,7 @@ impl<'a> KeyHolders<'a> {
         found.ok_or(LicensingError::NoActivation)
     }
 
-    /// Takes a seat for a machine. One that has a seat keeps it. Answers the machine, and whether it is new.
+    /// Takes a seat for a machine. One that holds a seat keeps it. Answers the machine, and whether it has taken the seat now.
     ///
     /// # Errors
     /// `Invalid`; `NoLicense`; `WrongProduct`; `Suspended`, `Expired`, `Revoked`; `TooManyActivations`.

@@ -68,7 +68,8 @@ pub struct LicensePolicyInput {
     /// How many seats an owner may free in a calendar month (UTC), 0 to 1,000,000.
     #[cfg_attr(feature = "openapi", schema(required = true, value_type = i64, minimum = 0, maximum = 1_000_000))]
     pub releases_per_month: Option<i64>,
-    /// Floating seats: for how many seconds a machine holds its seat after it was heard of last, 60 to 86,400; until it is freed where absent.
+    /// Floating seats: for how many seconds a machine holds its seat after it was heard of last, 60 to 86,400; until it is freed where
+    /// absent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>, minimum = 60, maximum = 86_400))]
     pub lease_seconds: Option<i64>,
 }

@@ -1,8 +1,8 @@
 //! Mails within mails, which are not opened.
 //!
 //! The parser nests a message in a message in memory as deep as the mail says, and takes them apart by recursion: some ten thousand levels,
-//! which fit into a mail of a mebibyte, also encoded, would exhaust the stack and with it end the process. So it gets mails in which no part
-//! is of a type that it opens: the first letter of each subtype is a control character meanwhile. What was read has its letters again.
+//! which fit into a mail of a mebibyte, also encoded, would exhaust the stack and with it end the process. So it gets mails in which no
+//! part is of a type that it opens: the first letter of each subtype is a control character meanwhile. What was read has its letters again.
 
 /// The subtypes of parts that are mails (`message/rfc822`, `message/global`), or whose parts are (`multipart/digest`).
 const SUBTYPES: [&str; 3] = ["rfc822", "global", "digest"];

@@ -123,9 +123,9 @@ async fn deactivate(
 
 /// Send a heartbeat of a machine
 ///
-/// Answers like a validation, and notes that the machine was seen. Once a day is enough where seats are held until they are freed. Where they
-/// are floating it renews the lease, which `activation.leaseEndsAt` tells; a machine whose lease is over takes a seat again if one is free, and
-/// is told `no_seat` otherwise.
+/// Answers like a validation, and notes that the machine was seen. Once a day is enough where seats are held until they are freed. Where
+/// they are floating it renews the lease, which `activation.leaseEndsAt` tells; a machine whose lease is over takes a seat again if one is
+/// free, and is told `no_seat` otherwise.
 #[utoipa::path(
     tag = "License checks",
     operation_id = "sendLicenseHeartbeat",
