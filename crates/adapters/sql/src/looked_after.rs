@@ -1,7 +1,7 @@
 //! Which tenants staff look after. The only place that says so.
 
-/// The condition that a tenant, which is named by a column with its table, is none of those that the operator's own people own; no condition
-/// for whoever may see `all`.
+/// The condition that a tenant, which is named by a column with its table, is none of those that the operator's own people own; no
+/// condition for whoever may see `all`.
 pub(crate) fn looked_after(all: bool, tenant: &str) -> String {
     if all {
         return "true".to_owned();

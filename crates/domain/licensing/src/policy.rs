@@ -55,7 +55,7 @@ pub struct LicenseTerms {
     /// How many seats its owner may free in a calendar month (UTC).
     #[cfg_attr(feature = "openapi", schema(example = 5))]
     pub releases_per_month: u32,
-    /// Floating seats: for how many seconds a machine holds its seat after it was heard of last; absent where it holds it until it is freed.
+    /// Floating seats: for how many seconds a machine holds its seat after it was heard of last; absent where it is held until it is freed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, value_type = u32, example = 600))]
     pub lease_seconds: Option<u32>,
