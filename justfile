@@ -73,6 +73,10 @@ webhooks *ARGUMENTS:
 check-webhooks:
     scripts/check-webhooks
 
+# Have the parsers of the domains read a million made-up inputs each, or as many as are named
+fuzz-parsers *ARGUMENTS:
+    scripts/fuzz-parsers {{ARGUMENTS}}
+
 # Run the verifiers of license files on good and bad ones
 check-license-files:
     scripts/check-license-files

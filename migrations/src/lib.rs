@@ -71,6 +71,8 @@ mod m20261123_000099_over_limit;
 mod m20261123_000100_paid_endings;
 mod m20261123_000101_site_refunds;
 mod m20261123_000108_release_files;
+mod m20261123_000110_seat_leases;
+mod m20261123_000111_license_heirs;
 mod m20261123_000112_ticket_events;
 mod m20261123_000113_returned_sites;
 
@@ -141,6 +143,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000100_paid_endings::Migration),
             Box::new(m20261123_000101_site_refunds::Migration),
             Box::new(m20261123_000108_release_files::Migration),
+            Box::new(m20261123_000110_seat_leases::Migration),
+            Box::new(m20261123_000111_license_heirs::Migration),
             Box::new(m20261123_000112_ticket_events::Migration),
             Box::new(m20261123_000113_returned_sites::Migration),
         ]

@@ -72,6 +72,8 @@ fn a_file_is_verified_with_the_listed_keys_and_with_no_others() {
         activated_at: env.now(),
         last_seen_at: env.now(),
         offline_until: None,
+        lease_ends_at: None,
+        lapsed: false,
     };
     let secret = |letter: &str| SecretString::from(letter.repeat(40));
     let before = Ed25519Signer::new(&secret("a"), &[]).unwrap();
@@ -137,4 +139,31 @@ fn a_manifest_of_an_update_is_verified_with_the_keys_of_license_files() {
     let mut altered = envelope.clone();
     altered["enc"] = STANDARD.encode(content.to_string().replace("2.0.0", "9.0.0")).into();
     assert_eq!(content_of(&altered, "update/", &keys(&signer)), None);
+}
+
+/// No text is taken for a file, or makes whoever reads it panic. `PROPTEST_CASES` says how many are made up (`scripts/fuzz-parsers`).
+#[allow(clippy::unwrap_used, reason = "a test; the lint spares only functions marked #[test]")]
+mod parsers {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn signer() -> Ed25519Signer {
+        Ed25519Signer::new(&SecretString::from("a".repeat(40)), &[]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn files_of_any_text_are_refused(frame in any::<bool>(), text in "(?s)([A-Za-z0-9+/=\n]{0,200}|.{0,200})") {
+            let keys = serde_json::to_value(VerifyingKeys::of(Some(&signer()))).unwrap();
+            let file = match frame {
+                true => format!("-----BEGIN LICENSE FILE-----\n{text}\n-----END LICENSE FILE-----\n"),
+                false => text.clone(),
+            };
+            prop_assert_eq!(verified(&file, &keys), None);
+            let envelope = STANDARD.encode(format!("{{\"alg\":\"base64+ed25519\",\"enc\":{text:?},\"sig\":{text:?}}}"));
+            let file = format!("-----BEGIN LICENSE FILE-----\n{envelope}\n-----END LICENSE FILE-----\n");
+            prop_assert_eq!(verified(&file, &keys), None);
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod frozen;
 mod idempotency;
 mod identity;
 mod licensing;
+mod looked_after;
 mod outbox;
 mod repositories;
 mod restored;

@@ -75,6 +75,17 @@ async fn staff_finds_customers_and_none_of_the_operators_people() {
             }
             assert_eq!(boss.get(&customer(own, "")).await.expect(200)["id"], own.tenant);
         }
+        let ticket =
+            json!({"subject": "My own", "description": "It does not start.", "category": "technical"});
+        staff.post("/api/v1/support/tickets", ticket).await.expect(201);
+        let queue = format!("/api/v1/admin/support/tickets?customerId={}", staff.tenant);
+        for (client, total) in [(&staff, 0), (&boss, 1)] {
+            assert_eq!(
+                client.get(&queue).await.expect(200)["total"],
+                total,
+                "the queue is that of customers"
+            );
+        }
         let others =
             staff.get(&format!("/api/v1/admin/customers?q={}", server.email("boss"))).await.expect(200);
         assert_eq!(others["total"], 0);

@@ -2,7 +2,7 @@
 
 use portico_billing::purchase::PurchaseStatus;
 use portico_feature_licensing::background;
-use portico_kernel::{RequestInfo, Scope, TenantRole};
+use portico_kernel::{PlatformRole, RequestInfo, Scope, TenantRole};
 use portico_licensing::{
     administration::{LicenseAdministration, NewLicenses},
     transfer::{LicenseTransfers, TransferOffer},
@@ -75,6 +75,23 @@ async fn a_license_goes_to_whoever_it_was_offered_to_and_to_nobody_else() {
         assert_eq!(verdict(server, &key, "f1").await, "revoked");
         let old = ada.get(&format!("{LICENSES}/{id}")).await.expect(200);
         assert_eq!((&old["status"], &old["activations"]), (&json!("revoked"), &json!(0)));
+        // The owners are told that it was given away, and staff to whom.
+        assert_eq!((&old["transferred"], &got["transferred"]), (&json!(true), &json!(false)));
+        let listed = ada.get(LICENSES).await.expect(200);
+        assert_eq!(listed["items"][0]["transferred"], true);
+        assert!(!listed.to_string().contains(&bob.tenant) && !got.to_string().contains(&ada.tenant));
+        let staff = Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await;
+        let (from, to) = (
+            json!({"licenseId": id, "tenantId": ada.tenant}),
+            json!({"licenseId": got["id"], "tenantId": bob.tenant}),
+        );
+        let given = staff.client.get(&format!("/api/v1/admin/licenses/{id}")).await.expect(200);
+        assert_eq!((&given["transferredTo"], given.get("transferredFrom")), (&to, None));
+        let heir =
+            staff.client.get(&format!("/api/v1/admin/licenses/{}", text(&got, "id"))).await.expect(200);
+        assert_eq!((&heir["transferredFrom"], heir.get("transferredTo")), (&from, None));
+        let overview = format!("/api/v1/admin/customers/{}/overview", bob.tenant);
+        assert_eq!(staff.client.get(&overview).await.expect(200)["licenses"][0]["transferredFrom"], from);
         assert_eq!(bob.post(ACCEPT, body).await.status.as_u16(), 404, "a token works once");
         let trail = ada.get(&ada.t("/audit?type=license.revoked")).await.expect(200);
         assert_eq!(trail["items"][0]["after"]["reason"], "Transferred");

@@ -55,6 +55,8 @@ pub async fn machine(server: &TestServer, license: LicenseId) -> String {
         activated_at: env.now(),
         last_seen_at: env.now(),
         offline_until: None,
+        lease_ends_at: None,
+        lapsed: false,
     };
     work.activations().insert(&activation).await.unwrap();
     work.commit().await.unwrap();

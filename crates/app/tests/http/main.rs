@@ -32,6 +32,7 @@ mod factor_stage;
 mod factors;
 mod finance;
 mod fixture;
+mod floating_seats;
 mod frozen_sites;
 mod growth;
 mod guards;

@@ -95,6 +95,10 @@ async fn staff_issue_find_suspend_resume_and_end() {
         let boss =
             Person::new(server, server.email("boss"), |user| user.role = PlatformRole::SuperAdmin).await;
         let (own, _) = issued(server, &boss.client, None).await;
+        let of_boss = format!("{MANAGED}?customerId={}", boss.client.tenant);
+        for (client, total) in [(&staff, 0), (&boss.client, 1)] {
+            assert_eq!(client.get(&of_boss).await.expect(200)["total"], total, "{total}");
+        }
         for answer in [
             staff.get(&format!("{MANAGED}/{own}")).await,
             staff.post(&format!("{MANAGED}/{own}/revoke"), why.clone()).await,

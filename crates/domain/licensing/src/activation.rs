@@ -9,7 +9,7 @@ const FINGERPRINT_MAX: usize = 200;
 /// Most characters of the name of a machine, and of its platform.
 const NAME_MAX: usize = 100;
 
-/// A machine on which a license is used: a seat that is taken.
+/// A machine on which a license is used: a seat that is taken, until the end of its lease where seats are floating.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -45,6 +45,20 @@ pub struct Activation {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, value_type = Timestamp))]
     pub offline_until: Option<Timestamp>,
+    /// Until when it holds its seat unless it is heard of again; absent where it holds it until it is freed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = Timestamp))]
+    pub lease_ends_at: Option<Timestamp>,
+    /// Whether there is an event of the end of its lease. None follows until it has taken a seat again.
+    #[serde(skip)]
+    pub lapsed: bool,
+}
+
+impl Activation {
+    /// Whether it holds a seat: one whose lease is over does not, whether or not that was noted.
+    pub fn holds_seat(&self, now: Timestamp) -> bool {
+        self.lease_ends_at.is_none_or(|end| end > now)
+    }
 }
 
 /// A machine as it is named in a request.

@@ -12,6 +12,7 @@ use crate::{
     license::{License, LicenseStatus, Move},
     policy::LicensePolicy,
     ports::{CountedLicense, LicenseFilter, LicensingRepositories},
+    succession::LicensePlace,
     transition,
 };
 
@@ -43,6 +44,14 @@ pub struct ManagedLicense {
     /// On how many machines it is used.
     #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub activations: u64,
+    /// The license that follows it; absent unless it was given away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = LicensePlace))]
+    pub transferred_to: Option<LicensePlace>,
+    /// The license that it follows; absent unless it was issued to somebody to whom one was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = LicensePlace))]
+    pub transferred_from: Option<LicensePlace>,
 }
 
 /// Which licenses staff want to see.
@@ -116,7 +125,7 @@ impl<'a> LicenseAdministration<'a> {
         Self { repositories, scope, env, vault }
     }
 
-    /// The licenses of all customers, newest first.
+    /// The licenses of all customers, newest first. Tenants of the operator's own people are none, except to super admins.
     ///
     /// # Errors
     /// `Denied` without `platform:licenses`; `Invalid`.
@@ -136,8 +145,9 @@ impl<'a> LicenseAdministration<'a> {
             product_type: query.product_type,
             digests: query.key.as_deref().map(|key| self.vault.digests_of(key)),
         };
-        let found = self.repositories.licenses().managed(&filter, self.env.now(), page).await?;
-        let items = found.items.into_iter().map(|counted| self.shown(counted)).collect::<Result<_, _>>()?;
+        let all = self.scope.crosses_tenants();
+        let found = self.repositories.licenses().managed(all, &filter, self.env.now(), page).await?;
+        let items = self.shown(found.items).await?;
         Ok(List::new(items, page, found.total))
     }
 
@@ -203,9 +213,9 @@ impl<'a> LicenseAdministration<'a> {
             let license = License { expires_at, ..license };
             let reason = Some(input.reason.trim());
             issuing::store(self.repositories, self.scope, self.env, &license, reason).await?;
-            issued.push(self.shown(CountedLicense { license, activations: 0 })?);
+            issued.push(CountedLicense { license, activations: 0 });
         }
-        Ok(issued)
+        self.shown(issued).await
     }
 
     /// Suspends a license, lets it be used again, or ends it for good. One that is so already stays as it is.
@@ -235,15 +245,28 @@ impl<'a> LicenseAdministration<'a> {
     }
 
     async fn counted(&mut self, license: License) -> Result<ManagedLicense, LicensingError> {
-        let activations = self.repositories.activations().count(license.tenant_id, license.id).await?;
-        self.shown(CountedLicense { license, activations })
+        let (tenant, id) = (license.tenant_id, license.id);
+        let activations = self.repositories.activations().count(tenant, id, self.env.now()).await?;
+        let shown = self.shown(vec![CountedLicense { license, activations }]).await?;
+        shown.into_iter().next().ok_or(LicensingError::NoLicense)
     }
 
-    fn shown(&self, counted: CountedLicense) -> Result<ManagedLicense, LicensingError> {
-        let CountedLicense { license, activations } = counted;
-        let key_ending = self.vault.open(license.id, &license.key)?.ending().to_owned();
-        let customer_id = license.tenant_id;
-        Ok(ManagedLicense { license: license.at(self.env.now()), customer_id, key_ending, activations })
+    async fn shown(&mut self, found: Vec<CountedLicense>) -> Result<Vec<ManagedLicense>, LicensingError> {
+        let places: Vec<_> = found.iter().map(|counted| LicensePlace::of(&counted.license)).collect();
+        let successions = self.repositories.license_transfers().successions(&places).await?;
+        let shown = |CountedLicense { license, activations }| -> Result<ManagedLicense, LicensingError> {
+            let place = LicensePlace::of(&license);
+            let key_ending = self.vault.open(license.id, &license.key)?.ending().to_owned();
+            Ok(ManagedLicense {
+                customer_id: license.tenant_id,
+                license: license.at(self.env.now()),
+                key_ending,
+                activations,
+                transferred_to: successions.iter().find(|given| given.from == place).map(|given| given.to),
+                transferred_from: successions.iter().find(|given| given.to == place).map(|given| given.from),
+            })
+        };
+        found.into_iter().map(shown).collect()
     }
 }
 

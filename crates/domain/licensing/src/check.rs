@@ -116,6 +116,10 @@ pub enum VerdictCode {
     ProductMismatch,
     /// The machine has no seat: activate it first.
     NotActivated,
+    /// The lease of the machine's seat is over: a heartbeat takes one again.
+    LeaseExpired,
+    /// The same, and others hold all seats: a heartbeat takes one as soon as one is free.
+    NoSeat,
 }
 
 /// A license as the product sees it.
@@ -197,7 +201,7 @@ impl<'a> KeyHolders<'a> {
         found.ok_or(LicensingError::NoActivation)
     }
 
-    /// Takes a seat for a machine. One that has a seat keeps it. Answers the machine, and whether it is new.
+    /// Takes a seat for a machine. One that holds a seat keeps it. Answers the machine, and whether it has taken the seat now.
     ///
     /// # Errors
     /// `Invalid`; `NoLicense`; `WrongProduct`; `Suspended`, `Expired`, `Revoked`; `TooManyActivations`.
@@ -237,7 +241,8 @@ impl<'a> KeyHolders<'a> {
         seat::note_free(self.repositories, self.scope, self.env, &found).await
     }
 
-    /// Whether a product may still be used on a machine, and notes that it was seen.
+    /// Whether a product may still be used on a machine, and notes that it was seen: that renews the lease of its seat. One whose lease is
+    /// over takes a seat again where the license may be used and one is free.
     ///
     /// # Errors
     /// `Invalid`; `NoLicense`.
@@ -248,10 +253,14 @@ impl<'a> KeyHolders<'a> {
         let fingerprint = machine.fingerprint.trim();
         let (tenant, id) = (license.tenant_id, license.id);
         let found = self.repositories.activations().of_fingerprint(tenant, id, fingerprint).await?;
+        let now = self.env.now();
         if let Some(found) = found {
-            let ip = self.scope.request.address.clone().or(found.ip);
-            let seen = Activation { ip, last_seen_at: self.env.now(), ..found };
-            self.repositories.activations().update(&seen).await?;
+            let may = found.holds_seat(now)
+                || (seat::check_usable(&license, now).is_ok()
+                    && seat::is_free(self.repositories, &license, now).await?);
+            if may {
+                seat::renew(self.repositories, self.scope, self.env, &license, found).await?;
+            }
         }
         self.verdict(license, Some(fingerprint), None).await
     }
@@ -304,23 +313,26 @@ impl<'a> KeyHolders<'a> {
     ) -> Result<Verdict, LicensingError> {
         let now = self.env.now();
         let (tenant, id) = (license.tenant_id, license.id);
-        let activations = self.repositories.activations().count(tenant, id).await?;
-        let activation = match fingerprint {
+        let activations = self.repositories.activations().count(tenant, id, now).await?;
+        let machine = match fingerprint {
             Some(fingerprint) => {
                 self.repositories.activations().of_fingerprint(tenant, id, fingerprint).await?
             }
             None => None,
         };
         let license = license.at(now);
+        let is_known = machine.is_some();
+        let activation = machine.filter(|machine| machine.holds_seat(now));
+        let is_full = license.activation_limit.is_some_and(|limit| activations >= u64::from(limit));
         let code = match license.status {
             _ if is_other_product(&license, product) => VerdictCode::ProductMismatch,
             LicenseStatus::Suspended => VerdictCode::Suspended,
             LicenseStatus::Expired => VerdictCode::Expired,
             LicenseStatus::Revoked => VerdictCode::Revoked,
-            LicenseStatus::Active if fingerprint.is_some() && activation.is_none() => {
-                VerdictCode::NotActivated
-            }
-            LicenseStatus::Active => VerdictCode::Valid,
+            LicenseStatus::Active if fingerprint.is_none() || activation.is_some() => VerdictCode::Valid,
+            LicenseStatus::Active if !is_known => VerdictCode::NotActivated,
+            LicenseStatus::Active if is_full => VerdictCode::NoSeat,
+            LicenseStatus::Active => VerdictCode::LeaseExpired,
         };
         // Whoever has the key need not have bought it.
         let license = CheckedLicense { license: License { purchase_id: None, ..license }, activations };

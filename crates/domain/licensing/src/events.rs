@@ -24,6 +24,8 @@ declare_events! {
     LICENSE_ISSUED { name: "license.issued", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "The key of a license was replaced; its machines stay."
     LICENSE_KEY_ROTATED { name: "license.key_rotated", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
+    "A machine was not heard of for as long as its lease of a seat: the seat is free for others."
+    LICENSE_LEASE_ENDED { name: "license.lease_ended", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "A license was offered to somebody else; it stays as it is until they accept."
     LICENSE_TRANSFER_OFFERED { name: "license.transfer_offered", audience: Holders(LicensesRead), invalidates: &[], audit: Sealed }
     "The offer of a license to somebody else was taken back."

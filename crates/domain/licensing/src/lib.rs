@@ -14,8 +14,11 @@ pub mod file;
 pub mod import;
 pub mod issuing;
 pub mod key;
+pub mod lease;
 pub mod license;
 pub mod owned;
+#[cfg(test)]
+mod parsers;
 pub mod policy;
 pub mod policy_edit;
 pub mod ports;
@@ -26,6 +29,7 @@ pub mod release_upload;
 pub mod release_version;
 pub mod release_withdrawal;
 mod seat;
+pub mod succession;
 #[cfg(test)]
 mod testing;
 pub mod transfer;

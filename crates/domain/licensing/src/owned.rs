@@ -14,6 +14,7 @@ use crate::{
     license::{License, LicenseStatus},
     ports::{CountedLicense, LicenseSigner, LicensingRepositories},
     seat,
+    succession::LicensePlace,
 };
 
 /// A license with its key, for its owner.
@@ -30,6 +31,8 @@ pub struct OwnedLicense {
     /// On how many machines it is used.
     #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub activations: u64,
+    /// Whether it was given to another tenant, and ended with that.
+    pub transferred: bool,
 }
 
 /// A license of a purchase.
@@ -87,8 +90,8 @@ impl<'a> Licenses<'a> {
     /// `Denied` without `licenses:read`.
     pub async fn list(&mut self, page: PageRequest) -> Result<List<OwnedLicense>, LicensingError> {
         let tenant = self.scope.require(Permission::LicensesRead)?;
-        let found = self.repositories.licenses().list(tenant, page).await?;
-        let items = found.items.into_iter().map(|counted| self.shown(counted)).collect::<Result<_, _>>()?;
+        let found = self.repositories.licenses().list(tenant, self.env.now(), page).await?;
+        let items = self.shown(found.items).await?;
         Ok(List::new(items, page, found.total))
     }
 
@@ -99,12 +102,10 @@ impl<'a> Licenses<'a> {
     pub async fn get(&mut self, id: LicenseId) -> Result<OwnedLicense, LicensingError> {
         let tenant = self.scope.require(Permission::LicensesRead)?;
         let license = self.repositories.licenses().find(tenant, id).await?;
-        let license = license.ok_or(LicensingError::NoLicense)?;
-        let activations = self.repositories.activations().count(tenant, id).await?;
-        self.shown(CountedLicense { license, activations })
+        self.counted(license.ok_or(LicensingError::NoLicense)?).await
     }
 
-    /// The machines of a license, the one activated last first.
+    /// The machines of a license that hold a seat, the one activated last first.
     ///
     /// # Errors
     /// `Denied` without `licenses:read`; `NoLicense`, also for one of another tenant.
@@ -117,7 +118,7 @@ impl<'a> Licenses<'a> {
         if self.repositories.licenses().find(tenant, id).await?.is_none() {
             return Err(LicensingError::NoLicense);
         }
-        Ok(self.repositories.activations().list(tenant, id, page).await?)
+        Ok(self.repositories.activations().list(tenant, id, self.env.now(), page).await?)
     }
 
     /// The licenses of purchases of the active tenant with their keys, by the purchase of each.
@@ -139,7 +140,7 @@ impl<'a> Licenses<'a> {
             .collect()
     }
 
-    /// Frees the seat of a machine, at most as often in a calendar month as the license allows.
+    /// Frees the seat of a machine, at most as often in a calendar month as the license allows. One whose lease is over had none to free.
     ///
     /// # Errors
     /// `Denied` without `licenses:write`; `NoLicense`, `NoActivation`, also for those of others; `TooManyReleases`: then the unit of work
@@ -149,10 +150,13 @@ impl<'a> Licenses<'a> {
         let license = self.locked(id).await?;
         let freed = self.repositories.activations().delete(tenant, id, activation).await?;
         let freed = freed.ok_or(LicensingError::NoActivation)?;
-        let limit = license.terms.releases_per_month;
-        let releases = license.releases.one_more(self.env.now(), limit);
-        let releases = releases.ok_or(LicensingError::TooManyReleases { limit })?;
-        self.repositories.licenses().update(&License { releases, ..license }).await?;
+        let now = self.env.now();
+        if freed.holds_seat(now) {
+            let limit = license.terms.releases_per_month;
+            let releases = license.releases.one_more(now, limit);
+            let releases = releases.ok_or(LicensingError::TooManyReleases { limit })?;
+            self.repositories.licenses().update(&License { releases, ..license }).await?;
+        }
         seat::note_free(self.repositories, self.scope, self.env, &freed).await
     }
 
@@ -170,8 +174,7 @@ impl<'a> Licenses<'a> {
         self.repositories.licenses().replace_key(&license).await?;
         let event = Event::new(self.env, self.scope, &events::LICENSE_KEY_ROTATED, id.uuid());
         self.repositories.events().append(event.in_tenant(tenant).after(&license)).await?;
-        let activations = self.repositories.activations().count(tenant, id).await?;
-        self.shown(CountedLicense { license, activations })
+        self.counted(license).await
     }
 
     /// A license file for a machine without a connection, which takes a seat unless it has one.
@@ -200,10 +203,24 @@ impl<'a> Licenses<'a> {
     }
 
     /// As its owner sees it now.
-    fn shown(&self, counted: CountedLicense) -> Result<OwnedLicense, LicensingError> {
-        let CountedLicense { license, activations } = counted;
-        let key = self.vault.open(license.id, &license.key)?;
-        Ok(OwnedLicense { license: license.at(self.env.now()), key, activations })
+    async fn counted(&mut self, license: License) -> Result<OwnedLicense, LicensingError> {
+        let (tenant, id, now) = (license.tenant_id, license.id, self.env.now());
+        let activations = self.repositories.activations().count(tenant, id, now).await?;
+        let shown = self.shown(vec![CountedLicense { license, activations }]).await?;
+        shown.into_iter().next().ok_or(LicensingError::NoLicense)
+    }
+
+    /// As their owner sees them now. To whom one was given is not told.
+    async fn shown(&mut self, found: Vec<CountedLicense>) -> Result<Vec<OwnedLicense>, LicensingError> {
+        let places: Vec<_> = found.iter().map(|counted| LicensePlace::of(&counted.license)).collect();
+        let successions = self.repositories.license_transfers().successions(&places).await?;
+        let shown = |CountedLicense { license, activations }| -> Result<OwnedLicense, LicensingError> {
+            let key = self.vault.open(license.id, &license.key)?;
+            let transferred =
+                successions.iter().any(|succession| succession.from == LicensePlace::of(&license));
+            Ok(OwnedLicense { license: license.at(self.env.now()), key, activations, transferred })
+        };
+        found.into_iter().map(shown).collect()
     }
 }
 

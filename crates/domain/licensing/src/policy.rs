@@ -55,9 +55,20 @@ pub struct LicenseTerms {
     /// How many seats its owner may free in a calendar month (UTC).
     #[cfg_attr(feature = "openapi", schema(example = 5))]
     pub releases_per_month: u32,
+    /// Floating seats: for how many seconds a machine holds its seat after it was heard of last; absent where it is held until it is freed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = u32, example = 600))]
+    pub lease_seconds: Option<u32>,
 }
 
 impl LicenseTerms {
+    /// Until when a machine holds its seat that is heard of now; `None` for until it is freed. One with a license file holds it until the
+    /// file ends, which cannot be called back.
+    pub fn lease_end(&self, now: Timestamp, offline_until: Option<Timestamp>) -> Option<Timestamp> {
+        let end = now + Duration::seconds(i64::from(self.lease_seconds?));
+        Some(offline_until.map_or(end, |until| until.max(end)))
+    }
+
     /// Whether it covers a release of this major version from this channel.
     pub fn covers(&self, major: u32, channel: Channel) -> bool {
         self.max_major.is_none_or(|highest| major <= highest) && self.channels.contains(&channel)
@@ -113,6 +124,7 @@ pub fn catalogue() -> Vec<LicensePolicy> {
             offline: true,
             file_days: 30,
             releases_per_month: 5,
+            lease_seconds: None,
         },
     }]
 }
@@ -165,6 +177,22 @@ mod tests {
         assert_eq!(policy.supported_until(now), Some(now + Duration::days(365)));
         let endless = LicensePolicy { term_days: None, support_days: None, ..policy };
         assert_eq!((endless.expires_at(now), endless.supported_until(now)), (None, None));
+    }
+
+    #[test]
+    fn a_lease_ends_with_the_license_file_at_the_earliest() {
+        let now = Timestamp::from_unix_seconds(1_790_000_000).unwrap();
+        let fixed = catalogue().remove(0).terms;
+        assert_eq!(fixed.lease_end(now, Some(now + Duration::HOUR)), None);
+        let floating = LicenseTerms { lease_seconds: Some(60), ..fixed.clone() };
+        let end = Some(now + Duration::MINUTE);
+        assert_eq!((floating.lease_end(now, None), floating.lease_end(now, Some(now))), (end, end));
+        let file = Some(now + Duration::HOUR);
+        assert_eq!(floating.lease_end(now, file), file);
+        // Terms that were stored before there were leases are those of fixed seats.
+        let stored = serde_json::to_value(&fixed).unwrap();
+        assert!(stored.get("leaseSeconds").is_none(), "{stored}");
+        assert_eq!(serde_json::from_value::<LicenseTerms>(stored).unwrap(), fixed);
     }
 
     #[test]

@@ -23,6 +23,9 @@ const FILE_DAYS_MAX: i64 = 3660;
 /// The highest major version.
 const MAJOR_MAX: i64 = 1_000_000;
 
+/// The shortest lease of a seat, in seconds, and the longest: a day.
+const LEASE: (i64, i64) = (60, 86_400);
+
 /// Most seats that may be freed in a month.
 const RELEASES_MAX: i64 = 1_000_000;
 
@@ -65,6 +68,10 @@ pub struct LicensePolicyInput {
     /// How many seats an owner may free in a calendar month (UTC), 0 to 1,000,000.
     #[cfg_attr(feature = "openapi", schema(required = true, value_type = i64, minimum = 0, maximum = 1_000_000))]
     pub releases_per_month: Option<i64>,
+    /// Floating seats: for how many seconds a machine holds its seat after it was heard of last, 60 to 86,400; until it is freed where
+    /// absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>, minimum = 60, maximum = 86_400))]
+    pub lease_seconds: Option<i64>,
 }
 
 impl LicensePolicyInput {
@@ -83,6 +90,7 @@ impl LicensePolicyInput {
         let grace_days = number("graceDays", self.grace_days, (0, DAYS_MAX));
         let file_days = number("fileDays", self.file_days, (1, FILE_DAYS_MAX));
         let releases = number("releasesPerMonth", self.releases_per_month, (0, RELEASES_MAX));
+        let lease_seconds = number("leaseSeconds", self.lease_seconds, LEASE);
         let mut channels = self.channels.clone();
         channels.sort_unstable();
         channels.dedup();
@@ -108,6 +116,7 @@ impl LicensePolicyInput {
                 offline: self.offline.unwrap_or_default(),
                 file_days: file_days.unwrap_or_default(),
                 releases_per_month: releases.unwrap_or_default(),
+                lease_seconds,
             },
         }
     }
@@ -233,6 +242,8 @@ mod tests {
             (LicensePolicyInput { grace_days: Some(-1), ..input() }, "graceDays"),
             (LicensePolicyInput { file_days: Some(0), ..input() }, "fileDays"),
             (LicensePolicyInput { releases_per_month: Some(-1), ..input() }, "releasesPerMonth"),
+            (LicensePolicyInput { lease_seconds: Some(59), ..input() }, "leaseSeconds"),
+            (LicensePolicyInput { lease_seconds: Some(86_401), ..input() }, "leaseSeconds"),
         ] {
             let refused = administration.set("base_product", &wrong).await.unwrap_err();
             assert_eq!(refused.fields()[0].field, field, "{wrong:?}");

@@ -14,6 +14,7 @@ use crate::{
     release::{Release, ReleaseStatus},
     release_upload::ReleaseUpload,
     release_version::ReleaseVersion,
+    succession::{LicensePlace, Succession},
     transfer::TransferOffer,
 };
 
@@ -104,9 +105,13 @@ pub trait LicenseRepository: Send {
     /// locked it, and answer what that has stored.
     async fn lock(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError>;
 
-    /// One page of the licenses of a tenant, newest first.
-    async fn list(&mut self, tenant: TenantId, page: PageRequest)
-    -> Result<List<CountedLicense>, StoreError>;
+    /// One page of the licenses of a tenant with the machines that hold a seat at `now`, newest first.
+    async fn list(
+        &mut self,
+        tenant: TenantId,
+        now: Timestamp,
+        page: PageRequest,
+    ) -> Result<List<CountedLicense>, StoreError>;
 
     /// The licenses of purchases of a tenant, in the order of purchases, items and units.
     async fn of_purchases(
@@ -130,9 +135,11 @@ pub trait LicenseRepository: Send {
     /// Whose license has a key with one of these hashes.
     async fn owner_of(&mut self, digests: &[[u8; 32]]) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
 
-    /// One page of the licenses of all tenants that a filter lets through, newest first.
+    /// One page of the licenses of all tenants that a filter lets through, newest first. MUST leave out those of tenants that somebody with
+    /// a role of the platform owns, unless `all` are to be seen.
     async fn managed(
         &mut self,
+        all: bool,
         filter: &LicenseFilter,
         now: Timestamp,
         page: PageRequest,
@@ -159,14 +166,20 @@ pub trait ActivationRepository: Send {
     /// Stores a machine. MUST answer `Conflict` when the license is used on it, also under concurrency.
     async fn insert(&mut self, activation: &Activation) -> Result<(), StoreError>;
 
-    /// On how many machines a license is used.
-    async fn count(&mut self, tenant: TenantId, license: LicenseId) -> Result<u64, StoreError>;
+    /// How many machines hold a seat of a license at `now`. MUST NOT count those whose lease is over by then.
+    async fn count(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
 
-    /// One page of the machines of a license, the one activated last first.
+    /// One page of those machines, the one activated last first.
     async fn list(
         &mut self,
         tenant: TenantId,
         license: LicenseId,
+        now: Timestamp,
         page: PageRequest,
     ) -> Result<List<Activation>, StoreError>;
 
@@ -186,7 +199,7 @@ pub trait ActivationRepository: Send {
         fingerprint: &'s str,
     ) -> Result<Option<Activation>, StoreError>;
 
-    /// Stores name, platform, address, when it was seen last, and until when its file is good.
+    /// Stores name, platform, address, when it was seen last, until when its file is good, and its lease.
     async fn update(&mut self, activation: &Activation) -> Result<(), StoreError>;
 
     /// Frees the seat of a machine, and answers it. MUST answer `None` for one of another license.
@@ -199,6 +212,13 @@ pub trait ActivationRepository: Send {
 
     /// Frees all seats of a license. Answers how many.
     async fn delete_all(&mut self, tenant: TenantId, license: LicenseId) -> Result<u64, StoreError>;
+
+    /// Machines of all tenants whose lease is over by `now` without having lapsed, those first whose lease ended first; at most `limit`.
+    async fn lapsing(&mut self, now: Timestamp, limit: u64) -> Result<Vec<Activation>, StoreError>;
+
+    /// Deletes machines of all tenants that have lapsed and whose lease was over by `before`, at most `limit`. MUST leave one that has
+    /// taken a seat again, also under concurrency. Answers how many.
+    async fn forget_lapsed(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError>;
 }
 
 /// Which releases staff want to see. What is `None` does not matter.
@@ -298,9 +318,11 @@ pub trait DownloadRepository: Send {
         page: PageRequest,
     ) -> Result<List<DownloadRecord>, StoreError>;
 
-    /// One page of the uses of a release by all tenants, the last first: for staff.
+    /// One page of the uses of a release by all tenants, the last first: for staff. MUST leave out those of tenants that somebody with a
+    /// role of the platform owns, unless `all` are to be seen.
     async fn of_release(
         &mut self,
+        all: bool,
         release: ReleaseId,
         page: PageRequest,
     ) -> Result<List<DownloadRecord>, StoreError>;
@@ -341,6 +363,9 @@ pub trait LicenseTransferRepository: Send {
         tenant: TenantId,
         license: LicenseId,
     ) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
+
+    /// Which of these licenses were given away, and which of them follow one that was; in no order.
+    async fn successions(&mut self, licenses: &[LicensePlace]) -> Result<Vec<Succession>, StoreError>;
 
     /// Deletes the open offers of all tenants whose time was over by `now`. Answers how many.
     async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError>;

@@ -25,8 +25,22 @@ pub(crate) fn check_usable(license: &License, now: Timestamp) -> Result<(), Lice
     }
 }
 
-/// Takes a seat of a license that is locked for a machine. A machine that has one keeps it, and is seen again. Answers the machine, and
-/// whether it is new.
+/// Whether a license that is locked has a seat that nobody holds. Seats whose lease is over count by the clock, whatever was noted.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn is_free(
+    repositories: &mut dyn LicensingRepositories,
+    license: &License,
+    now: Timestamp,
+) -> Result<bool, LicensingError> {
+    let Some(limit) = license.activation_limit else { return Ok(true) };
+    let taken = repositories.activations().count(license.tenant_id, license.id, now).await?;
+    Ok(taken < u64::from(limit))
+}
+
+/// Takes a seat of a license that is locked for a machine. A machine that holds one keeps it, and is seen again. Answers the machine, and
+/// whether it has taken the seat now.
 ///
 /// # Errors
 /// `Suspended`, `Expired`, `Revoked`; `TooManyActivations`.
@@ -41,21 +55,20 @@ pub(crate) async fn take(
     check_usable(license, now)?;
     let (tenant, id) = (license.tenant_id, license.id);
     let known = repositories.activations().of_fingerprint(tenant, id, &machine.fingerprint).await?;
-    if let Some(known) = known {
-        let seen = Activation {
-            name: machine.name.or(known.name),
-            platform: machine.platform.or(known.platform),
-            ip: scope.request.address.clone().or(known.ip),
-            last_seen_at: now,
-            ..known
-        };
-        repositories.activations().update(&seen).await?;
-        return Ok((seen, false));
-    }
-    if let Some(limit) = license.activation_limit
-        && repositories.activations().count(tenant, id).await? >= u64::from(limit)
+    let is_held = known.as_ref().is_some_and(|known| known.holds_seat(now));
+    if !is_held
+        && !is_free(repositories, license, now).await?
+        && let Some(limit) = license.activation_limit
     {
         return Err(LicensingError::TooManyActivations { limit });
+    }
+    if let Some(known) = known {
+        let named = Activation {
+            name: machine.name.or(known.name),
+            platform: machine.platform.or(known.platform),
+            ..known
+        };
+        return Ok((renew(repositories, scope, env, license, named).await?, !is_held));
     }
     let activation = Activation {
         id: env.new_id(),
@@ -68,11 +81,48 @@ pub(crate) async fn take(
         activated_at: now,
         last_seen_at: now,
         offline_until: None,
+        lease_ends_at: license.terms.lease_end(now, None),
+        lapsed: false,
     };
     repositories.activations().insert(&activation).await?;
-    let event = Event::new(env, scope, &events::LICENSE_ACTIVATED, id.uuid());
-    repositories.events().append(event.in_tenant(tenant).after(&activation)).await?;
+    note_taken(repositories, scope, env, &activation).await?;
     Ok((activation, true))
+}
+
+/// Stores a machine that is heard of now: its lease begins anew. The caller has made sure that it holds a seat or that one is free.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn renew(
+    repositories: &mut dyn LicensingRepositories,
+    scope: &Scope,
+    env: &Env,
+    license: &License,
+    known: Activation,
+) -> Result<Activation, LicensingError> {
+    let (now, had_lapsed) = (env.now(), known.lapsed);
+    let seen = Activation {
+        ip: scope.request.address.clone().or(known.ip),
+        last_seen_at: now,
+        lease_ends_at: license.terms.lease_end(now, known.offline_until),
+        lapsed: false,
+        ..known
+    };
+    repositories.activations().update(&seen).await?;
+    if had_lapsed {
+        note_taken(repositories, scope, env, &seen).await?;
+    }
+    Ok(seen)
+}
+
+async fn note_taken(
+    repositories: &mut dyn LicensingRepositories,
+    scope: &Scope,
+    env: &Env,
+    activation: &Activation,
+) -> Result<(), LicensingError> {
+    let event = Event::new(env, scope, &events::LICENSE_ACTIVATED, activation.license_id.uuid());
+    Ok(repositories.events().append(event.in_tenant(activation.tenant_id).after(activation)).await?)
 }
 
 /// Appends the event of a seat that is free again.
@@ -108,7 +158,8 @@ pub(crate) async fn issue_file(
     let made = file::made(signer, license, &activation, ttl, env.now());
     // An earlier file that is good for longer cannot be called back.
     let offline_until = activation.offline_until.max(Some(made.expires_at));
-    let activation = Activation { offline_until, ..activation };
+    let lease_ends_at = license.terms.lease_end(env.now(), offline_until);
+    let activation = Activation { offline_until, lease_ends_at, ..activation };
     repositories.activations().update(&activation).await?;
     let event = Event::new(env, scope, &events::LICENSE_FILE_ISSUED, license.id.uuid());
     repositories.events().append(event.in_tenant(license.tenant_id).after(&activation)).await?;

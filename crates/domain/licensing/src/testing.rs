@@ -1,6 +1,7 @@
 //! What the unit tests of this crate share: repositories in memory, because use cases take several steps.
 
 mod releases;
+mod transfers;
 
 pub use releases::{file, release};
 
@@ -110,6 +111,8 @@ pub fn activation(env: &Env, license: &License, fingerprint: &str) -> Activation
         activated_at: env.now(),
         last_seen_at: env.now(),
         offline_until: None,
+        lease_ends_at: license.terms.lease_end(env.now(), None),
+        lapsed: false,
     }
 }
 
@@ -200,62 +203,6 @@ impl LicensingRepositories for Repositories {
 }
 
 #[async_trait]
-impl LicenseTransferRepository for Repositories {
-    async fn offer(&mut self, offer: &TransferOffer) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        rows.offers.retain(|stored| stored.license_id != offer.license_id);
-        rows.offers.push(offer.clone());
-        Ok(())
-    }
-
-    async fn find(
-        &mut self,
-        tenant: TenantId,
-        license: LicenseId,
-    ) -> Result<Option<TransferOffer>, StoreError> {
-        let rows = self.rows();
-        let found = rows.offers.iter().find(|offer| (offer.tenant_id, offer.license_id) == (tenant, license));
-        Ok(found.cloned())
-    }
-
-    async fn withdraw(&mut self, tenant: TenantId, license: LicenseId) -> Result<bool, StoreError> {
-        let mut rows = self.rows();
-        let before = rows.offers.len();
-        rows.offers.retain(|offer| (offer.tenant_id, offer.license_id) != (tenant, license));
-        Ok(rows.offers.len() < before)
-    }
-
-    async fn accept(
-        &mut self,
-        tenant: TenantId,
-        license: LicenseId,
-        heir: (TenantId, LicenseId),
-    ) -> Result<bool, StoreError> {
-        let is_open = self.withdraw(tenant, license).await?;
-        if is_open {
-            self.rows().heirs.push(((tenant, license), heir));
-        }
-        Ok(is_open)
-    }
-
-    async fn heir(
-        &mut self,
-        tenant: TenantId,
-        license: LicenseId,
-    ) -> Result<Option<(TenantId, LicenseId)>, StoreError> {
-        let rows = self.rows();
-        Ok(rows.heirs.iter().find(|(given, _)| *given == (tenant, license)).map(|(_, heir)| *heir))
-    }
-
-    async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut rows = self.rows();
-        let before = rows.offers.len();
-        rows.offers.retain(|offer| offer.expires_at > now);
-        Ok((before - rows.offers.len()) as u64)
-    }
-}
-
-#[async_trait]
 impl LicensePolicyRepository for Repositories {
     async fn insert_missing(&mut self, policy: &LicensePolicy, _: Timestamp) -> Result<bool, StoreError> {
         let mut rows = self.rows();
@@ -282,8 +229,8 @@ impl LicensePolicyRepository for Repositories {
     }
 }
 
-fn counted(rows: &Rows, license: &License) -> CountedLicense {
-    let of = rows.activations.iter().filter(|activation| activation.license_id == license.id);
+fn counted(rows: &Rows, license: &License, now: Timestamp) -> CountedLicense {
+    let of = rows.activations.iter().filter(|held| held.license_id == license.id && held.holds_seat(now));
     CountedLicense { license: license.clone(), activations: of.count() as u64 }
 }
 
@@ -313,11 +260,12 @@ impl LicenseRepository for Repositories {
     async fn list(
         &mut self,
         tenant: TenantId,
+        now: Timestamp,
         page: PageRequest,
     ) -> Result<List<CountedLicense>, StoreError> {
         let rows = self.rows();
         let found = rows.licenses.iter().filter(|license| license.tenant_id == tenant);
-        let items: Vec<_> = found.map(|license| counted(&rows, license)).collect();
+        let items: Vec<_> = found.map(|license| counted(&rows, license, now)).collect();
         let total = items.len() as u64;
         Ok(List::new(items, page, total))
     }
@@ -358,14 +306,15 @@ impl LicenseRepository for Repositories {
 
     async fn managed(
         &mut self,
+        _: bool,
         filter: &LicenseFilter,
-        _: Timestamp,
+        now: Timestamp,
         page: PageRequest,
     ) -> Result<List<CountedLicense>, StoreError> {
         let rows = self.rows();
         let wanted = |license: &&License| filter.tenant.is_none_or(|tenant| tenant == license.tenant_id);
         let items: Vec<_> =
-            rows.licenses.iter().filter(wanted).map(|license| counted(&rows, license)).collect();
+            rows.licenses.iter().filter(wanted).map(|license| counted(&rows, license, now)).collect();
         let total = items.len() as u64;
         Ok(List::new(items, page, total))
     }
@@ -406,20 +355,23 @@ impl ActivationRepository for Repositories {
         Ok(())
     }
 
-    async fn count(&mut self, _: TenantId, license: LicenseId) -> Result<u64, StoreError> {
+    async fn count(&mut self, _: TenantId, license: LicenseId, now: Timestamp) -> Result<u64, StoreError> {
         let rows = self.rows();
-        Ok(rows.activations.iter().filter(|activation| activation.license_id == license).count() as u64)
+        let held = rows.activations.iter().filter(|held| held.license_id == license && held.holds_seat(now));
+        Ok(held.count() as u64)
     }
 
     async fn list(
         &mut self,
         tenant: TenantId,
         license: LicenseId,
+        now: Timestamp,
         page: PageRequest,
     ) -> Result<List<Activation>, StoreError> {
         let rows = self.rows();
-        let of =
-            |activation: &&Activation| (activation.tenant_id, activation.license_id) == (tenant, license);
+        let of = |activation: &&Activation| {
+            (activation.tenant_id, activation.license_id) == (tenant, license) && activation.holds_seat(now)
+        };
         let items: Vec<_> = rows.activations.iter().filter(of).cloned().collect();
         let total = items.len() as u64;
         Ok(List::new(items, page, total))
@@ -479,5 +431,18 @@ impl ActivationRepository for Repositories {
         let before = rows.activations.len();
         rows.activations.retain(|activation| activation.license_id != license);
         Ok((before - rows.activations.len()) as u64)
+    }
+
+    async fn lapsing(&mut self, now: Timestamp, limit: u64) -> Result<Vec<Activation>, StoreError> {
+        let rows = self.rows();
+        let over = rows.activations.iter().filter(|machine| !machine.holds_seat(now) && !machine.lapsed);
+        Ok(over.take(limit as usize).cloned().collect())
+    }
+
+    async fn forget_lapsed(&mut self, before: Timestamp, _: u64) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let stored = rows.activations.len();
+        rows.activations.retain(|machine| !machine.lapsed || machine.holds_seat(before));
+        Ok((stored - rows.activations.len()) as u64)
     }
 }

@@ -186,7 +186,7 @@ impl<'a> LicenseTransfers<'a> {
             return Err(LicensingError::NoTransfer);
         }
         let key = self.vault.open(new.id, &new.key)?;
-        Ok(OwnedLicense { license: new, key, activations: 0 })
+        Ok(OwnedLicense { license: new, key, activations: 0, transferred: false })
     }
 
     /// The license that is offered with a token to the owner of an address, locked.

@@ -100,6 +100,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The tickets of all customers: those that have waited longest for their last change first, unless the filter says otherwise.
+    /// Tenants of the operator's own people are no customers, except to super admins.
     ///
     /// # Errors
     /// `Denied` without `platform:support`; `Invalid`.
@@ -114,7 +115,8 @@ impl<'a> Desk<'a> {
         violations.optional_text("tag", filter.tag.as_deref(), TAG_MAX);
         violations.into_result()?;
         let filter = QueueFilter { tag: filter.tag.as_deref().map(spelling), ..filter };
-        Ok(self.repositories.tickets().queue(filter, page).await?)
+        let all = self.scope.crosses_tenants();
+        Ok(self.repositories.tickets().queue(all, filter, page).await?)
     }
 
     /// A ticket with all that was written to it, notes included.

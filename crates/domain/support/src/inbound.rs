@@ -5,7 +5,7 @@ use portico_kernel::{Env, Scope, SupportMessageId, SupportTicketId, TenantId, Ti
 use sha2::{Digest, Sha256};
 
 use crate::{
-    SupportError,
+    SupportError, embedded,
     message::{AuthorKind, TEXT_MAX},
     ports::SupportRepositories,
     quotation::without_quotation,
@@ -38,18 +38,21 @@ pub enum Reading {
     Unreadable,
 }
 
-/// Reads a mail (RFC 5322) of at most [`MAIL_MAX`] bytes. Files in it are not opened.
+/// Reads a mail (RFC 5322) of at most [`MAIL_MAX`] bytes. Files and mails in it are not opened.
 pub fn read(raw: &[u8]) -> Reading {
     if raw.len() > MAIL_MAX {
         return Reading::Unreadable;
     }
-    let Some(message) = MessageParser::default().parse(raw) else { return Reading::Unreadable };
+    let closed = embedded::closed(raw);
+    let Some(message) = MessageParser::default().parse(closed.as_slice()) else {
+        return Reading::Unreadable;
+    };
     let Some(from) = sender(&message) else { return Reading::Unreadable };
     if let Some(sign) = automatic(&message, &from) {
         return Reading::Automatic(sign);
     }
     let body = message.body_text(0).unwrap_or_default();
-    let text: String = without_quotation(&body)
+    let text: String = without_quotation(&embedded::opened(&body))
         .chars()
         .filter(|character| !character.is_control() || matches!(character, '\n' | '\t'))
         .take(TEXT_MAX)
@@ -58,7 +61,7 @@ pub fn read(raw: &[u8]) -> Reading {
         return Reading::Unreadable;
     }
     let digest = match message.message_id().filter(|id| !id.trim().is_empty()) {
-        Some(id) => Sha256::digest(id.trim().as_bytes()),
+        Some(id) => Sha256::digest(embedded::opened(id.trim()).as_bytes()),
         None => Sha256::digest(raw),
     };
     Reading::Letter(Letter { from, text, digest: digest.into() })
@@ -70,7 +73,7 @@ fn sender(message: &Message<'_>) -> Option<String> {
     let mut addresses = message.from()?.iter();
     match (fields, addresses.next(), addresses.next()) {
         (1, Some(address), None) => {
-            Some(address.address()?.trim().to_owned()).filter(|text| !text.is_empty())
+            Some(embedded::opened(address.address()?.trim())).filter(|text| !text.is_empty())
         }
         _ => None,
     }

@@ -3,11 +3,14 @@
 pub mod breach;
 pub mod canned_reply;
 pub mod desk;
+mod embedded;
 pub mod error;
 pub mod events;
 pub mod inbound;
 pub mod mail;
 pub mod message;
+#[cfg(test)]
+mod parsers;
 pub mod ports;
 pub mod priority;
 pub mod quotation;

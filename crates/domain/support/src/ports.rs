@@ -58,9 +58,13 @@ pub trait TicketRepository: Send {
     -> Result<Option<DeskTicket>, StoreError>;
 
     /// One page of the tickets of all tenants: those that have waited longest for their last change first, or the other way round where
-    /// the filter says so.
-    async fn queue(&mut self, filter: QueueFilter, page: PageRequest)
-    -> Result<List<DeskTicket>, StoreError>;
+    /// the filter says so. MUST leave out those of tenants that somebody with a role of the platform owns, unless `all` are to be seen.
+    async fn queue(
+        &mut self,
+        all: bool,
+        filter: QueueFilter,
+        page: PageRequest,
+    ) -> Result<List<DeskTicket>, StoreError>;
 
     /// Tickets of all tenants that were to be answered by `now`, were not, and are not noted as such; the longest overdue first, at most
     /// `limit`.

@@ -239,7 +239,12 @@ impl TicketRepository for Repositories {
         Ok(TicketRepository::find(self, tenant, id).await?.as_ref().map(desk_ticket))
     }
 
-    async fn queue(&mut self, _: QueueFilter, page: PageRequest) -> Result<List<DeskTicket>, StoreError> {
+    async fn queue(
+        &mut self,
+        _: bool,
+        _: QueueFilter,
+        page: PageRequest,
+    ) -> Result<List<DeskTicket>, StoreError> {
         let items: Vec<DeskTicket> = self.rows().tickets.iter().map(desk_ticket).collect();
         let total = items.len() as u64;
         Ok(List::new(items, page, total))

@@ -1,9 +1,11 @@
-//! Background work of licensing: terms that are over, files that no release has, and the log of downloads.
+//! Background work of licensing: terms and leases that are over, files that no release has, and the log of downloads.
 
 use std::time::Duration;
 
 use portico_kernel::StoreError;
-use portico_licensing::{LicensingError, expiry::LicenseTermEnds, release_withdrawal::WithdrawnFiles};
+use portico_licensing::{
+    LicensingError, expiry::LicenseTermEnds, lease::LeaseEnds, release_withdrawal::WithdrawnFiles,
+};
 use portico_runtime::worker::{
     jobs::Handlers,
     schedules::{HOUR, Schedule},
@@ -11,7 +13,7 @@ use portico_runtime::worker::{
 
 use crate::{flows::release_files, state::App};
 
-/// Interval of looking for licenses whose term is over. Whoever asks about one is told at once; this is for its events.
+/// Interval of looking for terms and leases that are over. Whoever asks is told at once; this is for their events.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Rows of one transaction.
@@ -24,9 +26,10 @@ pub fn register(app: &App, handlers: &mut Handlers) {
 }
 
 /// Periodic work of this feature.
-pub fn schedules(app: &App) -> [Schedule; 3] {
+pub fn schedules(app: &App) -> [Schedule; 4] {
     [
         Schedule::new("license_terms", MINUTE, app, |app| Box::pin(expire(app))),
+        Schedule::new("seat_leases", MINUTE, app, |app| Box::pin(note_leases(app))),
         Schedule::new("download_log", HOUR, app, |app| Box::pin(forget(app))),
         Schedule::new("withdrawn_files", HOUR, app, |app| Box::pin(delete_withdrawn(app))),
     ]
@@ -40,6 +43,21 @@ pub async fn expire(app: &App) -> Result<(), LicensingError> {
     loop {
         let mut work = app.core.begin().await?;
         let is_done = LicenseTermEnds::new(&mut *work, &app.core.env).expire().await?;
+        work.commit().await?;
+        if is_done {
+            return Ok(());
+        }
+    }
+}
+
+/// Notes the leases of seats that are over, a batch in each transaction.
+///
+/// # Errors
+/// Those of the database: the rest is done in the next round.
+pub async fn note_leases(app: &App) -> Result<(), LicensingError> {
+    loop {
+        let mut work = app.core.begin().await?;
+        let is_done = LeaseEnds::new(&mut *work, &app.core.env).note().await?;
         work.commit().await?;
         if is_done {
             return Ok(());

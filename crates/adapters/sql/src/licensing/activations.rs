@@ -12,8 +12,12 @@ pub(crate) struct Activations<'c, C> {
     pub db: Db<'c, C>,
 }
 
-const COLUMNS: &str =
-    "tenant_id, id, license_id, fingerprint, name, platform, ip, activated_at, last_seen_at, offline_until";
+const COLUMNS: &str = "tenant_id, id, license_id, fingerprint, name, platform, ip, activated_at, last_seen_at, offline_until, \
+    lease_ends_at, lapsed";
+
+/// Those that hold a seat at `$3`.
+const HELD: &str = "from license_activations where tenant_id = $1 and license_id = $2 \
+    and (lease_ends_at is null or lease_ends_at > $3)";
 
 /// A row of [`COLUMNS`].
 type Row = (
@@ -27,6 +31,8 @@ type Row = (
     Timestamp,
     Timestamp,
     Option<Timestamp>,
+    Option<Timestamp>,
+    bool,
 );
 
 fn activation(
@@ -41,6 +47,8 @@ fn activation(
         activated_at,
         last_seen_at,
         offline_until,
+        lease_ends_at,
+        lapsed,
     ): Row,
 ) -> Activation {
     Activation {
@@ -54,6 +62,8 @@ fn activation(
         activated_at,
         last_seen_at,
         offline_until,
+        lease_ends_at,
+        lapsed,
     }
 }
 
@@ -61,7 +71,7 @@ fn activation(
 impl<C: ConnectionTrait + Send> ActivationRepository for Activations<'_, C> {
     async fn insert(&mut self, activation: &Activation) -> Result<(), StoreError> {
         let sql = format!(
-            "insert into license_activations ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+            "insert into license_activations ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
         );
         let values = (
             activation.tenant_id,
@@ -74,32 +84,36 @@ impl<C: ConnectionTrait + Send> ActivationRepository for Activations<'_, C> {
             activation.activated_at,
             activation.last_seen_at,
             activation.offline_until,
+            activation.lease_ends_at,
+            activation.lapsed,
         );
         self.db.execute(&sql, values).await.map(drop)
     }
 
-    async fn count(&mut self, tenant: TenantId, license: LicenseId) -> Result<u64, StoreError> {
-        let sql = "select count(*) from license_activations where tenant_id = $1 and license_id = $2";
-        self.db.total(sql, (tenant, license)).await
+    async fn count(
+        &mut self,
+        tenant: TenantId,
+        license: LicenseId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.db.total(&format!("select count(*) {HELD}"), (tenant, license, now)).await
     }
 
     async fn list(
         &mut self,
         tenant: TenantId,
         license: LicenseId,
+        now: Timestamp,
         page: PageRequest,
     ) -> Result<List<Activation>, StoreError> {
-        let rows = format!(
-            "select {COLUMNS} from license_activations where tenant_id = $1 and license_id = $2 \
-             order by id desc limit $3 offset $4"
-        );
-        let count = "select count(*) from license_activations where tenant_id = $1 and license_id = $2";
+        let rows = format!("select {COLUMNS} {HELD} order by id desc limit $4 offset $5");
+        let count = format!("select count(*) {HELD}");
         let (limit, offset) = (page.limit as i64, page.offset() as i64);
         let rows = async {
-            let rows: Vec<Row> = self.db.rows(&rows, (tenant, license, limit, offset)).await?;
+            let rows: Vec<Row> = self.db.rows(&rows, (tenant, license, now, limit, offset)).await?;
             Ok(rows.into_iter().map(activation).collect())
         };
-        in_pages(page, self.db.total(count, (tenant, license)), rows).await
+        in_pages(page, self.db.total(&count, (tenant, license, now)), rows).await
     }
 
     async fn find(
@@ -127,8 +141,8 @@ impl<C: ConnectionTrait + Send> ActivationRepository for Activations<'_, C> {
     }
 
     async fn update(&mut self, activation: &Activation) -> Result<(), StoreError> {
-        let sql = "update license_activations set name = $3, platform = $4, ip = $5, last_seen_at = $6, offline_until = $7 \
-             where tenant_id = $1 and id = $2";
+        let sql = "update license_activations set name = $3, platform = $4, ip = $5, last_seen_at = $6, offline_until = $7, \
+             lease_ends_at = $8, lapsed = $9 where tenant_id = $1 and id = $2";
         let values = vec![
             activation.tenant_id.value(),
             activation.id.value(),
@@ -137,6 +151,8 @@ impl<C: ConnectionTrait + Send> ActivationRepository for Activations<'_, C> {
             (&activation.ip).value(),
             activation.last_seen_at.value(),
             activation.offline_until.value(),
+            activation.lease_ends_at.value(),
+            activation.lapsed.value(),
         ];
         self.db.execute(sql, values).await.map(drop)
     }
@@ -156,5 +172,20 @@ impl<C: ConnectionTrait + Send> ActivationRepository for Activations<'_, C> {
     async fn delete_all(&mut self, tenant: TenantId, license: LicenseId) -> Result<u64, StoreError> {
         let sql = "delete from license_activations where tenant_id = $1 and license_id = $2";
         self.db.execute(sql, (tenant, license)).await
+    }
+    async fn lapsing(&mut self, now: Timestamp, limit: u64) -> Result<Vec<Activation>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS} from license_activations where lease_ends_at <= $1 and not lapsed \
+             order by lease_ends_at, id limit $2"
+        );
+        let rows: Vec<Row> = self.db.rows(&sql, (now, limit)).await?;
+        Ok(rows.into_iter().map(activation).collect())
+    }
+
+    async fn forget_lapsed(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError> {
+        // Said twice: a machine may take a seat again between the two.
+        let sql = "delete from license_activations where lapsed and lease_ends_at <= $1 and (tenant_id, id) in \
+             (select tenant_id, id from license_activations where lapsed and lease_ends_at <= $1 limit $2)";
+        self.db.execute(sql, (before, limit)).await
     }
 }

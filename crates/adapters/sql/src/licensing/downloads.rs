@@ -11,7 +11,10 @@ use portico_licensing::{
 };
 use sea_orm::ConnectionTrait;
 
-use crate::db::{Db, in_pages};
+use crate::{
+    db::{Db, in_pages},
+    looked_after::looked_after,
+};
 
 /// The log over one connection.
 pub(crate) struct Downloads<'c, C> {
@@ -81,20 +84,25 @@ impl<C: ConnectionTrait + Send> DownloadRepository for Downloads<'_, C> {
 
     async fn of_release(
         &mut self,
+        all: bool,
         release: ReleaseId,
         page: PageRequest,
     ) -> Result<List<DownloadRecord>, StoreError> {
         let rows = format!(
             "select {COLUMNS} from downloads d join releases r on r.id = d.release_id \
-             where d.release_id = $1 order by d.id desc limit $2 offset $3"
+             where d.release_id = $1 and {} order by d.id desc limit $2 offset $3",
+            looked_after(all, "d.tenant_id")
         );
-        let count = "select count(*) from downloads where release_id = $1";
+        let count = format!(
+            "select count(*) from downloads where release_id = $1 and {}",
+            looked_after(all, "downloads.tenant_id")
+        );
         let (limit, offset) = (page.limit as i64, page.offset() as i64);
         let rows = async {
             let rows: Vec<Row> = self.db.rows(&rows, (release, limit, offset)).await?;
             Ok(rows.into_iter().map(record).collect())
         };
-        in_pages(page, self.db.total(count, [release]), rows).await
+        in_pages(page, self.db.total(&count, [release]), rows).await
     }
 
     async fn forget(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError> {

@@ -12,6 +12,7 @@ use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
 use crate::{
     columns::{read, words},
     db::{Db, Param, Params, in_pages, placeholders},
+    looked_after::looked_after,
 };
 
 words!(LicenseStatus, Suspension);
@@ -24,9 +25,13 @@ pub(crate) struct Licenses<'c, C> {
 const COLUMNS: &str = "tenant_id, id, key_digest, sealed_key, product_type, product_name, purchase_id, item, unit, status, \
     suspended_by, expires_at, supported_until, activation_limit, terms, released_month, released, created_at";
 
-/// On how many machines it is used.
-const ACTIVATIONS: &str = "(select count(*) from license_activations where license_activations.tenant_id = licenses.tenant_id \
-    and license_activations.license_id = licenses.id) as activations";
+/// How many machines hold a seat of it at the time that a parameter has.
+fn activations(now: usize) -> String {
+    format!(
+        "(select count(*) from license_activations a where a.tenant_id = licenses.tenant_id and a.license_id = licenses.id \
+         and (a.lease_ends_at is null or a.lease_ends_at > ${now})) as activations"
+    )
+}
 
 fn license(row: &QueryResult) -> Result<License, TryGetError> {
     let (item, unit): (Option<u32>, Option<u32>) = (read(row, "item")?, read(row, "unit")?);
@@ -107,14 +112,16 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
     async fn list(
         &mut self,
         tenant: TenantId,
+        now: Timestamp,
         page: PageRequest,
     ) -> Result<List<CountedLicense>, StoreError> {
         let rows = format!(
-            "select {COLUMNS}, {ACTIVATIONS} from licenses where tenant_id = $1 order by id desc limit $2 offset $3"
+            "select {COLUMNS}, {} from licenses where tenant_id = $1 order by id desc limit $2 offset $3",
+            activations(4)
         );
         let count = "select count(*) from licenses where tenant_id = $1";
         let (limit, offset) = (page.limit as i64, page.offset() as i64);
-        let rows = self.db.rows_with(&rows, (tenant, limit, offset), counted);
+        let rows = self.db.rows_with(&rows, (tenant, limit, offset, now), counted);
         in_pages(page, self.db.total(count, [tenant]), rows).await
     }
 
@@ -175,18 +182,21 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
 
     async fn managed(
         &mut self,
+        all: bool,
         filter: &LicenseFilter,
         now: Timestamp,
         page: PageRequest,
     ) -> Result<List<CountedLicense>, StoreError> {
-        let (conditions, values) = conditions(filter, now);
+        let (conditions, values) = conditions(all, filter, now);
         let rows = format!(
-            "select {COLUMNS}, {ACTIVATIONS} from licenses where {conditions} order by created_at desc, id desc limit {} offset {}",
+            "select {COLUMNS}, {} from licenses where {conditions} order by created_at desc, id desc limit {} offset {}",
+            activations(values.len() + 1),
             page.limit,
             page.offset()
         );
         let count = format!("select count(*) from licenses where {conditions}");
-        let rows = self.db.rows_with(&rows, values.clone(), counted);
+        let with_now: Vec<Value> = values.iter().cloned().chain([now.value()]).collect();
+        let rows = self.db.rows_with(&rows, with_now, counted);
         in_pages(page, self.db.total(&count, values), rows).await
     }
 
@@ -228,9 +238,9 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
 }
 
 /// The conditions of a filter, and their parameters.
-fn conditions(filter: &LicenseFilter, now: Timestamp) -> (String, Vec<Value>) {
+fn conditions(all: bool, filter: &LicenseFilter, now: Timestamp) -> (String, Vec<Value>) {
     // Without a filter all of them.
-    let mut conditions = vec!["licenses.id is not null".to_owned()];
+    let mut conditions = vec!["licenses.id is not null".to_owned(), looked_after(all, "licenses.tenant_id")];
     let mut values: Vec<Value> = Vec::new();
     if let Some(tenant) = filter.tenant {
         values.push(tenant.value());

@@ -7,7 +7,7 @@ use portico_support::{
 };
 use sea_orm::Value;
 
-use crate::{db::Param, dialect::containing};
+use crate::{db::Param, dialect::containing, looked_after::looked_after};
 
 /// Conditions, and what they bind: `$1` and so on.
 #[derive(Default)]
@@ -37,11 +37,12 @@ impl Conditions {
         conditions
     }
 
-    /// The tickets of all tenants.
-    pub fn of_queue(filter: &QueueFilter) -> Self {
+    /// The tickets of all tenants that staff look after, or of `all`.
+    pub fn of_queue(all: bool, filter: &QueueFilter) -> Self {
         let mut conditions = Self::default();
         // So that the statement can be told apart from those of one tenant, see `across_tenants.rs` of the testkit.
         conditions.sql.push("true".to_owned());
+        conditions.sql.push(looked_after(all, "t.tenant_id"));
         if let Some(status) = filter.status {
             conditions.equal("t.status", status);
         }

@@ -199,10 +199,11 @@ impl<C: ConnectionTrait + Send> TicketRepository for Tickets<'_, C> {
 
     async fn queue(
         &mut self,
+        all: bool,
         filter: QueueFilter,
         page: PageRequest,
     ) -> Result<List<DeskTicket>, StoreError> {
-        let conditions = Conditions::of_queue(&filter);
+        let conditions = Conditions::of_queue(all, &filter);
         let where_ = conditions.sql();
         let count = format!("select count(*) from support_tickets t where {where_}");
         let (bounds, values) = conditions.with_page(page.limit, page.offset());

@@ -17,12 +17,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::tenants::{PLAN, row, sorted};
-use crate::{columns::Col, db::Db, dialect::contains};
-
-/// What only those with a role of the platform have: a tenant of the operator's own people.
-const OPERATORS: &str = "exists (select 1 from memberships join users on users.id = memberships.user_id \
-                         where memberships.tenant_id = tenants.id and memberships.role = 'owner' \
-                         and users.role <> 'customer')";
+use crate::{columns::Col, db::Db, dialect::contains, looked_after::looked_after};
 
 /// Members, without those whose account is deleted.
 const MEMBERS: &str = "(select count(*) from memberships join users on users.id = memberships.user_id \
@@ -98,15 +93,10 @@ impl From<CustomerRow> for Customer {
     }
 }
 
-/// The condition that leaves out those of the operator's people, unless `all`.
-fn looked_after(all: bool) -> String {
-    if all { "true".to_owned() } else { format!("not {OPERATORS}") }
-}
-
 /// The tenants that are customers.
 fn customers(all: bool) -> Select<row::Entity> {
     let found = row::Entity::find().filter(row::Column::Status.ne(Col(TenantStatus::Deleted)));
-    if all { found } else { found.filter(Expr::cust(format!("not {OPERATORS}"))) }
+    if all { found } else { found.filter(Expr::cust(looked_after(all, "tenants.id"))) }
 }
 
 /// With what belongs to them.
@@ -225,13 +215,14 @@ impl<C: ConnectionTrait + Send> CustomerRepository for Customers<'_, C> {
     async fn exists(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError> {
         let sql = format!(
             "select 1 from tenants where tenants.id = $1 and tenants.status <> 'deleted' and {}",
-            looked_after(all)
+            looked_after(all, "tenants.id")
         );
         self.db.exists(&sql, [id]).await
     }
 
     async fn existed(&mut self, id: TenantId, all: bool) -> Result<bool, StoreError> {
-        let sql = format!("select 1 from tenants where tenants.id = $1 and {}", looked_after(all));
+        let sql =
+            format!("select 1 from tenants where tenants.id = $1 and {}", looked_after(all, "tenants.id"));
         self.db.exists(&sql, [id]).await
     }
 }

@@ -11,6 +11,7 @@ use portico_licensing::{
     license::{License, LicenseStatus, Move, SeatReleases},
     policy::{LicensePolicy, catalogue},
     ports::{LicenseFilter, LicensingRepositories},
+    succession::{LicensePlace, Succession},
     transfer::TransferOffer,
 };
 use portico_sql::SqlStore;
@@ -41,7 +42,8 @@ pub fn license(env: &Env, tenant: TenantId, purchase: Option<PurchaseId>, unit: 
     }
 }
 
-fn machine(env: &Env, license: &License, fingerprint: &str) -> Activation {
+/// A machine that holds a seat until it is freed.
+pub fn machine(env: &Env, license: &License, fingerprint: &str) -> Activation {
     Activation {
         id: env.new_id(),
         tenant_id: license.tenant_id,
@@ -53,6 +55,8 @@ fn machine(env: &Env, license: &License, fingerprint: &str) -> Activation {
         activated_at: env.now(),
         last_seen_at: env.now(),
         offline_until: None,
+        lease_ends_at: None,
+        lapsed: false,
     }
 }
 
@@ -136,9 +140,9 @@ async fn licenses_belong_to_their_tenant_and_a_unit_has_one() {
         assert_eq!(of, [first.clone(), second], "by item and unit");
         assert_eq!(reader.licenses().of_purchases(theirs, &[purchase]).await.unwrap(), []);
         assert_eq!(reader.licenses().of_purchases(ours, &[]).await.unwrap(), []);
-        let list = reader.licenses().list(ours, PageRequest { page: 2, limit: 2 }).await.unwrap();
+        let list = reader.licenses().list(ours, env.now(), PageRequest { page: 2, limit: 2 }).await.unwrap();
         assert_eq!((list.items.len(), list.total, list.items[1].activations), (2, 4, 0));
-        assert_eq!(reader.licenses().list(theirs, PageRequest::default()).await.unwrap().total, 0);
+        assert_eq!(reader.licenses().list(theirs, env.now(), PageRequest::default()).await.unwrap().total, 0);
     })
     .await;
 }
@@ -230,7 +234,7 @@ async fn staff_find_licenses_by_what_they_are_now() {
         }
         let found = async |filter: LicenseFilter| {
             let mut reader = store.reader();
-            let page = reader.licenses().managed(&filter, now, PageRequest::default()).await.unwrap();
+            let page = reader.licenses().managed(true, &filter, now, PageRequest::default()).await.unwrap();
             assert_eq!(page.total, page.items.len() as u64);
             let mut ids: Vec<LicenseId> = page.items.into_iter().map(|item| item.license.id).collect();
             ids.sort_unstable();
@@ -302,9 +306,10 @@ async fn a_machine_is_there_once_for_a_license() {
             assert_eq!(matches!(refused, StoreError::MissingReference(_)), !is_conflict, "{refused:?}");
         }
         let mut reader = store.reader();
-        assert_eq!(reader.activations().count(tenant, stored.id).await.unwrap(), 2);
-        assert_eq!(reader.activations().count(other, stored.id).await.unwrap(), 0);
-        let page = reader.activations().list(tenant, stored.id, PageRequest::default()).await.unwrap();
+        assert_eq!(reader.activations().count(tenant, stored.id, env.now()).await.unwrap(), 2);
+        assert_eq!(reader.activations().count(other, stored.id, env.now()).await.unwrap(), 0);
+        let page =
+            reader.activations().list(tenant, stored.id, env.now(), PageRequest::default()).await.unwrap();
         assert_eq!(page.items, [two.clone(), one.clone()], "the one activated last first");
         let of = reader.activations().of_fingerprint(tenant, stored.id, "f1").await.unwrap();
         assert_eq!(of, Some(one.clone()));
@@ -312,7 +317,7 @@ async fn a_machine_is_there_once_for_a_license() {
         assert_eq!(reader.activations().find(tenant, stored.id, one.id).await.unwrap(), Some(one.clone()));
         assert_eq!(reader.activations().find(tenant, second.id, one.id).await.unwrap(), None);
         assert_eq!(reader.activations().find(other, stored.id, one.id).await.unwrap(), None);
-        let counted = reader.licenses().list(tenant, PageRequest::default()).await.unwrap();
+        let counted = reader.licenses().list(tenant, env.now(), PageRequest::default()).await.unwrap();
         let counts: Vec<_> = counted.items.iter().map(|item| (item.license.id, item.activations)).collect();
         assert_eq!(counts, [(second.id, 1), (stored.id, 2)]);
 
@@ -322,6 +327,8 @@ async fn a_machine_is_there_once_for_a_license() {
             ip: None,
             last_seen_at: env.now() + Duration::MINUTE,
             offline_until: Some(env.now() + Duration::DAY),
+            lease_ends_at: Some(env.now() + Duration::DAY),
+            lapsed: true,
             ..one.clone()
         };
         let mut work = store.begin().await.unwrap();
@@ -334,8 +341,8 @@ async fn a_machine_is_there_once_for_a_license() {
         assert_eq!(work.activations().delete(tenant, stored.id, one.id).await.unwrap(), None);
         assert_eq!(work.activations().delete_all(tenant, stored.id).await.unwrap(), 1);
         work.commit().await.unwrap();
-        assert_eq!(reader.activations().count(tenant, stored.id).await.unwrap(), 0);
-        assert_eq!(reader.activations().count(tenant, second.id).await.unwrap(), 1);
+        assert_eq!(reader.activations().count(tenant, stored.id, env.now()).await.unwrap(), 0);
+        assert_eq!(reader.activations().count(tenant, second.id, env.now()).await.unwrap(), 1);
     })
     .await;
 }
@@ -376,6 +383,15 @@ async fn an_offer_is_replaced_withdrawn_or_leads_to_the_license_that_follows() {
         assert!(!work.license_transfers().accept(tenant, stored.id, to).await.unwrap(), "it was accepted");
         assert_eq!(work.license_transfers().heir(tenant, stored.id).await.unwrap(), Some(to));
         assert_eq!(work.license_transfers().find(tenant, stored.id).await.unwrap(), None);
+        let (from, to) = (LicensePlace::of(&stored), LicensePlace::of(&heir));
+        let elsewhere = LicensePlace { license_id: env.new_id(), tenant_id: tenant };
+        for asked in [vec![from], vec![to], vec![elsewhere, to, from]] {
+            let found = work.license_transfers().successions(&asked).await.unwrap();
+            assert_eq!(found, [Succession { from, to }], "{asked:?}");
+        }
+        for asked in [vec![], vec![elsewhere], vec![LicensePlace { tenant_id: other, ..from }]] {
+            assert_eq!(work.license_transfers().successions(&asked).await.unwrap(), [], "{asked:?}");
+        }
         assert!(!work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
         let late = env.now() + Duration::WEEK;
         assert_eq!(work.license_transfers().delete_expired(late).await.unwrap(), 0, "it was accepted");
@@ -418,7 +434,7 @@ async fn of_16_that_put_a_machine_there_at_once_one_does() {
         })
         .await;
         assert_eq!(stored.into_iter().filter(|stored| *stored).count(), 1);
-        assert_eq!(store.reader().activations().count(tenant, id).await.unwrap(), 1);
+        assert_eq!(store.reader().activations().count(tenant, id, env.now()).await.unwrap(), 1);
     })
     .await;
 }
@@ -456,13 +472,13 @@ async fn whoever_locks_a_license_sees_the_seats_that_the_one_before_has_taken() 
         let stored = license(&env, tenant, None, 0);
         insert(store, &stored).await.unwrap();
         let machines: Vec<_> = (0..16).map(|number| machine(&env, &stored, &format!("f{number}"))).collect();
-        let id = stored.id;
+        let (id, now) = (stored.id, env.now());
         let mut seen = at_once(store, 16, move |store, number| {
             let machine = machines[number].clone();
             async move {
                 let mut work = store.begin().await.unwrap();
                 assert!(work.licenses().lock(tenant, id).await.unwrap().is_some());
-                let taken = work.activations().count(tenant, id).await.unwrap();
+                let taken = work.activations().count(tenant, id, now).await.unwrap();
                 work.activations().insert(&machine).await.unwrap();
                 work.commit().await.unwrap();
                 taken

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A release that is published, of a product, made later than the one before.
-fn release(env: &TestEnv, product: &str, slug: &str, version: &str) -> Release {
+pub fn release(env: &TestEnv, product: &str, slug: &str, version: &str) -> Release {
     env.clock.advance(Duration::MILLISECOND);
     Release {
         id: env.new_id(),
@@ -50,7 +50,8 @@ fn release(env: &TestEnv, product: &str, slug: &str, version: &str) -> Release {
     }
 }
 
-async fn store(store: &SqlStore, releases: &[Release]) {
+/// Stores and commits them.
+pub async fn store(store: &SqlStore, releases: &[Release]) {
     let mut work = store.begin().await.unwrap();
     for release in releases {
         work.releases().insert(release).await.unwrap();
@@ -58,7 +59,8 @@ async fn store(store: &SqlStore, releases: &[Release]) {
     work.commit().await.unwrap();
 }
 
-fn used(env: &TestEnv, license: &License, release: ReleaseId) -> DownloadUse {
+/// A use of a link by the tenant of a license, later than the one before.
+pub fn used(env: &TestEnv, license: &License, release: ReleaseId) -> DownloadUse {
     env.clock.advance(Duration::MILLISECOND);
     DownloadUse {
         id: env.new_id(),
@@ -72,7 +74,8 @@ fn used(env: &TestEnv, license: &License, release: ReleaseId) -> DownloadUse {
     }
 }
 
-async fn note(store: &SqlStore, used: &DownloadUse) -> Result<(), StoreError> {
+/// Stores and commits it.
+pub async fn note(store: &SqlStore, used: &DownloadUse) -> Result<(), StoreError> {
     let mut work = store.begin().await.unwrap();
     work.downloads().insert(used).await?;
     work.commit().await
@@ -285,9 +288,9 @@ async fn downloads_belong_to_the_tenant_of_the_license_and_are_forgotten() {
         assert_eq!((last.download_id.as_str(), &last.version), ("software_v2", &released.version));
         assert_eq!(last.address.as_deref(), Some("192.0.2.7"));
         assert_eq!(reader.downloads().of_license(theirs, one.id, page).await.unwrap().total, 0);
-        let all = reader.downloads().of_release(released.id, page).await.unwrap();
+        let all = reader.downloads().of_release(true, released.id, page).await.unwrap();
         assert_eq!((all.total, all.items[0].customer_id), (3, theirs));
-        assert_eq!(reader.downloads().of_release(env.new_id(), page).await.unwrap().total, 0);
+        assert_eq!(reader.downloads().of_release(true, env.new_id(), page).await.unwrap().total, 0);
 
         let mut work = sql.begin().await.unwrap();
         let before = env.now() - Duration::days(365);

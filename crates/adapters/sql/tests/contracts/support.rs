@@ -292,7 +292,8 @@ async fn the_queue_has_the_tickets_of_all_tenants() {
             (QueueFilter { breached: Some(false), ..all() }, &a),
             (QueueFilter { q: Some("zebra".to_owned()), ..all() }, &a),
         ] {
-            let list = store.reader().tickets().queue(filter.clone(), PageRequest::default()).await.unwrap();
+            let list =
+                store.reader().tickets().queue(true, filter.clone(), PageRequest::default()).await.unwrap();
             let tickets: Vec<_> = list.items.iter().map(|item| item.ticket.id).collect();
             assert_eq!((&tickets, list.total), (found, found.len() as u64), "{filter:?}");
         }

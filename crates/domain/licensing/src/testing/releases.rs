@@ -169,6 +169,7 @@ impl DownloadRepository for Repositories {
 
     async fn of_release(
         &mut self,
+        _: bool,
         release: ReleaseId,
         page: PageRequest,
     ) -> Result<List<DownloadRecord>, StoreError> {

@@ -2,8 +2,11 @@ use portico_kernel::{Actor, Fault, Permissions, PlatformRole};
 
 use super::*;
 use crate::{
+    administration::LicenseAdministration,
     issuing::{Entitlement, Issuance, LicensedItem, LicensedPurchase},
     license::{LicenseStatus, SeatReleases},
+    owned::Licenses,
+    succession::LicensePlace,
     testing::{Repositories, activation, env, license, vault},
 };
 
@@ -69,6 +72,17 @@ async fn whoever_accepts_gets_a_new_license_and_the_old_one_ends() {
     let text = rows.events.iter().map(|event| format!("{event:?}")).collect::<String>();
     assert!(!text.contains(&token) && !text.contains(BOB) && !text.contains(new.key.as_str()));
     assert_eq!(rows.events[1].actor_id, None);
+    drop(rows);
+    let staff = Scope::system(None, RequestInfo::default());
+    let mut administration = LicenseAdministration::new(&mut repositories, &staff, &env, &vault);
+    let (given, heir) = (LicensePlace::of(&old), LicensePlace::of(&new.license));
+    let ended = administration.get(given.tenant_id, given.license_id).await.unwrap();
+    assert_eq!((ended.transferred_to, ended.transferred_from), (Some(heir), None));
+    let follows = administration.get(heir.tenant_id, heir.license_id).await.unwrap();
+    assert_eq!((follows.transferred_to, follows.transferred_from), (None, Some(given)));
+    let owner = Scope::system(Some(old.tenant_id), RequestInfo::default());
+    let mut licenses = Licenses::new(&mut repositories, &owner, &env, &vault);
+    assert!(licenses.get(old.id).await.unwrap().transferred && !new.transferred);
 }
 
 #[tokio::test]

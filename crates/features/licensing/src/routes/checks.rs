@@ -43,8 +43,8 @@ async fn keys(app: Data<App>) -> HttpResponse {
 
 /// Validate a license
 ///
-/// Whether a product may be used, and why not: `valid`, `suspended`, `expired`, `revoked`, `product_mismatch`, `not_activated`. It changes
-/// nothing.
+/// Whether a product may be used, and why not: `valid`, `suspended`, `expired`, `revoked`, `product_mismatch`, `not_activated`, and where
+/// seats are floating `lease_expired`, `no_seat`. It changes nothing.
 #[utoipa::path(
     tag = "License checks",
     operation_id = "validateLicense",
@@ -68,7 +68,8 @@ async fn validate(
 
 /// Activate a license on a machine
 ///
-/// Takes a seat. A machine that has one keeps it: then the answer is 200, with the new name and platform.
+/// Takes a seat. A machine that has one keeps it: then the answer is 200, with the new name and platform. `leaseEndsAt` says until when the
+/// machine holds it without a heartbeat.
 #[utoipa::path(
     tag = "License checks",
     operation_id = "activateLicense",
@@ -122,7 +123,9 @@ async fn deactivate(
 
 /// Send a heartbeat of a machine
 ///
-/// Answers like a validation, and notes that the machine was seen. Once a day is enough.
+/// Answers like a validation, and notes that the machine was seen. Once a day is enough where seats are held until they are freed. Where
+/// they are floating it renews the lease, which `activation.leaseEndsAt` tells; a machine whose lease is over takes a seat again if one is
+/// free, and is told `no_seat` otherwise.
 #[utoipa::path(
     tag = "License checks",
     operation_id = "sendLicenseHeartbeat",

@@ -11,7 +11,7 @@ use portico_kernel::{ActivationId, Fault, FieldError, Timestamp, event::id_of_wo
 use portico_licensing::{
     LicensingError,
     activation::Activation,
-    check::{CheckedLicense, KeyHolders, LicenseCheck, LicensedMachine, NewActivation},
+    check::{CheckedLicense, KeyHolders, LicenseCheck, LicensedMachine, NewActivation, Verdict, VerdictCode},
     license::LicenseStatus,
 };
 use portico_web::{body::collect, caller::Visitor, host, problem::Problem};
@@ -132,9 +132,22 @@ async fn validate(
         Ok(machine) => machine,
         Err(error) => return failed(DONE, error),
     };
+    let verdict = match &machine {
+        // There is no heartbeat there: a product that validates its instance goes on using its seat.
+        Some(machine) if machine.lease_ends_at.is_some() => {
+            match heard(&app, &visitor, &sent.license_key, machine).await {
+                Ok(verdict) => verdict,
+                Err(error) => return failed(DONE, error),
+            }
+        }
+        _ => verdict,
+    };
     let mut answer = described(&app, &verdict.license)?;
     answer.insert("instance".to_owned(), machine.as_ref().map_or(Value::Null, instance));
     Ok(match verdict.license.license.status {
+        LicenseStatus::Active if verdict.code == VerdictCode::NoSeat => {
+            told(StatusCode::BAD_REQUEST, DONE, Some(LIMIT_REACHED), answer)
+        }
         LicenseStatus::Active => told(StatusCode::OK, DONE, None, answer),
         LicenseStatus::Expired => told(StatusCode::BAD_REQUEST, DONE, Some(EXPIRED), answer),
         LicenseStatus::Suspended | LicenseStatus::Revoked => {
@@ -182,6 +195,21 @@ async fn named(holders: &mut KeyHolders<'_>, sent: &Sent) -> Result<Option<Activ
     }
     let Ok(id) = sent.instance_id.parse::<ActivationId>() else { return Err(LicensingError::NoActivation) };
     holders.machine_of(&sent.license_key, id).await.map(Some)
+}
+
+/// Renews the lease of a machine, or takes a seat again.
+async fn heard(
+    app: &App,
+    visitor: &Visitor,
+    key: &str,
+    machine: &Activation,
+) -> Result<Verdict, LicensingError> {
+    let machine = LicensedMachine { key: key.to_owned(), fingerprint: machine.fingerprint.clone() };
+    let mut work = app.core.begin().await?;
+    let verdict =
+        KeyHolders::new(&mut *work, &visitor.0, &app.core.env, &app.vault).heartbeat(&machine).await?;
+    work.commit().await?;
+    Ok(verdict)
 }
 
 /// What is said about a license that there is and may not be used, or has no free seat.
