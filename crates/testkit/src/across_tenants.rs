@@ -45,8 +45,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM tenants WHERE tenants.status <> $ AND (not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ AND not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
-    ("from ledger_entries where subject is not null and booked_at >= $", "the financial report"),
-    ("from recurring_changes where changed_at", "the financial report"),
+    ("from ledger_entries where subject is not null and live = $ and booked_at >= $", "the financial report"),
+    ("from recurring_changes where live = $ and changed_at", "the financial report"),
     (
         "insert into tenant_activity (tenant_id, month, resource_type) select distinct",
         "what tenants did on a day",

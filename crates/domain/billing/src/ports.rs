@@ -588,9 +588,10 @@ pub trait LedgerRepository: Send {
     async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError>;
 
     /// Purchases of all tenants in the order of tenant and id, those after one, each with what the ledger has about it; at most
-    /// `limit`. MUST answer of each purchase what was so at one moment.
+    /// `limit`. What was paid in the other mode than `live` says is left out, and entries of that mode are not counted. MUST answer of each purchase what was so at one moment.
     async fn purchases(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError>;
@@ -598,6 +599,7 @@ pub trait LedgerRepository: Send {
     /// The same of invoices for plans. MUST leave out those of purchases.
     async fn invoices(
         &mut self,
+        live: bool,
         after: Option<(TenantId, InvoiceId)>,
         limit: u64,
     ) -> Result<Vec<BookedInvoice>, StoreError>;
@@ -605,6 +607,7 @@ pub trait LedgerRepository: Send {
     /// The same of sales of sites.
     async fn sales(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedSale>, StoreError>;

@@ -456,9 +456,10 @@ impl FinanceRepository for Shop {
         Ok(())
     }
 
-    async fn booked(&mut self, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
+    async fn booked(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
         let rows = self.rows();
-        let entries = rows.booked.iter().flat_map(|(_, booked)| {
+        let of_mode = rows.booked.iter().filter(|(_, booked)| booked.live() == live);
+        let entries = of_mode.flat_map(|(_, booked)| {
             let month = Month::of(booked.booked_at());
             booked.entries().iter().filter_map(move |entry| {
                 let (account, amount) = (entry.account, entry.amount);
@@ -469,9 +470,10 @@ impl FinanceRepository for Shop {
         Ok(entries.filter(|sum| (from..=to).contains(&sum.month)).collect())
     }
 
-    async fn changes(&mut self, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
+    async fn changes(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
         let rows = self.rows();
-        let changes = rows.changes.iter().filter(|change| Month::of(change.changed_at) <= to);
+        let changes =
+            rows.changes.iter().filter(|change| change.live == live && Month::of(change.changed_at) <= to);
         let count = |change: &RecurringChange| {
             let month = Some(Month::of(change.changed_at)).filter(|month| *month >= from);
             ChangeCount { month, from: change.from.clone(), to: change.to.clone(), count: 1 }

@@ -278,7 +278,8 @@ impl Settlements<'_> {
         id: &str,
         money: &Money,
     ) -> Result<(), BillingError> {
-        let moved = LedgerTransaction::moved(booked.checkout.provider, kind, id, money, self.env.now())
+        let PurchaseCheckout { provider, live, .. } = *booked.checkout;
+        let moved = LedgerTransaction::moved(provider, live, kind, id, money, self.env.now())
             .map_err(|error| StoreError::Internal(Box::new(error)))?
             .about(&booked.shares);
         self.repositories.ledger().book_missing(booked.checkout.tenant_id, &moved).await?;

@@ -44,6 +44,7 @@ impl LedgerRepository for Shop {
             (0_i32..).zip(booked.entries()).map(move |(position, entry)| LedgerEntry {
                 key: EntryKey { tenant_id: *tenant, source: booked.source().clone(), position },
                 entry: entry.clone(),
+                live: booked.live(),
                 currency: booked.currency().to_owned(),
             })
         });
@@ -56,6 +57,7 @@ impl LedgerRepository for Shop {
 
     async fn purchases(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError> {
@@ -64,7 +66,9 @@ impl LedgerRepository for Shop {
         let sum = |kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
             let booked = rows.booked.iter().map(|(_, booked)| booked);
             let booked = booked.filter(|booked| {
-                kinds.contains(&booked.source().kind) && ids.contains(&booked.source().id.as_str())
+                booked.live() == live
+                    && kinds.contains(&booked.source().kind)
+                    && ids.contains(&booked.source().id.as_str())
             });
             booked.map(|booked| -booked.entries()[0].amount).sum()
         };
@@ -88,7 +92,15 @@ impl LedgerRepository for Shop {
                 disputed: sum([SourceKind::Dispute, SourceKind::DisputeWon], &disputes),
             }
         };
-        let mut all: Vec<BookedPurchase> = rows.purchases.iter().map(booked).collect();
+        let mut all: Vec<BookedPurchase> = rows
+            .purchases
+            .iter()
+            .filter(|purchase| {
+                let mut checkouts = rows.checkouts.iter();
+                !checkouts.any(|checkout| checkout.purchase_id == purchase.id && checkout.live != live)
+            })
+            .map(booked)
+            .collect();
         all.sort_by_key(|purchase| (purchase.tenant_id, purchase.id));
         let left = all
             .into_iter()
@@ -98,6 +110,7 @@ impl LedgerRepository for Shop {
 
     async fn invoices(
         &mut self,
+        live: bool,
         after: Option<(TenantId, InvoiceId)>,
         limit: u64,
     ) -> Result<Vec<BookedInvoice>, StoreError> {
@@ -106,7 +119,10 @@ impl LedgerRepository for Shop {
             let own = format!("{}:", invoice.provider_id);
             let booked = rows.booked.iter().filter(|(tenant, booked)| {
                 let source = booked.source();
-                *tenant == invoice.tenant_id && kinds.contains(&source.kind) && source.id.starts_with(&own)
+                *tenant == invoice.tenant_id
+                    && booked.live() == live
+                    && kinds.contains(&source.kind)
+                    && source.id.starts_with(&own)
             });
             booked.map(|(_, booked)| -booked.entries()[0].amount).sum()
         };
@@ -120,7 +136,16 @@ impl LedgerRepository for Shop {
             refunded: sum(invoice, [SourceKind::InvoiceRefund, SourceKind::InvoiceRefundFailed]),
             disputed: sum(invoice, [SourceKind::Dispute, SourceKind::DisputeWon]),
         };
-        let of_plans = rows.invoices.iter().filter(|invoice| invoice.kind == InvoiceKind::Subscription);
+        let is_of_other = |invoice: &Invoice| {
+            let own = format!("{}:", invoice.provider_id);
+            rows.booked.iter().any(|(tenant, booked)| {
+                *tenant == invoice.tenant_id && booked.live() != live && booked.source().id.starts_with(&own)
+            })
+        };
+        let of_plans = rows
+            .invoices
+            .iter()
+            .filter(|invoice| invoice.kind == InvoiceKind::Subscription && !is_of_other(invoice));
         let mut all: Vec<BookedInvoice> = of_plans.map(booked).collect();
         all.sort_by_key(|invoice| (invoice.tenant_id, invoice.id));
         let left = all
@@ -131,6 +156,7 @@ impl LedgerRepository for Shop {
 
     async fn sales(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedSale>, StoreError> {
@@ -138,7 +164,10 @@ impl LedgerRepository for Shop {
         let sum = |sale: &SiteSale, kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
             let booked = rows.booked.iter().filter(|(tenant, booked)| {
                 let source = booked.source();
-                *tenant == sale.tenant_id && kinds.contains(&source.kind) && ids.contains(&source.id.as_str())
+                *tenant == sale.tenant_id
+                    && booked.live() == live
+                    && kinds.contains(&source.kind)
+                    && ids.contains(&source.id.as_str())
             });
             booked.map(|(_, booked)| booked.entries()[0].amount).sum()
         };
@@ -157,7 +186,8 @@ impl LedgerRepository for Shop {
                 refunded: -sum(sale, [SourceKind::Refund, SourceKind::RefundFailed], &refunds),
             }
         };
-        let mut all: Vec<BookedSale> = rows.sales.iter().map(booked).collect();
+        let of_mode = rows.sales.iter().filter(|sale| sale.checkout.live == live);
+        let mut all: Vec<BookedSale> = of_mode.map(booked).collect();
         all.sort_by_key(|sale| (sale.tenant_id, sale.id));
         let left = all.into_iter().filter(|sale| after.is_none_or(|after| (sale.tenant_id, sale.id) > after));
         Ok(left.take(limit as usize).collect())

@@ -133,7 +133,8 @@ pub async fn end_of_deleted(app: &App, ended: EndSubscription, job: &Job) -> Res
 }
 
 /// Asks the provider for the subscription of a tenant and its invoices, and stores them. The subscription of a tenant that is deleted is
-/// ended. A customer that the provider has deleted has none.
+/// ended. A customer that the provider has deleted has none. What was paid with play money is forgotten where real money is moved now, and
+/// what is paid with real money is not asked about where play money is moved: the provider does not know it.
 ///
 /// # Errors
 /// `NoAccount`; those of the provider.
@@ -141,6 +142,16 @@ pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingA
     let mut was_stale = false;
     for _ in 0..TRIES {
         let account = app.core.reader().accounts().find(tenant).await?.ok_or(BillingError::NoAccount)?;
+        match (account.live, app.checkout_rule.live) {
+            (false, true) => {
+                let mut work = app.core.begin().await?;
+                let account = Observations::new(&mut *work, scope, &app.core.env).go_live(tenant).await?;
+                work.commit().await?;
+                return Ok(account);
+            }
+            (true, false) => return Err(PaymentError::Unsupported.into()),
+            _ => {}
+        }
         let Some(customer) = &account.customer_id else { return Ok(account) };
         let asked = app.subscriptions.subscription(customer).await;
         let is_deleted = match &asked {

@@ -56,9 +56,15 @@ fn shop(env: &Env) -> (Repositories, PurchaseCheckout) {
         expires_at: env.now(),
         check_at: Some(env.now()),
     };
-    let booked =
-        LedgerTransaction::moved(Provider::Stripe, SourceKind::Payment, "pi_1", &purchase.price(), env.now())
-            .unwrap();
+    let booked = LedgerTransaction::moved(
+        Provider::Stripe,
+        false,
+        SourceKind::Payment,
+        "pi_1",
+        &purchase.price(),
+        env.now(),
+    )
+    .unwrap();
     let mut rows = repositories.shop.rows();
     rows.booked.push((purchase.tenant_id, booked));
     rows.purchases.push(purchase);
@@ -84,7 +90,7 @@ fn names(repositories: &Repositories) -> Vec<String> {
 
 /// What the ledger has, as text, in order; checks that it is sound.
 async fn booked(repositories: &mut Repositories) -> Vec<String> {
-    let report = check_ledger(repositories).await.unwrap();
+    let report = check_ledger(repositories, false).await.unwrap();
     assert_eq!(report.differing, 0, "{report}");
     let rows = repositories.shop.rows();
     let mut booked: Vec<String> = rows
@@ -311,7 +317,7 @@ async fn end_of(seen: &[&Payment]) -> (PurchaseStatus, i64, Vec<(String, i128)>)
     for observed in seen {
         settle(&mut repositories, &env, &checkout, observed).await;
     }
-    let report = check_ledger(&mut repositories).await.unwrap();
+    let report = check_ledger(&mut repositories, false).await.unwrap();
     assert_eq!(report.differing, 0, "{report}");
     let balances = report.balances.into_iter().map(|((account, _), balance)| (account.to_string(), balance));
     let purchase = repositories.shop.rows().purchases[0].clone();
