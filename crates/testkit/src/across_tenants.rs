@@ -156,6 +156,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("insert into meters_by_period", "a migration"),
     ("update ledger_entries set subject = $ where account not in", "a migration"),
     ("insert into meters_for_ever", "a migration"),
+    ("update ledger_entries set live = $ where source_", "a migration"),
+    ("update recurring_changes set live = $ where exists", "a migration"),
+    ("delete from ledger_entries where source_kind = $ and exists", "a migration"),
+    ("update purchases set refunded_amount = refunded_amount - (", "a migration"),
+    ("update invoices set amount_refunded = (", "a migration"),
     // A migration.
     (
         "insert into stored_texts (tenant_id, part, bytes) select tenant_id, $, sum(bytes) from (",

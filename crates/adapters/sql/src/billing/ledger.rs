@@ -6,6 +6,7 @@ use portico_billing::{
     ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
     ports::LedgerRepository,
     purchase::PurchaseStatus,
+    refund::RefundStatus,
     subject::Subject,
 };
 use portico_kernel::{InvoiceId, PurchaseId, StoreError, TenantId, Timestamp};
@@ -231,12 +232,12 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         limit: u64,
     ) -> Result<Vec<BookedSale>, StoreError> {
         let (kind, account) = (SourceKind::Payment.as_str(), Account::PurchaseRevenue);
+        let succeeded = RefundStatus::Succeeded.as_str();
         let refund = [SourceKind::Refund, SourceKind::RefundFailed];
         let refunded = sum_of("site_sales", Account::Refunds, "site_refunds", "provider_id", &refund);
         let sql = format!(
             "select tenant_id, id, paid_at, amount, cast(coalesce((select sum(r.amount) from site_refunds r \
-             where r.tenant_id = site_sales.tenant_id and r.purchase_id = site_sales.id and r.provider_id is not null \
-             and r.status <> 'failed'), 0) as bigint), -cast(coalesce((select sum(e.amount) from ledger_entries e \
+             where r.tenant_id = site_sales.tenant_id and r.purchase_id = site_sales.id and r.status = '{succeeded}'), 0) as bigint), -cast(coalesce((select sum(e.amount) from ledger_entries e \
              where e.tenant_id = site_sales.tenant_id and e.source_kind = '{kind}' and e.source_id = site_sales.payment_id \
              and e.account = '{account}' and e.currency = site_sales.currency and e.live = $4), 0) as bigint), {refunded} \
              from site_sales where (tenant_id, id) > ($1, $2) and live = $4 order by tenant_id, id limit $3"

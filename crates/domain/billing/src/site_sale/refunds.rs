@@ -150,8 +150,9 @@ impl<'a> SiteRefunds<'a> {
         self.repositories.site_refunds().store(&refund).await?;
         refunds.retain(|stored| stored.id != refund.id);
         refunds.push(refund.clone());
-        self.book(&before, SourceKind::Refund, &observed.id, &refund.money()).await?;
-        if refund.status == RefundStatus::Failed {
+        if refund.refunded() > 0 {
+            self.book(&before, SourceKind::Refund, &observed.id, &refund.money()).await?;
+        } else if known.as_ref().is_some_and(|known| known.refunded() > 0) {
             self.book(&before, SourceKind::RefundFailed, &observed.id, &refund.money()).await?;
         }
         let succeeded = refunds.iter().filter(|refund| refund.status == RefundStatus::Succeeded);
