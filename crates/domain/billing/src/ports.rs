@@ -291,8 +291,8 @@ pub trait ProductRepository: Send {
     /// Those of these products that are on sale, by their ids.
     async fn active(&mut self, ids: &[String]) -> Result<Vec<Product>, StoreError>;
 
-    /// All products on sale, in the order in which they were made.
-    async fn on_sale(&mut self) -> Result<Vec<Product>, StoreError>;
+    /// One page of the products on sale, in the order in which they were made.
+    async fn on_sale(&mut self, page: PageRequest) -> Result<List<Product>, StoreError>;
 
     /// One page of all products, in the order in which they were made.
     async fn managed(&mut self, page: PageRequest) -> Result<List<Product>, StoreError>;

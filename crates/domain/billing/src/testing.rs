@@ -298,8 +298,11 @@ impl ProductRepository for Shop {
         Ok(active.cloned().collect())
     }
 
-    async fn on_sale(&mut self) -> Result<Vec<Product>, StoreError> {
-        Ok(self.rows().products.iter().filter(|product| product.is_active).cloned().collect())
+    async fn on_sale(&mut self, page: PageRequest) -> Result<List<Product>, StoreError> {
+        let rows = self.rows();
+        let items: Vec<Product> = rows.products.iter().filter(|product| product.is_active).cloned().collect();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
     }
 
     async fn managed(&mut self, page: PageRequest) -> Result<List<Product>, StoreError> {
