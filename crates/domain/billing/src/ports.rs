@@ -407,6 +407,13 @@ pub trait CheckoutRepository: Send {
         purchase: PurchaseId,
     ) -> Result<Option<PurchaseCheckout>, StoreError>;
 
+    /// The oldest [open](crate::checkout::CheckoutStage::Open) checkout of the tenant whose purchase uses a coupon.
+    async fn holding(
+        &mut self,
+        tenant: TenantId,
+        coupon: CouponId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError>;
+
     /// Stores stage, session, page, payment, end and next check. MUST answer `Conflict` when another checkout of the tenant has the session.
     /// MUST leave return addresses and mode as they are: the call that makes it is to be the same at every try.
     async fn update(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError>;

@@ -411,6 +411,20 @@ impl CheckoutRepository for Shop {
         Ok(found.cloned())
     }
 
+    async fn holding(
+        &mut self,
+        tenant: TenantId,
+        coupon: CouponId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError> {
+        let rows = self.rows();
+        let found = rows.checkouts.iter().find(|checkout| {
+            checkout.tenant_id == tenant
+                && checkout.stage == CheckoutStage::Open
+                && rows.redemptions.contains(&(tenant, checkout.purchase_id, coupon))
+        });
+        Ok(found.cloned())
+    }
+
     async fn update(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError> {
         let mut rows = self.rows();
         let stored = rows.checkouts.iter_mut().find(|stored| stored.id == checkout.id).unwrap();
