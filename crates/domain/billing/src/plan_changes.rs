@@ -12,7 +12,6 @@ use crate::{
     BillingError,
     checkout::{CheckoutRule, CheckoutSession, Checkouts, KEY_LIVES},
     events,
-    observation::Observations,
     paid::{BillingAccount, PriceReference},
     payment::PaymentError,
     plan::FREE,
@@ -64,18 +63,15 @@ impl<'a> PlanChanges<'a> {
     }
 
     /// The account of the active tenant, made where there is none. Where its customer is not known yet, the call that makes it is to be
-    /// made once this is committed. What was paid with play money is forgotten where real money is moved now.
+    /// made once this is committed.
     ///
     /// # Errors
-    /// `Denied` as in [`Checkouts::buyer`]; `Payment` where the account is one of another provider, or of real money where play money is moved.
+    /// `Denied` as in [`Checkouts::buyer`]; `Payment` where the account is one of another provider, or of another mode.
     pub async fn account(&mut self, rule: &CheckoutRule) -> Result<BillingAccount, BillingError> {
         let (tenant, _) = Checkouts::buyer(self.scope)?;
         let now = self.env.now();
         self.repositories.accounts().insert_missing(&BillingAccount::new(tenant, rule, now)).await?;
         let mut account = self.lock(tenant).await?;
-        if rule.live && !account.live {
-            account = Observations::new(self.repositories, self.scope, self.env).go_live(tenant).await?;
-        }
         if (account.provider, account.live) != (rule.provider, rule.live) {
             return Err(PaymentError::Unsupported.into());
         }

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, CouponId, Env, Event, EventLog, JobQueue, List, Money, Month, NewJob, Outbox, PageRequest,
+    CheckoutId, CouponId, Env, Event, EventLog, JobQueue, List, Money, NewJob, Outbox, PageRequest,
     PurchaseId, StoreError, TenantId, Timestamp,
 };
 
@@ -15,7 +15,7 @@ use crate::{
     checkout::{CheckoutStage, PurchaseCheckout},
     coupon::Coupon,
     dispute::PurchaseDispute,
-    finance::{BookedSum, ChangeCount, PricedVersion},
+    finance::PricedVersion,
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
     ledger::{LedgerEntry, LedgerTransaction},
@@ -463,42 +463,5 @@ impl InboundEventRepository for Shop {
         let mut rows = self.rows();
         rows.inbound.iter_mut().find(|event| event.id == id).unwrap().status = status;
         Ok(())
-    }
-}
-
-#[async_trait]
-impl FinanceRepository for Shop {
-    async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError> {
-        self.rows().changes.push(change.clone());
-        Ok(())
-    }
-
-    async fn booked(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
-        let rows = self.rows();
-        let of_mode = rows.booked.iter().filter(|(_, booked)| booked.live() == live);
-        let entries = of_mode.flat_map(|(_, booked)| {
-            let month = Month::of(booked.booked_at());
-            booked.entries().iter().filter_map(move |entry| {
-                let (account, amount) = (entry.account, entry.amount);
-                let currency = booked.currency().to_owned();
-                Some(BookedSum { month, currency, account, subject: entry.subject.clone()?, amount })
-            })
-        });
-        Ok(entries.filter(|sum| (from..=to).contains(&sum.month)).collect())
-    }
-
-    async fn changes(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
-        let rows = self.rows();
-        let changes =
-            rows.changes.iter().filter(|change| change.live == live && Month::of(change.changed_at) <= to);
-        let count = |change: &RecurringChange| {
-            let month = Some(Month::of(change.changed_at)).filter(|month| *month >= from);
-            ChangeCount { month, from: change.from.clone(), to: change.to.clone(), count: 1 }
-        };
-        Ok(changes.map(count).collect())
-    }
-
-    async fn prices(&mut self) -> Result<Vec<PricedVersion>, StoreError> {
-        Ok(self.rows().plan_prices.clone())
     }
 }

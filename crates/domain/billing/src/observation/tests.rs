@@ -7,7 +7,6 @@ use super::{
     *,
 };
 use crate::{
-    checkout::CheckoutRule,
     paid::{GRACE, PriceReference},
     plan::BillingInterval,
     plan_call::PlanCallKind,
@@ -479,8 +478,8 @@ async fn what_was_paid_with_play_money_is_forgotten_once_real_money_is_moved() {
     let (mut desk, mut seen) = (Desk::paying("starter").await, 0);
     desk.news(&mut seen);
     let before = desk.account();
-    let live = CheckoutRule { live: true, ..Desk::rule() };
-    let account = PlanChanges::new(&mut desk.rows, &desk.scope, &desk.env).account(&live).await.unwrap();
+    let account =
+        Observations::new(&mut desk.rows, &desk.scope, &desk.env).go_live(desk.tenant).await.unwrap();
     assert_eq!((account.live, &account.customer_id, &account.subscription), (true, &None, &None));
     assert_eq!((account.had_trial, account.check_at), (false, None));
     assert_eq!(account.revision, before.revision + 1);

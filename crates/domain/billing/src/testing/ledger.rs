@@ -1,15 +1,17 @@
-//! The ledger in memory.
+//! The ledger, and what the financial report is made of, in memory.
 
 use async_trait::async_trait;
-use portico_kernel::{InvoiceId, PurchaseId, StoreError, TenantId};
+use portico_kernel::{InvoiceId, Month, PurchaseId, StoreError, TenantId};
 
 use super::Shop;
 use crate::{
+    finance::{BookedSum, ChangeCount, PricedVersion},
     invoice::{Invoice, InvoiceKind},
     ledger::{EntryKey, LedgerEntry, LedgerTransaction, SourceKind},
     ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
-    ports::LedgerRepository,
+    ports::{FinanceRepository, LedgerRepository},
     purchase::Purchase,
+    recurring::RecurringChange,
     refund::PurchaseRefund,
     site_sale::SiteSale,
 };
@@ -191,5 +193,42 @@ impl LedgerRepository for Shop {
         all.sort_by_key(|sale| (sale.tenant_id, sale.id));
         let left = all.into_iter().filter(|sale| after.is_none_or(|after| (sale.tenant_id, sale.id) > after));
         Ok(left.take(limit as usize).collect())
+    }
+}
+
+#[async_trait]
+impl FinanceRepository for Shop {
+    async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError> {
+        self.rows().changes.push(change.clone());
+        Ok(())
+    }
+
+    async fn booked(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
+        let rows = self.rows();
+        let of_mode = rows.booked.iter().filter(|(_, booked)| booked.live() == live);
+        let entries = of_mode.flat_map(|(_, booked)| {
+            let month = Month::of(booked.booked_at());
+            booked.entries().iter().filter_map(move |entry| {
+                let (account, amount) = (entry.account, entry.amount);
+                let currency = booked.currency().to_owned();
+                Some(BookedSum { month, currency, account, subject: entry.subject.clone()?, amount })
+            })
+        });
+        Ok(entries.filter(|sum| (from..=to).contains(&sum.month)).collect())
+    }
+
+    async fn changes(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
+        let rows = self.rows();
+        let changes =
+            rows.changes.iter().filter(|change| change.live == live && Month::of(change.changed_at) <= to);
+        let count = |change: &RecurringChange| {
+            let month = Some(Month::of(change.changed_at)).filter(|month| *month >= from);
+            ChangeCount { month, from: change.from.clone(), to: change.to.clone(), count: 1 }
+        };
+        Ok(changes.map(count).collect())
+    }
+
+    async fn prices(&mut self) -> Result<Vec<PricedVersion>, StoreError> {
+        Ok(self.rows().plan_prices.clone())
     }
 }
