@@ -237,7 +237,8 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         let refunded = sum_of("site_sales", Account::Refunds, "site_refunds", "provider_id", &refund);
         let sql = format!(
             "select tenant_id, id, paid_at, amount, cast(coalesce((select sum(r.amount) from site_refunds r \
-             where r.tenant_id = site_sales.tenant_id and r.purchase_id = site_sales.id and r.status = '{succeeded}'), 0) as bigint), -cast(coalesce((select sum(e.amount) from ledger_entries e \
+             where r.tenant_id = site_sales.tenant_id and r.purchase_id = site_sales.id \
+             and r.status = '{succeeded}'), 0) as bigint), -cast(coalesce((select sum(e.amount) from ledger_entries e \
              where e.tenant_id = site_sales.tenant_id and e.source_kind = '{kind}' and e.source_id = site_sales.payment_id \
              and e.account = '{account}' and e.currency = site_sales.currency and e.live = $4), 0) as bigint), {refunded} \
              from site_sales where (tenant_id, id) > ($1, $2) and live = $4 order by tenant_id, id limit $3"

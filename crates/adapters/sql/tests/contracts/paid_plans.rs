@@ -454,10 +454,10 @@ async fn invoices_are_compared_with_what_is_booked_about_them() {
         assert_eq!(report.balances[&(Account::Refunds, "usd".to_owned())], 700);
         let one = reader.ledger().invoices(false, None, 1).await.unwrap();
         assert_eq!((one.len(), one[0].id, one[0].paid), (1, open.id, 0));
-        let rest = reader.ledger().invoices(Some((first, open.id)), 10).await.unwrap();
+        let rest = reader.ledger().invoices(false, Some((first, open.id)), 10).await.unwrap();
         let seen: Vec<_> = rest.iter().map(|invoice| (invoice.id, invoice.paid, invoice.refunded)).collect();
         assert_eq!(seen, [(paid.id, 1200, 700), (other.id, 500, 0)]);
-        assert_eq!(reader.ledger().invoices(Some((second, other.id)), 10).await.unwrap(), []);
+        assert_eq!(reader.ledger().invoices(false, Some((second, other.id)), 10).await.unwrap(), []);
 
         let mut work = store.begin().await.unwrap();
         work.invoices().upsert(&Invoice { amount_refunded: 701, ..paid.clone() }).await.unwrap();

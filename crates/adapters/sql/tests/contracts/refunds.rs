@@ -264,12 +264,12 @@ async fn purchases_are_compared_with_what_is_booked_about_them() {
         assert_eq!((balance(Account::Refunds), balance(Account::Disputes)), (900, 0));
         let first = reader.ledger().purchases(false, None, 1).await.unwrap();
         assert_eq!((first.len(), first[0].id, first[0].is_paid), (1, pending.id, false));
-        let second = reader.ledger().purchases(Some((ours, pending.id)), 10).await.unwrap();
+        let second = reader.ledger().purchases(false, Some((ours, pending.id)), 10).await.unwrap();
         assert_eq!(
             (second.len(), second[0].paid, second[0].refunded, second[0].disputed),
             (1, 71800, 900, 0)
         );
-        assert_eq!(reader.ledger().purchases(Some((theirs, bought.id)), 10).await.unwrap(), []);
+        assert_eq!(reader.ledger().purchases(false, Some((theirs, bought.id)), 10).await.unwrap(), []);
 
         let mut work = store.begin().await.unwrap();
         let wrong = Purchase { status: PurchaseStatus::Disputed, refunded_amount: 901, ..paid };

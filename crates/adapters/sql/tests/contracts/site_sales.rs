@@ -192,9 +192,9 @@ async fn sales_are_compared_with_what_is_booked_about_them() {
         assert_eq!(check_ledger(&mut reader, false).await.unwrap().differing, 0);
         let one = reader.ledger().sales(false, None, 1).await.unwrap();
         assert_eq!((one.len(), one[0].id, one[0].is_paid, one[0].paid), (1, pending.id, false, 0));
-        let rest = reader.ledger().sales(Some((first, pending.id)), 10).await.unwrap();
+        let rest = reader.ledger().sales(false, Some((first, pending.id)), 10).await.unwrap();
         assert_eq!((rest.len(), rest[0].id, rest[0].paid), (1, sold.id, 150_000));
-        assert_eq!(reader.ledger().sales(Some((second, sold.id)), 10).await.unwrap(), []);
+        assert_eq!(reader.ledger().sales(false, Some((second, sold.id)), 10).await.unwrap(), []);
 
         update(store, &SiteSale { paid_at: None, ..paid }).await;
         let report = check_ledger(&mut store.reader(), false).await.unwrap().to_string();
