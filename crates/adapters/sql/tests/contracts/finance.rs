@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use portico_billing::{
+    checkout::{CheckoutStage, PurchaseCheckout},
     finance::{BookedSum, ChangeCount},
-    ledger::{Account, LedgerTransaction, SourceKind},
+    ledger::{Account, LedgerEntry, LedgerTransaction, SourceKind},
     ledger_check::check_ledger,
     paid::PriceReference,
     payment::Provider,
@@ -17,7 +18,10 @@ use portico_testkit::{TestDatabase, env, on_each_database};
 use sqlx::{Connection, PgConnection};
 use time::Duration;
 
-use crate::fixtures::{plan_of, stored_tenant};
+use crate::{
+    fixtures::{plan_of, stored_tenant},
+    purchases::stored,
+};
 
 fn month(text: &str) -> Month {
     Month::parse(text).unwrap()
@@ -195,6 +199,62 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
         work.commit().await.unwrap();
         let versions = store.reader().finance().prices().await.unwrap();
         assert!(!versions.is_empty() && versions.iter().all(|version| version.version > 0));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_booked_before_has_the_mode_of_what_was_paid() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let mut work = store.begin().await.unwrap();
+        for tenant in [ours, theirs] {
+            for (kind, id) in [
+                (SourceKind::Payment, "pi_1"),
+                (SourceKind::Payment, "pi_2"),
+                (SourceKind::Fee, "pi_1"),
+                (SourceKind::Invoice, "in_1:1"),
+            ] {
+                work.ledger().book(tenant, &moved(kind, id, 5, "usd", env.now())).await.unwrap();
+            }
+            let to = PriceReference::parse("starter-1-month");
+            let (tenant_id, changed_at) = (tenant, env.now());
+            let change = RecurringChange { tenant_id, live: false, revision: 1, from: None, to, changed_at };
+            work.finance().record(&change).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        // Both have paid for a purchase; one of them with real money, which also pays for its plan.
+        for tenant in [ours, theirs] {
+            let (_, checkout) = stored(store, &env, tenant).await;
+            let payment_id = Some("pi_1".to_owned());
+            let mut work = store.begin().await.unwrap();
+            let paid = PurchaseCheckout { stage: CheckoutStage::Paid, payment_id, ..checkout };
+            work.checkouts().update(&paid).await.unwrap();
+            work.commit().await.unwrap();
+        }
+        let live = "update checkouts set live = true where tenant_id = $1";
+        assert_eq!(database.tamper(live, &[ours.uuid()]).await, 1);
+        let account = "insert into billing_accounts \
+             (tenant_id, provider, live, keyed_at, revision, had_trial, reminders, created_at, updated_at) \
+             select id, 'stripe', true, created_at, 1, false, 0, created_at, created_at from tenants where id = $1";
+        assert_eq!(database.tamper(account, &[ours.uuid()]).await, 1);
+
+        let migrations = store.migration_status().await.unwrap();
+        let first = migrations.iter().position(|migration| migration.name.ends_with("money_modes")).unwrap();
+        store.migrate_down((migrations.len() - first) as u32).await.unwrap();
+        store.migrate().await.unwrap();
+        let mut reader = store.reader();
+        let entries = reader.ledger().entries(None, 100).await.unwrap();
+        assert_eq!(entries.len(), 16);
+        for LedgerEntry { key, live, .. } in entries {
+            assert_eq!(live, key.tenant_id == ours && key.source.id != "pi_2", "{key:?}");
+        }
+        let month = Month::of(env.now());
+        for live in [true, false] {
+            assert_eq!(reader.finance().changes(live, month, month).await.unwrap().len(), 1, "{live}");
+        }
     })
     .await;
 }
