@@ -11,9 +11,9 @@ pub struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // What was stored before is as what was paid says: the checkout of a purchase, the sale of a site, the account that pays for a plan,
-        // which had one mode until now. The source of a movement of an invoice has a colon in it, and no other has. What is found nowhere
-        // is play money. The index begins with the mode: a report reads its part of it and no more.
+        // What was stored before is as what was paid says: the checkout of a purchase, the sale of a site, the account that pays for a
+        // plan, which had one mode until now. The source of a movement of an invoice has a colon in it, and no other has. What is found
+        // nowhere is play money. The index begins with the mode: a report reads its part of it and no more.
         run(
             manager,
             "

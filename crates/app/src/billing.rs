@@ -5,8 +5,8 @@ use portico_billing::ledger_check::{LedgerReport, check_ledger};
 
 use crate::{payments, recurrente, settings::Settings, startup};
 
-/// Compares the ledger of all tenants with itself and with their purchases, invoices and sales of sites, in the mode of the settings. Changes nothing, and
-/// may run beside the server.
+/// Compares the ledger of all tenants with itself and with their purchases, invoices and sales of sites, in the mode of the settings.
+/// Changes nothing, and may run beside the server.
 ///
 /// # Errors
 /// When the database cannot be read.

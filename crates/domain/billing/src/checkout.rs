@@ -330,8 +330,8 @@ impl<'a> Checkouts<'a> {
         Ok(Some(coupon))
     }
 
-    /// Where the active tenant has the coupon of an order as often as it may: the oldest of its pages that hold it. Ended at the provider, it
-    /// gives the coupon back.
+    /// Where the active tenant has the coupon of an order as often as it may: the oldest of its pages that hold it. Ended at the provider,
+    /// it gives the coupon back.
     ///
     /// # Errors
     /// `Denied` as in [`Checkouts::buyer`].

@@ -595,7 +595,8 @@ pub trait LedgerRepository: Send {
     async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError>;
 
     /// Purchases of all tenants in the order of tenant and id, those after one, each with what the ledger has about it; at most
-    /// `limit`. What was paid in the other mode than `live` says is left out, and entries of that mode are not counted. MUST answer of each purchase what was so at one moment.
+    /// `limit`. What was paid in the other mode than `live` says is left out, and entries of that mode are not counted. MUST
+    /// answer of each purchase what was so at one moment.
     async fn purchases(
         &mut self,
         live: bool,

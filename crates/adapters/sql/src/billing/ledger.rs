@@ -130,7 +130,8 @@ fn sum_of(of: &str, account: Account, table: &str, id: &str, kinds: &[SourceKind
     )
 }
 
-/// The sum of an account over the sources of an invoice, for a row of `invoices`; in the mode of `$4`. Their ids begin with that of the invoice.
+/// The sum of an account over the sources of an invoice, for a row of `invoices`; in the mode of `$4`. Their ids begin with that of the
+/// invoice.
 fn sum_of_invoice(account: Account, kinds: &[SourceKind]) -> String {
     format!(
         "cast(coalesce((select sum(e.amount) from ledger_entries e where e.tenant_id = invoices.tenant_id \

@@ -69,9 +69,9 @@ async fn begin(
     Ok(begun)
 }
 
-/// Ends a page of the tenant that holds the coupon of an order, and answers whether there was one: a buyer who has left a page begins another
-/// one, and a coupon with one use per tenant would be gone until the first one ends. If it was paid at the last moment, the coupon stays
-/// used.
+/// Ends a page of the tenant that holds the coupon of an order, and answers whether there was one: a buyer who has left a page begins
+/// another one, and a coupon with one use per tenant would be gone until the first one ends. If it was paid at the last moment, the coupon
+/// stays used.
 async fn give_back(app: &App, scope: &Scope, order: &Order) -> Result<bool, BillingError> {
     let held = {
         let mut work = app.core.begin().await?;

@@ -41,9 +41,9 @@ struct FinancialReport {
 /// Read the financial report
 ///
 /// For staff: what was sold, given back, disputed and kept by payment providers in each month, by what was sold, and what plans bring in
-/// each month from then on. The sums are those of the ledger: of real money where the server moves it, and otherwise of play money; `live` says
-/// which. Amounts are in minor units of the currency. As CSV (RFC 4180) with a header
-/// line on request: for each month and currency a line `total`, and one for each thing that is sold.
+/// each month from then on. The sums are those of the ledger: of real money where the server moves it, and otherwise of play money; `live`
+/// says which. Amounts are in minor units of the currency. As CSV (RFC 4180) with a header line on request: for each month and currency a
+/// line `total`, and one for each thing that is sold.
 #[utoipa::path(
     tag = "Reports",
     operation_id = "getFinancialReport",
