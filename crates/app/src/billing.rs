@@ -3,15 +3,17 @@
 use anyhow::Context;
 use portico_billing::ledger_check::{LedgerReport, check_ledger};
 
-use crate::{settings::Settings, startup};
+use crate::{payments, recurrente, settings::Settings, startup};
 
-/// Compares the ledger of all tenants with itself and with their purchases, invoices and sales of sites. Changes nothing, and may run beside the server.
+/// Compares the ledger of all tenants with itself and with their purchases, invoices and sales of sites, in the mode of the settings.
+/// Changes nothing, and may run beside the server.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn verify(settings: &Settings) -> anyhow::Result<LedgerReport> {
     let store = startup::connect(settings).await?;
-    let report = check_ledger(&mut store.reader()).await.context("the ledger cannot be read")?;
+    let live = payments::is_live(settings) || recurrente::is_live(settings);
+    let report = check_ledger(&mut store.reader(), live).await.context("the ledger cannot be read")?;
     store.close().await;
     Ok(report)
 }

@@ -219,9 +219,14 @@ pub fn at_sandbox(sandbox: &EmbeddedSandbox) -> Providers {
 
 /// How checkouts are made: by the settings, for a server at this address.
 pub fn checkout_rule(settings: &Settings, public_url: &Url) -> Arc<CheckoutRule> {
-    let key = settings.stripe.secret_key.as_ref();
-    let live = key.is_some_and(|key| LIVE_KEYS.iter().any(|live| key.expose_secret().starts_with(live)));
+    let live = is_live(settings);
     Arc::new(CheckoutRule { provider: Provider::Stripe, live, returns: return_rule(settings, public_url) })
+}
+
+/// Whether real money is moved at Stripe: by the key.
+pub fn is_live(settings: &Settings) -> bool {
+    let key = settings.stripe.secret_key.as_ref();
+    key.is_some_and(|key| LIVE_KEYS.iter().any(|live| key.expose_secret().starts_with(live)))
 }
 
 /// Where buyers may be sent. On a machine of a developer who has named no front end, it can run at any address.

@@ -36,13 +36,7 @@ pub fn from_settings(settings: &Settings, public_url: &str, env: &Env) -> anyhow
     if !settings.payments.enabled {
         return Ok(SitePayments { provider: Arc::new(NoPayments), stand_in: None, live: false });
     }
-    if let (Some(public_key), Some(secret_key)) = (&set.public_key, &set.secret_key) {
-        let config = RecurrenteConfig {
-            base_url: set.base_url.clone(),
-            public_key: public_key.clone(),
-            secret_key: secret_key.clone(),
-            headers: set.headers,
-        };
+    if let Some(config) = config(settings) {
         let (live, secrets) = (config.is_live(), WebhookSecrets::new(&set.webhook_secrets)?);
         let provider = Recurrente::new(config, secrets, outbound::for_recurrente(settings)?, env.clone());
         return Ok(SitePayments { provider: Arc::new(provider), stand_in: None, live });
@@ -59,6 +53,22 @@ pub fn from_settings(settings: &Settings, public_url: &str, env: &Env) -> anyhow
     let provider =
         Recurrente::new(StandIn::config(), stand_in.secrets(), Arc::new(stand_in.clone()), env.clone());
     Ok(SitePayments { provider: Arc::new(provider), stand_in: Some(stand_in), live: false })
+}
+
+/// The keys of the settings, where they name both.
+fn config(settings: &Settings) -> Option<RecurrenteConfig> {
+    let set = &settings.recurrente;
+    Some(RecurrenteConfig {
+        base_url: set.base_url.clone(),
+        public_key: set.public_key.clone()?,
+        secret_key: set.secret_key.clone()?,
+        headers: set.headers,
+    })
+}
+
+/// Whether real money is moved for sites: by the keys.
+pub fn is_live(settings: &Settings) -> bool {
+    settings.payments.enabled && config(settings).is_some_and(|config| config.is_live())
 }
 
 /// How sites are sold. `site_url` is the address of a site with `{subdomain}` in it.

@@ -5,6 +5,9 @@ use std::{fmt, marker::PhantomData, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+/// Most characters of the id of a product, a word that billing, licenses and releases have in common.
+pub const PRODUCT_ID_MAX: usize = 50;
+
 /// An identifier of a `T`. Two ids of different kinds do not compare, assign, or convert.
 ///
 /// An id is not a secret: it may appear in addresses and logs.

@@ -50,8 +50,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("FROM tenants WHERE tenants.status <> $ AND (not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ AND not exists (select", "the list of customers"),
     ("FROM tenants WHERE tenants.status <> $ ORDER BY", "the list of tenants, with their plans"),
-    ("from ledger_entries where subject is not null and booked_at >= $", "the financial report"),
-    ("from recurring_changes where changed_at", "the financial report"),
+    ("from ledger_entries where subject is not null and live = $ and booked_at >= $", "the financial report"),
+    ("from recurring_changes where live = $ and changed_at", "the financial report"),
     (
         "insert into tenant_activity (tenant_id, month, resource_type) select distinct",
         "what tenants did on a day",
@@ -168,6 +168,11 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("insert into meters_by_period", "a migration"),
     ("update ledger_entries set subject = $ where account not in", "a migration"),
     ("insert into meters_for_ever", "a migration"),
+    ("update ledger_entries set live = $ where source_", "a migration"),
+    ("update recurring_changes set live = $ where exists", "a migration"),
+    ("delete from ledger_entries where source_kind = $ and exists", "a migration"),
+    ("update purchases set refunded_amount = refunded_amount - (", "a migration"),
+    ("update invoices set amount_refunded = (", "a migration"),
     // A migration.
     (
         "insert into stored_texts (tenant_id, part, bytes) select tenant_id, $, sum(bytes) from (",

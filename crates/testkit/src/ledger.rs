@@ -9,7 +9,7 @@ use crate::server::TestServer;
 /// # Panics
 /// Where anything differs.
 pub async fn sound(server: &TestServer) -> LedgerReport {
-    let report = check_ledger(&mut *server.app.core.reader()).await.expect("the ledger can be read");
+    let report = check_ledger(&mut *server.app.core.reader(), false).await.expect("the ledger can be read");
     assert_eq!(report.differing, 0, "{report}");
     report
 }

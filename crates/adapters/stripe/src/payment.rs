@@ -77,10 +77,7 @@ pub(crate) async fn ask(client: &Client, id: &str) -> Result<Payment, PaymentErr
         customer_id: payment.customer,
         live: payment.livemode,
         fee: kept(fee.as_slice()),
-        refunds: refunds
-            .into_iter()
-            .filter_map(|refund| refund.read().transpose())
-            .collect::<Result<_, _>>()?,
+        refunds: refunds.into_iter().map(RefundObject::read).collect::<Result<_, _>>()?,
         disputes: disputes(client, id).await?,
         id: payment.id,
     })
@@ -93,17 +90,17 @@ pub(crate) async fn disputes(client: &Client, id: &str) -> Result<Vec<Dispute>, 
     found.into_iter().filter_map(|dispute| dispute.read().transpose()).collect()
 }
 
-/// Asks for the refund of this id. One for which nothing was taken out of the balance is not there.
+/// Asks for the refund of this id.
 pub(crate) async fn refund_now(client: &Client, id: &str) -> Result<Refund, PaymentError> {
     let refund: RefundObject = client.get(&format!("/refunds/{id}"), &json!({})).await?;
-    refund.read()?.ok_or(PaymentError::NotFound)
+    refund.read()
 }
 
 /// How far a refund is. `None` for a word that is not known here.
 pub(crate) fn refund_state(status: &str) -> Option<RefundState> {
     match status {
         "succeeded" => Some(RefundState::Succeeded),
-        // One that waits for the buyer was asked for, and cannot be asked for again.
+        // One that waits for the buyer to say where the money is to go was asked for, and is not to be asked for again.
         "pending" | "requires_action" => Some(RefundState::Pending),
         "failed" | "canceled" => Some(RefundState::Failed),
         _ => None,
@@ -118,16 +115,12 @@ pub(crate) fn kept(movements: &[MovementObject]) -> Option<Money> {
 }
 
 impl RefundObject {
-    /// `None` for one that waits for the buyer to say where the money is to go: nothing was taken out of the balance.
-    fn read(self) -> Result<Option<Refund>, PaymentError> {
+    fn read(self) -> Result<Refund, PaymentError> {
         let status = self.status.as_deref().unwrap_or_default();
-        if status == "requires_action" {
-            return Ok(None);
-        }
         let state = refund_state(status).ok_or_else(|| odd(&self.id, "a status that is not known here"))?;
         let reference = self.metadata.and_then(|metadata| metadata.get(REFERENCE).cloned());
         let amount = Money { amount: self.amount, currency: self.currency };
-        Ok(Some(Refund { id: self.id, amount, state, reference }))
+        Ok(Refund { id: self.id, amount, state, reference })
     }
 }
 
@@ -164,12 +157,12 @@ mod tests {
 
     use super::*;
 
-    fn refund(status: &str) -> Result<Option<RefundState>, PaymentError> {
+    fn refund(status: &str) -> Result<RefundState, PaymentError> {
         let text = format!(
             r#"{{"id": "re_1", "amount": 5, "currency": "usd", "status": {status}, "metadata": {{}}, "more": []}}"#
         );
         let object: RefundObject = from_str(&text).unwrap();
-        object.read().map(|refund| refund.map(|refund| refund.state))
+        object.read().map(|refund| refund.state)
     }
 
     fn dispute(status: &str) -> Result<Option<DisputeStatus>, PaymentError> {
@@ -182,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn what_has_taken_no_money_is_left_out() {
+    fn a_refund_is_pending_until_it_is_decided_and_what_takes_no_money_is_no_dispute() {
         for (status, state) in [
-            ("\"succeeded\"", Some(RefundState::Succeeded)),
-            ("\"pending\"", Some(RefundState::Pending)),
-            ("\"failed\"", Some(RefundState::Failed)),
-            ("\"canceled\"", Some(RefundState::Failed)),
-            ("\"requires_action\"", None),
+            ("\"succeeded\"", RefundState::Succeeded),
+            ("\"pending\"", RefundState::Pending),
+            ("\"requires_action\"", RefundState::Pending),
+            ("\"failed\"", RefundState::Failed),
+            ("\"canceled\"", RefundState::Failed),
         ] {
             assert_eq!(refund(status), Ok(state), "{status}");
         }

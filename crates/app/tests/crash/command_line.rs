@@ -338,7 +338,7 @@ async fn the_ledger_is_checked_from_the_command_line() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(
         text(&output.stdout),
-        "0 transactions, 0 purchases, 0 invoices and 0 sales.\nNothing differs.\n"
+        "live: false. 0 transactions, 0 purchases, 0 invoices and 0 sales.\nNothing differs.\n"
     );
     // A purchase that says that it was paid, of which the ledger knows nothing.
     let server = Server::start(folder.path(), &[]).await;

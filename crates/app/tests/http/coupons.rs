@@ -71,12 +71,12 @@ async fn an_order_with_a_coupon_costs_less() {
         assert_eq!((&item["amount"], &item["discount"]), (&json!(35900), &json!(8975)));
         server.payments.change(&session, |checkout| assert_eq!(checkout.amount.amount, 26925));
         assert_eq!(used(&staff, &coupon).await, 1);
-        assert_eq!(refusal(&ada, &code).await, "coupon_used_up");
 
         server.payments.pay(&session);
         let paid = ada.post(SUCCESS, json!({"sessionId": session})).await.expect(200);
         assert_eq!((&paid["status"], &paid["coupon"]), (&json!("completed"), &json!(code)));
         assert_eq!(used(&staff, &coupon).await, 1);
+        assert_eq!(refusal(&ada, &code).await, "coupon_used_up");
         let id = text(&paid, "id");
         let invoice = ada.get(&format!("/api/v1/billing/invoices/{id}")).await.expect(200);
         assert_eq!(invoice["amountPaid"], 26925);
@@ -102,6 +102,38 @@ async fn an_order_with_a_coupon_costs_less() {
             (&plain["amount"], &plain["discount"], plain.get("coupon")),
             (&json!(35900), &json!(0), None)
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_left_a_page_takes_the_coupon_along_to_the_next_one() {
+    TestServer::on_each_database(async |server| {
+        let (staff, ada) = (staff(server).await, server.customer(server.email("ada")).await);
+        let coupon = made(server, &staff, json!({"percent": 25, "maxRedemptionsPerTenant": 1})).await;
+        let code = text(&coupon, "code");
+        let left = text(&begin(&ada, &code).await.expect(201), "sessionId");
+        let first = text(&newest(&ada).await, "id");
+        let session = text(&begin(&ada, &code).await.expect(201), "sessionId");
+        assert_ne!(left, session);
+        server.payments.change(&left, |checkout| assert_eq!(checkout.state, CheckoutState::Expired));
+        let ended = ada.get(&format!("{PURCHASES}/{first}")).await.expect(200);
+        assert_eq!(ended["status"], "failed");
+        assert_eq!((used(&staff, &coupon).await, &newest(&ada).await["amount"]), (1, &json!(26925)));
+
+        // Paid a moment before, which nobody has told yet.
+        let second = text(&newest(&ada).await, "id");
+        server.payments.pay(&session);
+        assert_eq!(refusal(&ada, &code).await, "coupon_used_up");
+        let paid = ada.get(&format!("{PURCHASES}/{second}")).await.expect(200);
+        assert_eq!((&paid["status"], used(&staff, &coupon).await), (&json!("completed"), 1));
+
+        // Each tenant has its own.
+        let eve = server.customer(server.email("eve")).await;
+        begin(&eve, &code).await.expect(201);
+        assert_eq!((used(&staff, &coupon).await, begin(&eve, &code).await.status.as_u16()), (2, 201));
+        assert_eq!(used(&staff, &coupon).await, 2);
+        ledger::sound(server).await;
     })
     .await;
 }

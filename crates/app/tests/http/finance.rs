@@ -53,6 +53,7 @@ async fn the_sums_are_those_of_the_ledger() {
             );
             assert_eq!(sum(&report, currency, "fees"), balance(Account::Fees, currency), "{currency}");
         }
+        assert_eq!(report["live"], false, "play money, and it says so");
         let this = Month::of(server.app.core.env.now()).to_string();
         let months = report["items"].as_array().unwrap();
         let usd = months.iter().find(|month| month["month"] == this && month["currency"] == "usd").unwrap();
@@ -74,6 +75,7 @@ async fn the_sums_are_those_of_the_ledger() {
         assert!(
             lines[0].starts_with("month,currency,kind,id,gross,refunds,disputes,fees,net,mrr,subscribers,")
         );
+        assert!(lines[0].ends_with(",live") && lines[1].ends_with(",false"), "{csv:?}", csv = csv.text);
         assert!(lines[1].starts_with(&format!("{this},usd,total,,")), "{}", lines[1]);
         assert!(lines.iter().any(|line| line.starts_with(&format!("{this},usd,product,base_product,"))));
     })

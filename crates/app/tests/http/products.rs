@@ -20,8 +20,17 @@ async fn staff(server: &TestServer) -> Client {
 
 /// The product on sale for a stranger.
 async fn offered(server: &TestServer, id: &str) -> Option<Value> {
-    let list = server.client().get("/api/v1/products").await.expect(200);
-    list["items"].as_array().unwrap().iter().find(|product| product["id"] == id).cloned()
+    for page in 1.. {
+        let list = server.client().get(&format!("/api/v1/products?limit=100&page={page}")).await.expect(200);
+        let items = list["items"].as_array().unwrap();
+        assert_eq!((&list["page"], &list["limit"]), (&json!(page), &json!(100)));
+        assert!(list["total"].as_u64().unwrap() >= items.len() as u64);
+        let found = items.iter().find(|product| product["id"] == id).cloned();
+        if found.is_some() || items.is_empty() {
+            return found;
+        }
+    }
+    None
 }
 
 /// An id that no other test has.

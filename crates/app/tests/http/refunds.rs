@@ -9,9 +9,11 @@ use portico_billing::{
 };
 use portico_kernel::{Money, PlatformRole, RequestInfo, Scope};
 use portico_testkit::{
+    database::tamper,
     ledger,
     server::{Client, TestServer, at_once, eventually},
 };
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::{
@@ -93,6 +95,23 @@ async fn staff_give_back_a_part_and_then_the_rest() {
         let report = ledger::sound(server).await;
         let usd = |account| report.balances[&(account, "usd".to_owned())];
         assert!(usd(Account::Refunds) >= 35900 && usd(Account::Fees) >= 30, "{report}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_is_given_back_where_it_was_paid() {
+    TestServer::on_each_database(async |server| {
+        let (staff, ada) = (staff(server).await, server.customer(server.email("ada")).await);
+        let (id, payment) = paid(server, &ada).await;
+        // As if it had been paid at the other provider, which has no list of what was given back of a payment.
+        let url = server.app.settings.database_url();
+        let statement = "update checkouts set provider = 'recurrente' where purchase_id = $1";
+        assert_eq!(tamper(url.expose_secret(), statement, &[id.parse().unwrap()]).await, 1);
+        let refused = staff.post(&refunds(&ada, &id), json!({})).await.expect(409);
+        assert_eq!(refused["code"], "payment_unsupported");
+        assert_eq!(back(server, &payment), 0, "another provider is not asked for it");
+        assert_eq!(staff.get(&purchase(&ada, &id)).await.expect(200)["refunds"], json!([]));
     })
     .await;
 }

@@ -112,6 +112,7 @@ pub async fn sold(server: &TestServer, seller: &str) -> String {
     let payment = format!("ch_{}", env.random_uuid().simple());
     let paid = LedgerTransaction::moved(
         Provider::Recurrente,
+        false,
         SourceKind::Payment,
         &payment,
         &sale.price(),

@@ -330,6 +330,22 @@ impl<'a> Checkouts<'a> {
         Ok(Some(coupon))
     }
 
+    /// Where the active tenant has the coupon of an order as often as it may: the oldest of its pages that hold it. Ended at the provider,
+    /// it gives the coupon back.
+    ///
+    /// # Errors
+    /// `Denied` as in [`Checkouts::buyer`].
+    pub async fn holding(&mut self, order: &Order) -> Result<Option<PurchaseCheckout>, BillingError> {
+        let (tenant, _) = Self::buyer(self.scope)?;
+        let Some(code) = order.coupon.as_deref().and_then(coupon::code_of) else { return Ok(None) };
+        let Some(coupon) = self.repositories.coupons().lock_code(&code).await? else { return Ok(None) };
+        let used = self.repositories.coupons().redemptions_of(tenant, coupon.id).await?;
+        if !coupon.is_used_up_by(used) {
+            return Ok(None);
+        }
+        Ok(self.repositories.checkouts().holding(tenant, coupon.id).await?)
+    }
+
     /// The checkout of a session of the active tenant, to ask the provider about it.
     ///
     /// # Errors

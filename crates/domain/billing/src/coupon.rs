@@ -93,6 +93,12 @@ impl Refusal {
     }
 }
 
+/// Whether an order was refused because its coupon was used as often as it may be.
+pub fn is_used_up(error: &BillingError) -> bool {
+    let BillingError::Invalid(errors) = error else { return false };
+    errors.iter().any(|error| error.code == Refusal::UsedUp.told().0)
+}
+
 /// The code that somebody has entered, as it is stored; `None` for what cannot be one. Not every text can be sent to a store.
 pub(crate) fn code_of(text: &str) -> Option<String> {
     let code = text.trim();
@@ -113,12 +119,16 @@ impl Coupon {
         if self.valid_from.is_some_and(|begin| begin > now) {
             return Err(Refusal::NotYetValid);
         }
-        let is_reached = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used >= limit);
-        let of_all = is_reached(self.redemptions, self.max_redemptions);
-        if of_all || is_reached(by_tenant, self.max_redemptions_per_tenant) {
+        let of_all = self.max_redemptions.is_some_and(|limit| self.redemptions >= limit);
+        if of_all || self.is_used_up_by(by_tenant) {
             return Err(Refusal::UsedUp);
         }
         Ok(())
+    }
+
+    /// Whether a tenant of which this many orders use it has it as often as it may.
+    pub(crate) fn is_used_up_by(&self, by_tenant: u64) -> bool {
+        self.max_redemptions_per_tenant.is_some_and(|limit| by_tenant >= limit)
     }
 
     /// Takes off items what the coupon takes off, and answers how much that is.

@@ -4,8 +4,8 @@
 //! which products, how often and when it may be used. They apply from the next order on.
 
 use portico_kernel::{
-    CouponId, Env, Event, List, PageRequest, Permission, RuleMessage, Scope, StoreError, TenantId, Timestamp,
-    Violations,
+    CouponId, Env, Event, List, PRODUCT_ID_MAX, PageRequest, Permission, RuleMessage, Scope, StoreError,
+    TenantId, Timestamp, Violations,
 };
 use serde::Deserialize;
 
@@ -20,9 +20,8 @@ use crate::{
 /// The highest limit of uses.
 const REDEMPTIONS_MAX: i64 = 1_000_000_000;
 
-/// Most products that a coupon names, and most characters of the id of one.
+/// Most products that a coupon names.
 const PRODUCTS_MAX: usize = 20;
-const PRODUCT_MAX: usize = 50;
 
 /// A coupon to be made: either `percent`, or `amount` and `currency`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -279,7 +278,7 @@ impl<'a> CouponAdministration<'a> {
             violations.add("productTypes", "too_many", message.max(PRODUCTS_MAX));
         }
         // Not every text can be sent to a store.
-        let plain = |id: &&String| id.len() <= PRODUCT_MAX && !id.chars().any(char::is_control);
+        let plain = |id: &&String| id.len() <= PRODUCT_ID_MAX && !id.chars().any(char::is_control);
         let wanted: Vec<String> = named.iter().take(PRODUCTS_MAX).filter(plain).cloned().collect();
         let on_sale = self.repositories.products().active(&wanted).await?;
         let on_sale: Vec<String> = on_sale.into_iter().map(|product| product.id).collect();

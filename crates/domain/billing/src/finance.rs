@@ -204,6 +204,8 @@ pub struct FinanceReport {
     /// The last month.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "2026-12"))]
     pub to: Month,
+    /// Whether it is about real money. While the server moves play money it is about that, and once it moves real money about nothing else.
+    pub live: bool,
     /// Each month in each currency in which anything moved or recurred, the oldest first. The running month is as it is now.
     pub items: Vec<FinanceMonth>,
 }
@@ -222,13 +224,14 @@ impl<'a> Finances<'a> {
     }
 
     /// The report of the months from the first to the last, twelve up to now where none are named; in one currency or in all. Months
-    /// that have not begun are left out.
+    /// that have not begun are left out. `live`: whether it is about real money, and not about play money.
     ///
     /// # Errors
     /// `Denied` without `platform:finance`; `Invalid` for more than [`MONTHS_MAX`] months, where the last one is before the first one,
     /// and for a currency in which nothing can be sold.
     pub async fn report(
         &mut self,
+        live: bool,
         from: Option<Month>,
         to: Option<Month>,
         currency: Option<&str>,
@@ -243,15 +246,15 @@ impl<'a> Finances<'a> {
         }
         let last = to.min(now);
         if last < from {
-            return Ok(FinanceReport { from, to, items: Vec::new() });
+            return Ok(FinanceReport { from, to, live, items: Vec::new() });
         }
         let mut finance = self.repositories.finance();
-        let booked = finance.booked(from, last).await?;
-        let changes = finance.changes(from, last).await?;
+        let booked = finance.booked(live, from, last).await?;
+        let changes = finance.changes(live, from, last).await?;
         let prices = finance.prices().await?;
         let mut items = months::of(from, last, &booked, &changes, &prices);
         items.retain(|item| currency.is_none_or(|code| item.currency == code));
-        Ok(FinanceReport { from, to, items })
+        Ok(FinanceReport { from, to, live, items })
     }
 }
 

@@ -179,6 +179,8 @@ pub struct LedgerEntry {
     pub key: EntryKey,
     /// Account and amount.
     pub entry: Entry,
+    /// Whether it is real money, and not play money of a test mode.
+    pub live: bool,
     /// Lower-case ISO 4217.
     pub currency: String,
 }
@@ -197,22 +199,24 @@ pub enum Unbalanced {
     Sum(i128),
 }
 
-/// Entries in one currency that sum to zero, with what caused them.
+/// Entries in one currency that sum to zero, with what caused them. All of them are real money, or all are play money.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerTransaction {
     source: Source,
+    live: bool,
     currency: String,
     entries: Vec<Entry>,
     booked_at: Timestamp,
 }
 
 impl LedgerTransaction {
-    /// Of entries that balance.
+    /// Of entries that balance. `live`: whether it is real money.
     ///
     /// # Errors
     /// Where they do not: nothing else can be booked.
     pub fn new(
         source: Source,
+        live: bool,
         currency: impl Into<String>,
         entries: Vec<Entry>,
         booked_at: Timestamp,
@@ -228,15 +232,16 @@ impl LedgerTransaction {
         if sum != 0 {
             return Err(Unbalanced::Sum(sum));
         }
-        Ok(Self { source, currency: currency.into(), entries, booked_at })
+        Ok(Self { source, live, currency: currency.into(), entries, booked_at })
     }
 
-    /// What a movement of money at a provider is in the ledger.
+    /// What a movement of money at a provider is in the ledger. `live`: whether it is real money, as what was paid says.
     ///
     /// # Errors
     /// Where nothing was moved, or less than nothing: that is no movement of money.
     pub fn moved(
         provider: Provider,
+        live: bool,
         kind: SourceKind,
         id: &str,
         money: &Money,
@@ -251,7 +256,7 @@ impl LedgerTransaction {
             Entry { account: Account::Balance(provider), amount, subject: None },
             Entry { account, amount: -amount, subject: Some(Subject::Unknown) },
         ];
-        Self::new(Source { kind, id: id.to_owned() }, money.currency.as_str(), entries, booked_at)
+        Self::new(Source { kind, id: id.to_owned() }, live, money.currency.as_str(), entries, booked_at)
     }
 
     /// The same with what the money is about: what is not in a balance is divided in proportion to these amounts.
@@ -277,6 +282,7 @@ impl LedgerTransaction {
     pub fn of_invoice(
         before: Option<&Invoice>,
         after: &Invoice,
+        live: bool,
         revision: i64,
         booked_at: Timestamp,
     ) -> Result<Vec<Self>, Unbalanced> {
@@ -292,7 +298,7 @@ impl LedgerTransaction {
         moved
             .map(|(kind, amount)| {
                 let money = Money { amount, currency: after.currency.clone() };
-                Self::moved(after.provider, kind, &id, &money, booked_at)
+                Self::moved(after.provider, live, kind, &id, &money, booked_at)
             })
             .collect()
     }
@@ -302,7 +308,7 @@ impl LedgerTransaction {
     ///
     /// # Errors
     /// Those of [`LedgerTransaction::moved`], which none of them has.
-    pub fn of_payments(invoice: &Invoice, booked_at: Timestamp) -> Result<Vec<Self>, Unbalanced> {
+    pub fn of_payments(invoice: &Invoice, live: bool, booked_at: Timestamp) -> Result<Vec<Self>, Unbalanced> {
         let mut moved: Vec<(SourceKind, &str, &Money)> = Vec::new();
         for payment in &invoice.payments {
             moved.extend(payment.fee.iter().map(|fee| (SourceKind::Fee, payment.id.as_str(), fee)));
@@ -319,7 +325,7 @@ impl LedgerTransaction {
         moved
             .map(|(kind, id, money)| {
                 let id = format!("{}:{id}", invoice.provider_id);
-                Self::moved(invoice.provider, kind, &id, money, booked_at)
+                Self::moved(invoice.provider, live, kind, &id, money, booked_at)
             })
             .collect()
     }
@@ -327,6 +333,11 @@ impl LedgerTransaction {
     /// What moved the money.
     pub const fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// Whether it is real money.
+    pub const fn live(&self) -> bool {
+        self.live
     }
 
     /// Lower-case ISO 4217.
@@ -356,7 +367,7 @@ mod tests {
         let entry = |amount: &i64| Entry { account: Account::Fees, amount: *amount, subject: None };
         let entries = amounts.iter().map(entry).collect();
         let source = Source { kind: SourceKind::Payment, id: "pi_1".to_owned() };
-        LedgerTransaction::new(source, "usd", entries, env().now())
+        LedgerTransaction::new(source, false, "usd", entries, env().now())
     }
 
     #[test]
@@ -374,9 +385,10 @@ mod tests {
         let money = Money { amount: 500, currency: "usd".to_owned() };
         let entries = |kind: SourceKind| {
             let booked =
-                LedgerTransaction::moved(Provider::Stripe, kind, "x_1", &money, env().now()).unwrap();
+                LedgerTransaction::moved(Provider::Stripe, true, kind, "x_1", &money, env().now()).unwrap();
             assert_eq!((booked.source().kind, booked.source().id.as_str()), (kind, "x_1"));
             assert_eq!((booked.currency(), SourceKind::parse(kind.as_str())), ("usd", Some(kind)));
+            assert!(booked.live());
             let entries = booked.entries().iter();
             entries.map(|entry| (entry.account.as_str(), entry.amount)).collect::<Vec<_>>()
         };
@@ -402,8 +414,14 @@ mod tests {
         }
         for amount in [0, -5, i64::MIN] {
             let nothing = Money { amount, ..money.clone() };
-            let refused =
-                LedgerTransaction::moved(Provider::Stripe, SourceKind::Fee, "pi_1", &nothing, env().now());
+            let refused = LedgerTransaction::moved(
+                Provider::Stripe,
+                false,
+                SourceKind::Fee,
+                "pi_1",
+                &nothing,
+                env().now(),
+            );
             assert_eq!(refused, Err(Unbalanced::Empty));
         }
     }
@@ -418,7 +436,7 @@ mod tests {
             ..Invoice::of_purchase(&purchase, Provider::Stripe, "in_1", now)
         };
         let booked = |before: Option<&Invoice>, after: &Invoice, revision| -> Vec<(String, i64)> {
-            let booked = LedgerTransaction::of_invoice(before, after, revision, now).unwrap();
+            let booked = LedgerTransaction::of_invoice(before, after, false, revision, now).unwrap();
             let named = |moved: &LedgerTransaction| {
                 (format!("{} {}", moved.source().kind.as_str(), moved.source().id), moved.entries()[0].amount)
             };
@@ -445,7 +463,8 @@ mod tests {
     fn all_but_the_balance_is_about_what_was_sold() {
         let money = Money { amount: 1000, currency: "usd".to_owned() };
         let moved =
-            LedgerTransaction::moved(Provider::Stripe, SourceKind::Fee, "pi_1", &money, env().now()).unwrap();
+            LedgerTransaction::moved(Provider::Stripe, false, SourceKind::Fee, "pi_1", &money, env().now())
+                .unwrap();
         assert_eq!(moved.entries()[1].subject, Some(Subject::Unknown));
         let shares = [(Subject::Product("a".to_owned()), 2), (Subject::Site, 1)];
         let entries = moved.about(&shares).entries().to_vec();

@@ -156,9 +156,11 @@ impl fmt::Display for LedgerDifference {
     }
 }
 
-/// What was found.
+/// What was found in one mode.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LedgerReport {
+    /// Whether it is about real money, and not about play money of a test mode.
+    pub live: bool,
     /// Transactions that were read.
     pub transactions: u64,
     /// Purchases that were read.
@@ -209,10 +211,10 @@ impl LedgerReport {
 impl fmt::Display for LedgerReport {
     /// Lines for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { transactions, purchases, invoices, sales, .. } = self;
+        let Self { live, transactions, purchases, invoices, sales, .. } = self;
         writeln!(
             f,
-            "{transactions} transactions, {purchases} purchases, {invoices} invoices and {sales} sales."
+            "live: {live}. {transactions} transactions, {purchases} purchases, {invoices} invoices and {sales} sales."
         )?;
         for ((account, currency), balance) in &self.balances {
             writeln!(f, "{account} {balance} {currency}")?;
@@ -228,18 +230,25 @@ impl fmt::Display for LedgerReport {
     }
 }
 
-/// Reads the ledger, the purchases, the invoices for plans and the sales of sites of all tenants. For the operator and for tests: asks for no permission, changes nothing, and may run
-/// beside the server.
+/// Reads the ledger, the purchases, the invoices for plans and the sales of sites of all tenants: those of real money, or those of play
+/// money (`live`). For the operator and for tests: asks for no permission, changes nothing, and may run beside the server.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn check_ledger(repositories: &mut dyn BillingRepositories) -> Result<LedgerReport, StoreError> {
-    let mut report = LedgerReport::default();
+pub async fn check_ledger(
+    repositories: &mut dyn BillingRepositories,
+    live: bool,
+) -> Result<LedgerReport, StoreError> {
+    let mut report = LedgerReport { live, ..LedgerReport::default() };
+    let mut after: Option<EntryKey> = None;
     let (mut last, mut sums): (Option<EntryKey>, BTreeMap<String, i128>) = (None, BTreeMap::new());
     loop {
-        let entries = repositories.ledger().entries(last.clone(), BATCH).await?;
+        let entries = repositories.ledger().entries(after.clone(), BATCH).await?;
         let is_end = entries.len() < BATCH as usize;
-        for LedgerEntry { key, entry, currency } in entries {
+        after = entries.last().map(|entry| entry.key.clone()).or(after);
+        // A transaction that is of both modes is unbalanced in each.
+        for LedgerEntry { key, entry, currency, .. } in entries.into_iter().filter(|entry| entry.live == live)
+        {
             let of = |key: &EntryKey| (key.tenant_id, key.source.clone());
             if last.as_ref().map(of) != Some(of(&key)) {
                 report.close(last.take(), &mut sums);
@@ -266,7 +275,7 @@ async fn check_purchases(
 ) -> Result<(), StoreError> {
     let mut last = None;
     loop {
-        let purchases = repositories.ledger().purchases(last, BATCH).await?;
+        let purchases = repositories.ledger().purchases(report.live, last, BATCH).await?;
         for purchase in &purchases {
             last = Some((purchase.tenant_id, purchase.id));
             report.purchases += 1;
@@ -285,7 +294,7 @@ async fn check_invoices(
 ) -> Result<(), StoreError> {
     let mut last = None;
     loop {
-        let invoices = repositories.ledger().invoices(last, BATCH).await?;
+        let invoices = repositories.ledger().invoices(report.live, last, BATCH).await?;
         for invoice in &invoices {
             last = Some((invoice.tenant_id, invoice.id));
             report.invoices += 1;
@@ -303,7 +312,7 @@ async fn check_sales(
 ) -> Result<(), StoreError> {
     let mut last = None;
     loop {
-        let sales = repositories.ledger().sales(last, BATCH).await?;
+        let sales = repositories.ledger().sales(report.live, last, BATCH).await?;
         for sale in &sales {
             last = Some((sale.tenant_id, sale.id));
             report.sales += 1;
@@ -332,6 +341,7 @@ mod tests {
         LedgerEntry {
             key: EntryKey { tenant_id: tenant, source, position },
             entry: Entry { account: Account::ALL[usize::from(position != 0)], amount, subject: None },
+            live: false,
             currency: currency.to_owned(),
         }
     }
@@ -350,7 +360,7 @@ mod tests {
         // The same source of another tenant is another transaction.
         entries.extend([entry(two, "b00999", 0, 7, "usd"), entry(two, "b00999", 1, -7, "eur")]);
         repositories.shop.rows().entries = entries;
-        let report = check_ledger(&mut repositories).await.unwrap();
+        let report = check_ledger(&mut repositories, false).await.unwrap();
         assert_eq!((report.transactions, report.differing), (BATCH + 2, 3));
         let sums: Vec<(String, i128)> = report
             .differences
@@ -375,22 +385,22 @@ mod tests {
         let (tenant, mut repositories) = (env.new_id(), Repositories::default());
         let bought = purchase(&env, tenant);
         repositories.shop.rows().purchases.push(bought.clone());
-        let report = check_ledger(&mut repositories).await.unwrap();
+        let report = check_ledger(&mut repositories, false).await.unwrap();
         assert_eq!((report.purchases, report.differing), (1, 0));
         assert_eq!(
             report.to_string(),
-            "0 transactions, 1 purchases, 0 invoices and 0 sales.\nNothing differs."
+            "live: false. 0 transactions, 1 purchases, 0 invoices and 0 sales.\nNothing differs."
         );
         // Paid and in part refunded, by the purchase alone.
         let spoilt =
             crate::purchase::Purchase { completed_at: Some(env.now()), refunded_amount: 5, ..bought };
         repositories.shop.rows().purchases = vec![spoilt];
-        let report = check_ledger(&mut repositories).await.unwrap();
+        let report = check_ledger(&mut repositories, false).await.unwrap();
         let lines: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[0].ends_with("has paid 35900, the ledger 0"), "{lines:?}");
         assert!(lines[1].ends_with("has refunded 5, the ledger 0"), "{lines:?}");
-        let booked = repositories.shop.purchases(None, 10).await.unwrap().remove(0);
+        let booked = repositories.shop.purchases(false, None, 10).await.unwrap().remove(0);
         let disputed = |status, disputed| {
             let booked = BookedPurchase { status, disputed, paid: 35900, refunded: 5, ..booked.clone() };
             booked.differences().count()
@@ -415,12 +425,12 @@ mod tests {
         };
         let invoice = of("in_1", InvoiceKind::Subscription, 200);
         let mut shop = repositories.shop.clone();
-        for moved in LedgerTransaction::of_invoice(None, &invoice, 1, env.now()).unwrap() {
+        for moved in LedgerTransaction::of_invoice(None, &invoice, false, 1, env.now()).unwrap() {
             shop.book(tenant, &moved).await.unwrap();
         }
         // That of a purchase is compared as the purchase.
         repositories.shop.rows().invoices = vec![invoice.clone(), of("pi_1", InvoiceKind::Purchase, 7)];
-        let report = check_ledger(&mut repositories).await.unwrap();
+        let report = check_ledger(&mut repositories, false).await.unwrap();
         assert_eq!((report.transactions, report.invoices, report.differing), (2, 1, 0), "{report}");
 
         // One whose id begins like that of another is another one.
@@ -428,7 +438,7 @@ mod tests {
         repositories.shop.rows().invoices[0].amount_refunded = 300;
         let sale = SiteSale { paid_at: Some(env.now()), ..sale(&env, tenant) };
         repositories.shop.rows().sales.push(sale.clone());
-        let report = check_ledger(&mut repositories).await.unwrap();
+        let report = check_ledger(&mut repositories, false).await.unwrap();
         assert_eq!((report.invoices, report.sales, report.differing), (2, 1, 3), "{report}");
         let lines = report.to_string();
         for line in [
@@ -441,21 +451,22 @@ mod tests {
 
         let paid = LedgerTransaction::moved(
             sale.checkout.provider,
+            sale.checkout.live,
             SourceKind::Payment,
             "ch_1",
             &sale.price(),
             env.now(),
         );
         shop.book(tenant, &paid.unwrap()).await.unwrap();
-        let report = check_ledger(&mut repositories).await.unwrap();
+        let report = check_ledger(&mut repositories, false).await.unwrap();
         assert_eq!(report.differing, 2, "{report}");
         repositories.shop.rows().sales[0].paid_at = None;
-        let report = check_ledger(&mut repositories).await.unwrap();
+        let report = check_ledger(&mut repositories, false).await.unwrap();
         assert!(report.to_string().contains("has paid 0, the ledger 150000"), "{report}");
 
         let id = |number: u64| PurchaseId::from_uuid(Uuid::from_u128(number.into()));
         let many = (0..=BATCH).map(|number| SiteSale { id: id(number), ..sale.clone() });
         repositories.shop.rows().sales = many.collect();
-        assert_eq!(check_ledger(&mut repositories).await.unwrap().sales, BATCH + 1);
+        assert_eq!(check_ledger(&mut repositories, false).await.unwrap().sales, BATCH + 1);
     }
 }

@@ -158,6 +158,30 @@ impl<'a> Observations<'a> {
         Ok(Observed::Stored(Box::new(after)))
     }
 
+    /// Forgets what a tenant has paid for with play money, because the server moves real money now and the provider does not know it in
+    /// that mode. The plan falls as after an end, and whoever upgrades next is made known to the provider anew. An account of real money
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// `NoAccount`.
+    pub async fn go_live(&mut self, tenant: TenantId) -> Result<BillingAccount, BillingError> {
+        let before = self.lock(tenant).await?;
+        if before.live {
+            return Ok(before);
+        }
+        let forgotten =
+            Answer { revision: before.revision, subscription: None, is_deleted: true, invoices: &[] };
+        self.observe(tenant, forgotten).await?;
+        if let Some(call) = self.repositories.plan_calls().under_way(tenant).await? {
+            let ended = PlanCall { stage: PlanCallStage::Ended, url: None, check_at: None, ..call };
+            self.repositories.plan_calls().update(&ended).await?;
+        }
+        // A trial of play money was none.
+        let account = BillingAccount { live: true, had_trial: false, ..self.lock(tenant).await? };
+        self.repositories.accounts().update(&account).await?;
+        Ok(account)
+    }
+
     /// The plan in force after an answer. Staff may have granted another one than what is paid for: it stays until that changes.
     async fn plan_after(
         &mut self,
@@ -249,7 +273,7 @@ impl<'a> Observations<'a> {
                 continue;
             }
             self.repositories.invoices().upsert(&after).await?;
-            self.book(before, &after, account.revision, subject).await?;
+            self.book(before, &after, account, subject).await?;
         }
         Ok(())
     }
@@ -258,16 +282,16 @@ impl<'a> Observations<'a> {
         &mut self,
         before: Option<&Invoice>,
         after: &Invoice,
-        revision: i64,
+        &BillingAccount { live, revision, .. }: &BillingAccount,
         subject: &Subject,
     ) -> Result<(), BillingError> {
-        let moved = LedgerTransaction::of_invoice(before, after, revision, self.env.now())
+        let moved = LedgerTransaction::of_invoice(before, after, live, revision, self.env.now())
             .map_err(|error| StoreError::Internal(Box::new(error)))?;
         for booked in moved {
             let booked = booked.about(&[(subject.clone(), 1)]);
             self.repositories.ledger().book(after.tenant_id, &booked).await?;
         }
-        let of_payments = LedgerTransaction::of_payments(after, self.env.now())
+        let of_payments = LedgerTransaction::of_payments(after, live, self.env.now())
             .map_err(|error| StoreError::Internal(Box::new(error)))?;
         for booked in of_payments {
             let booked = booked.about(&[(subject.clone(), 1)]);

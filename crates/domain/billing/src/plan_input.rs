@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portico_kernel::{Meter, RuleMessage, Violations};
+use portico_kernel::{Meter, PRODUCT_ID_MAX, RuleMessage, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Fewest and most characters of the id of a plan or a product.
-const ID: (usize, usize) = (2, 50);
+const ID: (usize, usize) = (2, PRODUCT_ID_MAX);
 
 /// Most characters of the name of a plan or a product.
 pub(crate) const NAME_MAX: usize = 100;

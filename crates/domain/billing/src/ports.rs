@@ -311,8 +311,8 @@ pub trait ProductRepository: Send {
     /// Those of these products that are on sale, by their ids.
     async fn active(&mut self, ids: &[String]) -> Result<Vec<Product>, StoreError>;
 
-    /// All products on sale, in the order in which they were made.
-    async fn on_sale(&mut self) -> Result<Vec<Product>, StoreError>;
+    /// One page of the products on sale, in the order in which they were made.
+    async fn on_sale(&mut self, page: PageRequest) -> Result<List<Product>, StoreError>;
 
     /// One page of all products, in the order in which they were made.
     async fn managed(&mut self, page: PageRequest) -> Result<List<Product>, StoreError>;
@@ -425,6 +425,13 @@ pub trait CheckoutRepository: Send {
         &mut self,
         tenant: TenantId,
         purchase: PurchaseId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError>;
+
+    /// The oldest [open](crate::checkout::CheckoutStage::Open) checkout of the tenant whose purchase uses a coupon.
+    async fn holding(
+        &mut self,
+        tenant: TenantId,
+        coupon: CouponId,
     ) -> Result<Option<PurchaseCheckout>, StoreError>;
 
     /// Stores stage, session, page, payment, end and next check. MUST answer `Conflict` when another checkout of the tenant has the session.
@@ -608,9 +615,11 @@ pub trait LedgerRepository: Send {
     async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError>;
 
     /// Purchases of all tenants in the order of tenant and id, those after one, each with what the ledger has about it; at most
-    /// `limit`. MUST answer of each purchase what was so at one moment.
+    /// `limit`. What was paid in the other mode than `live` says is left out, and entries of that mode are not counted. MUST
+    /// answer of each purchase what was so at one moment.
     async fn purchases(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError>;
@@ -618,6 +627,7 @@ pub trait LedgerRepository: Send {
     /// The same of invoices for plans. MUST leave out those of purchases.
     async fn invoices(
         &mut self,
+        live: bool,
         after: Option<(TenantId, InvoiceId)>,
         limit: u64,
     ) -> Result<Vec<BookedInvoice>, StoreError>;
@@ -625,6 +635,7 @@ pub trait LedgerRepository: Send {
     /// The same of sales of sites.
     async fn sales(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedSale>, StoreError>;

@@ -1,6 +1,6 @@
 //! Products that are bought once.
 
-use portico_kernel::{Money, Timestamp};
+use portico_kernel::{List, Money, PageRequest, Timestamp};
 use serde::Serialize;
 
 use crate::{BillingError, ports::BillingRepositories};
@@ -56,12 +56,12 @@ impl<'a> Products<'a> {
         Self { repositories }
     }
 
-    /// The products on sale, in the order in which they were made. For everybody.
+    /// A page of the products on sale, in the order in which they were made. For everybody.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn list(&mut self) -> Result<Vec<Product>, BillingError> {
-        Ok(self.repositories.products().on_sale().await?)
+    pub async fn list(&mut self, page: PageRequest) -> Result<List<Product>, BillingError> {
+        Ok(self.repositories.products().on_sale(page).await?)
     }
 
     /// Stores the products of [`catalogue`] that are not there; part of starting. What staff have made of a product stays. Answers how many
@@ -116,8 +116,9 @@ mod tests {
         repositories.shop.rows().products[0].name = "Ours".to_owned();
         assert_eq!(Products::new(&mut repositories).seed(now).await.unwrap(), 0);
         assert_eq!(repositories.shop.rows().products[0].name, "Ours");
-        assert_eq!(Products::new(&mut repositories).list().await.unwrap().len(), 1);
+        let page = PageRequest { page: 1, limit: 20 };
+        assert_eq!(Products::new(&mut repositories).list(page).await.unwrap().total, 1);
         repositories.shop.rows().products[0].is_active = false;
-        assert_eq!(Products::new(&mut repositories).list().await.unwrap(), []);
+        assert_eq!(Products::new(&mut repositories).list(page).await.unwrap().items, []);
     }
 }

@@ -148,7 +148,7 @@ pub struct Purchase {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false, value_type = String, example = "SUMMER25"))]
     pub coupon: Option<String>,
-    /// How much of the amount was given back, or is on its way to the buyer.
+    /// How much of the amount the buyer has back. What is on its way counts once it has arrived.
     pub refunded_amount: i64,
     /// When it was made, before it was paid.
     pub created_at: Timestamp,
@@ -164,14 +164,15 @@ impl Purchase {
         Money { amount: self.amount, currency: self.currency.clone() }
     }
 
-    /// The purchase when this much of it is given back, and the money is held because of a dispute or not. It does not matter in which
-    /// order that came: a dispute outweighs refunds, and one that is not paid stays as it is.
+    /// The purchase when the buyer has this much of it back, is `given` this much, on its way or there, and the money is held because of a
+    /// dispute or not. It is refunded from the moment on at which all of it is given: it does not wait for the bank. It does not matter in
+    /// which order that came: a dispute outweighs refunds, and one that is not paid stays as it is.
     #[must_use]
-    pub fn reversed(&self, refunded_amount: i64, is_disputed: bool) -> Self {
+    pub fn reversed(&self, refunded_amount: i64, given: i64, is_disputed: bool) -> Self {
         let status = match self.status {
             PurchaseStatus::Pending | PurchaseStatus::Failed => return self.clone(),
             _ if is_disputed => PurchaseStatus::Disputed,
-            _ if refunded_amount >= self.amount => PurchaseStatus::Refunded,
+            _ if given >= self.amount => PurchaseStatus::Refunded,
             _ if refunded_amount > 0 => PurchaseStatus::PartiallyRefunded,
             _ => PurchaseStatus::Completed,
         };
@@ -341,21 +342,23 @@ mod tests {
         let env = env();
         let pending = purchase(&env, env.new_id());
         let paid = pending.after(&paid(), env.now());
-        for (refunded, disputed, status) in [
-            (0, false, PurchaseStatus::Completed),
-            (1, false, PurchaseStatus::PartiallyRefunded),
-            (35899, false, PurchaseStatus::PartiallyRefunded),
-            (35900, false, PurchaseStatus::Refunded),
-            (0, true, PurchaseStatus::Disputed),
-            (35900, true, PurchaseStatus::Disputed),
+        for (refunded, given, disputed, status) in [
+            (0, 0, false, PurchaseStatus::Completed),
+            (0, 35899, false, PurchaseStatus::Completed),
+            (1, 35899, false, PurchaseStatus::PartiallyRefunded),
+            (35899, 35899, false, PurchaseStatus::PartiallyRefunded),
+            (0, 35900, false, PurchaseStatus::Refunded),
+            (35900, 35900, false, PurchaseStatus::Refunded),
+            (0, 0, true, PurchaseStatus::Disputed),
+            (35900, 35900, true, PurchaseStatus::Disputed),
         ] {
-            let reversed = paid.reversed(refunded, disputed);
+            let reversed = paid.reversed(refunded, given, disputed);
             assert_eq!((reversed.status, reversed.refunded_amount), (status, refunded));
             // A dispute that is won, a refund that fails.
-            assert_eq!(reversed.reversed(0, false), paid);
+            assert_eq!(reversed.reversed(0, 0, false), paid);
             assert_eq!(reversed.after(&CheckoutState::Expired, env.now()), reversed);
         }
-        assert_eq!(pending.reversed(35900, true), pending);
+        assert_eq!(pending.reversed(35900, 35900, true), pending);
     }
 
     #[tokio::test]

@@ -12,6 +12,8 @@ use crate::{
 pub struct RecurringChange {
     /// The tenant.
     pub tenant_id: TenantId,
+    /// Whether real money is paid.
+    pub live: bool,
     /// [`BillingAccount::revision`] after the answer of the provider that showed it: each shows one change at most.
     pub revision: i64,
     /// What was paid for; `None` for nothing.
@@ -28,6 +30,7 @@ impl RecurringChange {
         let (from, to) = (paid_for(before), paid_for(after));
         (from != to).then_some(Self {
             tenant_id: after.tenant_id,
+            live: before.live,
             revision: after.revision,
             from,
             to,
@@ -74,7 +77,7 @@ mod tests {
         use SubscriptionStatus::{Active, Canceled, Incomplete, PastDue, Trialing, Unpaid};
         let change = |from, to| {
             let change = RecurringChange::between(&account(from), &account(to), env().now())?;
-            assert_eq!(change.revision, 7);
+            assert_eq!((change.revision, change.live), (7, false));
             let text = |price: Option<PriceReference>| price.map(|price| price.to_string());
             Some((text(change.from), text(change.to)))
         };

@@ -31,7 +31,7 @@ const REASON_MAX: usize = 500;
 pub enum RefundStatus {
     /// Stored; the provider is being asked to make it.
     Requested,
-    /// The provider has taken it out of the balance, and the money is on its way.
+    /// The provider is to pay it, and the buyer does not have it yet: the money is on its way, or the buyer has to say where it is to go.
     Pending,
     /// The buyer has it.
     Succeeded,
@@ -177,8 +177,13 @@ impl PurchaseRefund {
         }
     }
 
-    /// What it has taken out of the balance at the provider, and not brought back.
+    /// What of it the buyer has.
     pub fn refunded(&self) -> i64 {
+        if self.status == RefundStatus::Succeeded { self.amount } else { 0 }
+    }
+
+    /// What the provider has undertaken to give back: what the buyer has, or is to get.
+    pub fn given(&self) -> i64 {
         if self.provider_id.is_some() { self.reserved() } else { 0 }
     }
 

@@ -147,7 +147,8 @@ impl<'a> Settlements<'a> {
         let completed = after.status == PurchaseStatus::Completed;
         if let (true, Some(payment)) = (completed, &checkout.payment_id) {
             let (price, now) = (after.price(), self.env.now());
-            let paid = LedgerTransaction::moved(checkout.provider, SourceKind::Payment, payment, &price, now)
+            let (provider, live, kind) = (checkout.provider, checkout.live, SourceKind::Payment);
+            let paid = LedgerTransaction::moved(provider, live, kind, payment, &price, now)
                 .map_err(|error| StoreError::Internal(Box::new(error)))?
                 .about(&Subject::shares(after));
             self.repositories.ledger().book(after.tenant_id, &paid).await?;

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, CouponId, Env, Event, EventLog, JobQueue, List, Money, Month, NewJob, Outbox, PageRequest,
+    CheckoutId, CouponId, Env, Event, EventLog, JobQueue, List, Money, NewJob, Outbox, PageRequest,
     PurchaseId, StoreError, TenantId, Timestamp,
 };
 
@@ -15,7 +15,7 @@ use crate::{
     checkout::{CheckoutStage, PurchaseCheckout},
     coupon::Coupon,
     dispute::PurchaseDispute,
-    finance::{BookedSum, ChangeCount, PricedVersion},
+    finance::PricedVersion,
     inbound::{InboundStatus, StoredEvent},
     invoice::Invoice,
     ledger::{LedgerEntry, LedgerTransaction},
@@ -299,8 +299,11 @@ impl ProductRepository for Shop {
         Ok(active.cloned().collect())
     }
 
-    async fn on_sale(&mut self) -> Result<Vec<Product>, StoreError> {
-        Ok(self.rows().products.iter().filter(|product| product.is_active).cloned().collect())
+    async fn on_sale(&mut self, page: PageRequest) -> Result<List<Product>, StoreError> {
+        let rows = self.rows();
+        let items: Vec<Product> = rows.products.iter().filter(|product| product.is_active).cloned().collect();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
     }
 
     async fn managed(&mut self, page: PageRequest) -> Result<List<Product>, StoreError> {
@@ -409,6 +412,20 @@ impl CheckoutRepository for Shop {
         Ok(found.cloned())
     }
 
+    async fn holding(
+        &mut self,
+        tenant: TenantId,
+        coupon: CouponId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError> {
+        let rows = self.rows();
+        let found = rows.checkouts.iter().find(|checkout| {
+            checkout.tenant_id == tenant
+                && checkout.stage == CheckoutStage::Open
+                && rows.redemptions.contains(&(tenant, checkout.purchase_id, coupon))
+        });
+        Ok(found.cloned())
+    }
+
     async fn update(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError> {
         let mut rows = self.rows();
         let stored = rows.checkouts.iter_mut().find(|stored| stored.id == checkout.id).unwrap();
@@ -447,40 +464,5 @@ impl InboundEventRepository for Shop {
         let mut rows = self.rows();
         rows.inbound.iter_mut().find(|event| event.id == id).unwrap().status = status;
         Ok(())
-    }
-}
-
-#[async_trait]
-impl FinanceRepository for Shop {
-    async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError> {
-        self.rows().changes.push(change.clone());
-        Ok(())
-    }
-
-    async fn booked(&mut self, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
-        let rows = self.rows();
-        let entries = rows.booked.iter().flat_map(|(_, booked)| {
-            let month = Month::of(booked.booked_at());
-            booked.entries().iter().filter_map(move |entry| {
-                let (account, amount) = (entry.account, entry.amount);
-                let currency = booked.currency().to_owned();
-                Some(BookedSum { month, currency, account, subject: entry.subject.clone()?, amount })
-            })
-        });
-        Ok(entries.filter(|sum| (from..=to).contains(&sum.month)).collect())
-    }
-
-    async fn changes(&mut self, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
-        let rows = self.rows();
-        let changes = rows.changes.iter().filter(|change| Month::of(change.changed_at) <= to);
-        let count = |change: &RecurringChange| {
-            let month = Some(Month::of(change.changed_at)).filter(|month| *month >= from);
-            ChangeCount { month, from: change.from.clone(), to: change.to.clone(), count: 1 }
-        };
-        Ok(changes.map(count).collect())
-    }
-
-    async fn prices(&mut self) -> Result<Vec<PricedVersion>, StoreError> {
-        Ok(self.rows().plan_prices.clone())
     }
 }

@@ -1,8 +1,8 @@
 //! Licenses as staff issue, suspend and end them.
 
 use portico_kernel::{
-    Env, FieldError, LicenseId, List, PageRequest, Permission, RuleMessage, Scope, TenantId, Timestamp,
-    Violations,
+    Env, FieldError, LicenseId, List, PRODUCT_ID_MAX, PageRequest, Permission, RuleMessage, Scope, TenantId,
+    Timestamp, Violations,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,8 @@ use crate::{
 /// Most characters of a reason.
 const REASON_MAX: usize = 500;
 
-/// Most characters of the id of a product, and of a key as it is typed.
-const FILTER_MAX: usize = 100;
+/// Most characters of a key as it is typed.
+const KEY_MAX: usize = 100;
 
 /// Most licenses of one call.
 const QUANTITY_MAX: i64 = 100;
@@ -80,7 +80,7 @@ pub struct NewLicenses {
     #[cfg_attr(feature = "openapi", schema(required = true, value_type = TenantId))]
     pub customer_id: Option<TenantId>,
     /// Id of the product, which has a policy.
-    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 100))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 50))]
     pub product_type: String,
     /// How many, 1 to 100; 1 where absent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<i64>, minimum = 1, maximum = 100))]
@@ -136,8 +136,8 @@ impl<'a> LicenseAdministration<'a> {
     ) -> Result<List<ManagedLicense>, LicensingError> {
         self.scope.require_platform(Permission::PlatformLicenses)?;
         let mut violations = Violations::default();
-        violations.optional_text("productType", query.product_type.as_deref(), FILTER_MAX);
-        violations.optional_text("key", query.key.as_deref(), FILTER_MAX);
+        violations.optional_text("productType", query.product_type.as_deref(), PRODUCT_ID_MAX);
+        violations.optional_text("key", query.key.as_deref(), KEY_MAX);
         violations.into_result().map_err(LicensingError::Invalid)?;
         let filter = LicenseFilter {
             tenant: query.customer,
@@ -178,7 +178,7 @@ impl<'a> LicenseAdministration<'a> {
         self.scope.require_platform(Permission::PlatformLicenses)?;
         let mut violations = Violations::default();
         violations.check(input.customer_id.is_some(), "customerId", "required", "This field is required.");
-        violations.line("productType", &input.product_type, 1, FILTER_MAX);
+        violations.line("productType", &input.product_type, 1, PRODUCT_ID_MAX);
         let message = RuleMessage::number(1, QUANTITY_MAX);
         let fits = (1..=QUANTITY_MAX).contains(&input.quantity.unwrap_or(1));
         violations.check(fits, "quantity", "out_of_range", message);

@@ -1,6 +1,6 @@
 //! What a product asks with a key and no account. The key says whose license it is; no permission is asked for.
 
-use portico_kernel::{ActivationId, Env, LicenseId, Scope, TenantId, Timestamp, Violations};
+use portico_kernel::{ActivationId, Env, LicenseId, PRODUCT_ID_MAX, Scope, TenantId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,9 +15,6 @@ use crate::{
 
 /// Most characters of a key as it is typed.
 const KEY_MAX: usize = 200;
-
-/// Most characters of the id of a product.
-const PRODUCT_MAX: usize = 50;
 
 /// A question of a product: may it be used?
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -343,7 +340,7 @@ impl<'a> KeyHolders<'a> {
 /// Records what is wrong with a key and the id of a product, whatever they say.
 fn check_key(key: &str, product: Option<&str>, violations: &mut Violations) {
     violations.text("key", key, 1, KEY_MAX);
-    violations.optional_text("productType", product, PRODUCT_MAX);
+    violations.optional_text("productType", product, PRODUCT_ID_MAX);
 }
 
 fn check_machine(machine: &LicensedMachine) -> Result<(), LicensingError> {

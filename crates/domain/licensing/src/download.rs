@@ -1,8 +1,8 @@
 //! Releases as customers see and download them, and the log of that.
 
 use portico_kernel::{
-    Actor, DownloadId, Env, Event, LicenseId, List, PageRequest, Permission, ReleaseId, Scope, TenantId,
-    Timestamp, UserId, Violations,
+    Actor, DownloadId, Env, Event, LicenseId, List, PRODUCT_ID_MAX, PageRequest, Permission, ReleaseId,
+    Scope, TenantId, Timestamp, UserId, Violations,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::{
     license::{License, LicenseStatus},
     policy::Channel,
     ports::LicensingRepositories,
-    release::{PRODUCT_MAX, Release, ReleaseFile, ReleaseStatus},
+    release::{Release, ReleaseFile, ReleaseStatus},
     release_version::ReleaseVersion,
     unavailable::Unavailable,
 };
@@ -188,7 +188,7 @@ impl<'a> Downloads<'a> {
     ) -> Result<List<Download>, LicensingError> {
         let tenant = self.scope.require(Permission::LicensesRead)?;
         let mut violations = Violations::default();
-        violations.optional_text("productType", product_type.as_deref(), PRODUCT_MAX);
+        violations.optional_text("productType", product_type.as_deref(), PRODUCT_ID_MAX);
         violations.into_result().map_err(LicensingError::Invalid)?;
         let found = self.repositories.releases().offered(product_type, page).await?;
         let mut products: Vec<String> =

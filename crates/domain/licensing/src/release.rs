@@ -1,6 +1,6 @@
 //! Releases: versions of products that are offered for download. They belong to the installation.
 
-use portico_kernel::{ReleaseFileId, ReleaseId, Timestamp, Violations};
+use portico_kernel::{PRODUCT_ID_MAX, ReleaseFileId, ReleaseId, Timestamp, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -12,9 +12,6 @@ use crate::{
 
 /// Most characters of a slug.
 const SLUG_MAX: usize = 64;
-
-/// Most characters of the id of a product.
-pub(crate) const PRODUCT_MAX: usize = 100;
 
 /// Most characters of a name.
 const NAME_MAX: usize = 100;
@@ -261,7 +258,7 @@ pub struct NewRelease {
     #[cfg_attr(feature = "openapi", schema(required = true, min_length = 2, max_length = 64))]
     pub slug: String,
     /// Id of the product, which has a policy.
-    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 100))]
+    #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 50))]
     pub product_type: String,
     /// What customers see, 1 to 100 characters.
     #[cfg_attr(feature = "openapi", schema(required = true, min_length = 1, max_length = 100))]
@@ -291,7 +288,7 @@ impl NewRelease {
             && self.slug.starts_with(|first: char| first.is_ascii_alphanumeric());
         let message = "Use 2 to 64 lower-case letters, digits, _ and -, with a letter or digit first.";
         violations.check(is_slug, "slug", "invalid_slug", message);
-        violations.line("productType", &self.product_type, 1, PRODUCT_MAX);
+        violations.line("productType", &self.product_type, 1, PRODUCT_ID_MAX);
         let version = ReleaseVersion::parse(&self.version);
         check_version("version", version.is_some(), &mut violations);
         let platform = self.platform.as_deref().filter(|platform| !platform.is_empty());

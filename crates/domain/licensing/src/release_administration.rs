@@ -1,8 +1,8 @@
 //! Releases as staff make, publish and withdraw them.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, FieldError, JobType, List, NewJob, PageRequest, Permission, ReleaseFileId,
-    ReleaseId, Scope, StoreError, TenantId, Timestamp, Violations,
+    Env, Event, EventDeclaration, FieldError, JobType, List, NewJob, PRODUCT_ID_MAX, PageRequest, Permission,
+    ReleaseFileId, ReleaseId, Scope, StoreError, TenantId, Timestamp, Violations,
 };
 use serde::{Deserialize, Serialize};
 use time::Duration;
@@ -12,7 +12,7 @@ use crate::{
     download::DownloadRecord,
     events,
     ports::{LicensingRepositories, ReleaseFilter},
-    release::{AnnouncedFile, NewRelease, PRODUCT_MAX, Release, ReleaseFile, ReleaseUpdate, Withdrawal},
+    release::{AnnouncedFile, NewRelease, Release, ReleaseFile, ReleaseUpdate, Withdrawal},
     release_scan::{ScanReleaseFile, ScanStatus},
 };
 
@@ -60,7 +60,7 @@ impl<'a> Releases<'a> {
     ) -> Result<List<Release>, LicensingError> {
         self.scope.require_platform(Permission::PlatformReleases)?;
         let mut violations = Violations::default();
-        violations.optional_text("productType", filter.product_type.as_deref(), PRODUCT_MAX);
+        violations.optional_text("productType", filter.product_type.as_deref(), PRODUCT_ID_MAX);
         violations.into_result().map_err(LicensingError::Invalid)?;
         Ok(self.repositories.releases().list(&filter, page).await?)
     }

@@ -1,6 +1,6 @@
 //! Manifests of updates: which release a program should be replaced by, signed with the key of license files.
 
-use portico_kernel::{Env, Timestamp, Violations};
+use portico_kernel::{Env, PRODUCT_ID_MAX, Timestamp, Violations};
 use serde::Serialize;
 use time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     envelope::Envelope,
     policy::Channel,
     ports::{LicenseSigner, LicensingRepositories, UpdateFilter},
-    release::{PRODUCT_MAX, Release, ReleaseFile, check_platform, check_version},
+    release::{Release, ReleaseFile, check_platform, check_version},
     release_version::ReleaseVersion,
 };
 
@@ -90,7 +90,7 @@ impl<'a> Updates<'a> {
         check_version("version", above != Some(None), &mut violations);
         check_platform(platform.as_deref(), &mut violations);
         violations.into_result().map_err(LicensingError::Invalid)?;
-        let is_product = product_type.len() <= PRODUCT_MAX
+        let is_product = product_type.len() <= PRODUCT_ID_MAX
             && self.repositories.license_policies().find(&product_type).await?.is_some();
         if !is_product {
             return Err(LicensingError::NoPolicy);

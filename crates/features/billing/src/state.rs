@@ -64,6 +64,11 @@ impl App {
         }
     }
 
+    /// Whether real money is moved at any provider: then play money of a test mode counts nowhere.
+    pub fn is_live(&self) -> bool {
+        self.checkout_rule.live || self.sale_settings.live
+    }
+
     /// The same state for background jobs.
     #[must_use]
     pub fn for_background(&self) -> Self {

@@ -99,7 +99,7 @@ impl<C: ConnectionTrait + Send> AccountRepository for Accounts<'_, C> {
 
     async fn update(&mut self, account: &BillingAccount) -> Result<(), StoreError> {
         let sql = "update billing_accounts set customer_id = $2, keyed_at = $3, subscription = $4, revision = $5, had_trial = $6, \
-             past_due_since = $7, reminders = $8, cancel_reason = $9, ends_with_tenant = $10, check_at = $11, updated_at = $12 \
+             past_due_since = $7, reminders = $8, cancel_reason = $9, ends_with_tenant = $10, check_at = $11, updated_at = $12, live = $13 \
              where tenant_id = $1";
         let values = vec![
             account.tenant_id.value(),
@@ -114,6 +114,7 @@ impl<C: ConnectionTrait + Send> AccountRepository for Accounts<'_, C> {
             account.ends_with_tenant.value(),
             account.check_at.value(),
             account.updated_at.value(),
+            account.live.value(),
         ];
         self.db.execute(sql, values).await.map(drop)
     }

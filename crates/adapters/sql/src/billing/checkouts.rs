@@ -6,7 +6,7 @@ use portico_billing::{
     payment::Provider,
     ports::CheckoutRepository,
 };
-use portico_kernel::{CheckoutId, PurchaseId, StoreError, TenantId, Timestamp};
+use portico_kernel::{CheckoutId, CouponId, PurchaseId, StoreError, TenantId, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
 
 use crate::{
@@ -99,6 +99,16 @@ impl<C: ConnectionTrait + Send> CheckoutRepository for Checkouts<'_, C> {
         purchase: PurchaseId,
     ) -> Result<Option<PurchaseCheckout>, StoreError> {
         self.one("and purchase_id = $2 and stage = $3", (tenant, purchase, CheckoutStage::Paid)).await
+    }
+
+    async fn holding(
+        &mut self,
+        tenant: TenantId,
+        coupon: CouponId,
+    ) -> Result<Option<PurchaseCheckout>, StoreError> {
+        let rest = "and stage = $3 and purchase_id in (select purchase_id from coupon_redemptions where tenant_id = $1 \
+             and coupon_id = $2) order by id limit 1";
+        self.one(rest, (tenant, coupon, CheckoutStage::Open)).await
     }
 
     async fn update(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError> {

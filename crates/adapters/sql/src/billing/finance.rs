@@ -21,9 +21,15 @@ pub(crate) struct Finance<'c, C> {
 }
 
 /// A query for each month, with the months by their numbers from the first one: each reads its part of the index and no more, and sums it
-/// before the next one begins. Grouped by month in one query, all entries would be sorted where the database takes the groups for many.
-fn by_month(from: Month, to: Month, query: impl Fn(&str, &str, &str) -> String) -> (String, Vec<Value>) {
-    let (mut parts, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
+/// before the next one begins. Grouped by month in one query, all entries would be sorted where the database takes the groups for many. The
+/// first value is the mode.
+fn by_month(
+    live: bool,
+    from: Month,
+    to: Month,
+    query: impl Fn(&str, &str, &str) -> String,
+) -> (String, Vec<Value>) {
+    let (mut parts, mut values): (Vec<String>, Vec<Value>) = (Vec::new(), vec![live.value()]);
     for (number, month) in from.through(to).enumerate() {
         let first = values.len() + 1;
         parts.push(query(&number.to_string(), &format!("${first}"), &format!("${}", first + 1)));
@@ -35,18 +41,24 @@ fn by_month(from: Month, to: Month, query: impl Fn(&str, &str, &str) -> String) 
 #[async_trait]
 impl<C: ConnectionTrait + Send> FinanceRepository for Finance<'_, C> {
     async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError> {
-        let sql = "insert into recurring_changes (tenant_id, revision, from_price, to_price, changed_at) \
-             values ($1, $2, $3, $4, $5)";
-        let values =
-            (change.tenant_id, change.revision, change.from.clone(), change.to.clone(), change.changed_at);
+        let sql = "insert into recurring_changes (tenant_id, revision, from_price, to_price, changed_at, live) \
+             values ($1, $2, $3, $4, $5, $6)";
+        let values = (
+            change.tenant_id,
+            change.revision,
+            change.from.clone(),
+            change.to.clone(),
+            change.changed_at,
+            change.live,
+        );
         self.db.execute(sql, values).await.map(drop)
     }
 
-    async fn booked(&mut self, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
-        let (sql, values) = by_month(from, to, |number, start, end| {
+    async fn booked(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
+        let (sql, values) = by_month(live, from, to, |number, start, end| {
             format!(
                 "select {number} as month, currency, account, subject, cast(sum(amount) as bigint) as amount from ledger_entries \
-                 where subject is not null and booked_at >= {start} and booked_at < {end} group by currency, account, subject"
+                 where subject is not null and live = $1 and booked_at >= {start} and booked_at < {end} group by currency, account, subject"
             )
         });
         let rows: Vec<(i32, String, Account, Subject, i64)> = self.db.rows(&sql, values).await?;
@@ -56,17 +68,17 @@ impl<C: ConnectionTrait + Send> FinanceRepository for Finance<'_, C> {
         Ok(rows.into_iter().map(sum).collect())
     }
 
-    async fn changes(&mut self, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
-        let (sql, mut values) = by_month(from, to, |number, start, end| {
+    async fn changes(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
+        let (sql, mut values) = by_month(live, from, to, |number, start, end| {
             format!(
                 "select {number} as month, from_price, to_price, count(*) as changes from recurring_changes \
-                 where changed_at >= {start} and changed_at < {end} group by from_price, to_price"
+                 where live = $1 and changed_at >= {start} and changed_at < {end} group by from_price, to_price"
             )
         });
         values.push(from.starts_at().value());
         let sql = format!(
             "{sql} union all select -1 as month, from_price, to_price, count(*) as changes from recurring_changes \
-             where changed_at < ${} group by from_price, to_price",
+             where live = $1 and changed_at < ${} group by from_price, to_price",
             values.len()
         );
         type Row = (i32, Option<PriceReference>, Option<PriceReference>, u64);

@@ -6,6 +6,7 @@ use portico_billing::{
     ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
     ports::LedgerRepository,
     purchase::PurchaseStatus,
+    refund::RefundStatus,
     subject::Subject,
 };
 use portico_kernel::{InvoiceId, PurchaseId, StoreError, TenantId, Timestamp};
@@ -31,7 +32,7 @@ impl Stored for Subject {
 }
 
 /// Columns of an entry.
-const COLUMNS: usize = 9;
+const COLUMNS: usize = 10;
 
 /// The ledger over one connection.
 pub(crate) struct Ledger<'c, C> {
@@ -61,10 +62,11 @@ impl<C: ConnectionTrait + Send> Ledger<'_, C> {
                 transaction.currency().value(),
                 transaction.booked_at().value(),
                 entry.subject.clone().value(),
+                transaction.live().value(),
             ]);
         }
         let sql = format!(
-            "insert into ledger_entries (tenant_id, source_kind, source_id, position, account, amount, currency, booked_at, subject) \
+            "insert into ledger_entries (tenant_id, source_kind, source_id, position, account, amount, currency, booked_at, subject, live) \
              values {} {rest}",
             rows.join(", ")
         );
@@ -73,11 +75,11 @@ impl<C: ConnectionTrait + Send> Ledger<'_, C> {
 }
 
 /// A row of the entries: the key, and what is stored under it.
-type EntryRow = (TenantId, SourceKind, String, i32, Account, i64, String, Option<Subject>);
+type EntryRow = (TenantId, SourceKind, String, i32, Account, i64, String, Option<Subject>, bool);
 
-fn entry((tenant_id, kind, id, position, account, amount, currency, subject): EntryRow) -> LedgerEntry {
+fn entry((tenant_id, kind, id, position, account, amount, currency, subject, live): EntryRow) -> LedgerEntry {
     let key = EntryKey { tenant_id, source: Source { kind, id }, position };
-    LedgerEntry { key, entry: Entry { account, amount, subject }, currency }
+    LedgerEntry { key, entry: Entry { account, amount, subject }, live, currency }
 }
 
 /// The entries of a transaction with their positions.
@@ -117,22 +119,23 @@ fn names(kinds: &[SourceKind]) -> String {
     kinds.join(", ")
 }
 
-/// The sum of an account over what a table names as sources, for a row of `of`: `purchases` or `site_sales`.
+/// The sum of an account over what a table names as sources, for a row of `of`: `purchases` or `site_sales`; in the mode of `$4`.
 fn sum_of(of: &str, account: Account, table: &str, id: &str, kinds: &[SourceKind]) -> String {
     format!(
         "cast(coalesce((select sum(e.amount) from {table} t join ledger_entries e on e.tenant_id = t.tenant_id \
          and e.source_kind in ({}) and e.source_id = t.{id} and e.account = '{account}' \
          where t.tenant_id = {of}.tenant_id and t.purchase_id = {of}.id \
-         and e.currency = {of}.currency), 0) as bigint)",
+         and e.currency = {of}.currency and e.live = $4), 0) as bigint)",
         names(kinds)
     )
 }
 
-/// The sum of an account over the sources of an invoice, for a row of `invoices`. Their ids begin with that of the invoice.
+/// The sum of an account over the sources of an invoice, for a row of `invoices`; in the mode of `$4`. Their ids begin with that of the
+/// invoice.
 fn sum_of_invoice(account: Account, kinds: &[SourceKind]) -> String {
     format!(
         "cast(coalesce((select sum(e.amount) from ledger_entries e where e.tenant_id = invoices.tenant_id \
-         and e.source_kind in ({}) and e.account = '{account}' and e.currency = invoices.currency \
+         and e.source_kind in ({}) and e.account = '{account}' and e.currency = invoices.currency and e.live = $4 \
          and substr(e.source_id, 1, length(invoices.provider_id) + 1) = invoices.provider_id || ':'), 0) as bigint)",
         names(kinds)
     )
@@ -160,7 +163,7 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
     }
 
     async fn entries(&mut self, after: Option<EntryKey>, limit: u64) -> Result<Vec<LedgerEntry>, StoreError> {
-        let sql = "select tenant_id, source_kind, source_id, position, account, amount, currency, subject from ledger_entries \
+        let sql = "select tenant_id, source_kind, source_id, position, account, amount, currency, subject, live from ledger_entries \
              where (tenant_id, source_kind, source_id, position) > ($1, $2, $3, $4) \
              order by tenant_id, source_kind, source_id, position limit $5";
         // Before all others: no kind has no name.
@@ -176,6 +179,7 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
 
     async fn purchases(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError> {
@@ -187,19 +191,23 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         let disputed = sum_of("purchases", Account::Disputes, "disputes", "provider_id", &dispute);
         let sql = format!(
             "select tenant_id, id, completed_at, status, amount, refunded_amount, -{paid}, {refunded}, {disputed} \
-             from purchases where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3"
+             from purchases where (tenant_id, id) > ($1, $2) \
+             and not exists (select 1 from checkouts c where c.tenant_id = purchases.tenant_id \
+             and c.purchase_id = purchases.id and c.live <> $4) order by tenant_id, id limit $3"
         );
         let (tenant, id) =
             after.unwrap_or((TenantId::PLATFORM, PurchaseId::from_uuid(TenantId::PLATFORM.uuid())));
-        let rows: Vec<PurchaseRow> = self.db.rows(&sql, (tenant, id, limit)).await?;
+        let rows: Vec<PurchaseRow> = self.db.rows(&sql, (tenant, id, limit, live)).await?;
         Ok(rows.into_iter().map(booked_purchase).collect())
     }
 
     async fn invoices(
         &mut self,
+        live: bool,
         after: Option<(TenantId, InvoiceId)>,
         limit: u64,
     ) -> Result<Vec<BookedInvoice>, StoreError> {
+        let kind = SourceKind::Invoice.as_str();
         let paid = sum_of_invoice(Account::SubscriptionRevenue, &[SourceKind::Invoice]);
         let refund = [SourceKind::InvoiceRefund, SourceKind::InvoiceRefundFailed];
         let refunded = sum_of_invoice(Account::Refunds, &refund);
@@ -207,33 +215,38 @@ impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
         let disputed = sum_of_invoice(Account::Disputes, &dispute);
         let sql = format!(
             "select tenant_id, id, amount_paid, amount_refunded, amount_disputed, -{paid}, {refunded}, {disputed} from invoices \
-             where (tenant_id, id) > ($1, $2) and kind = 'subscription' order by tenant_id, id limit $3"
+             where (tenant_id, id) > ($1, $2) and kind = 'subscription' and not exists (select 1 from ledger_entries o \
+             where o.tenant_id = invoices.tenant_id and o.source_kind = '{kind}' and o.live <> $4 \
+             and substr(o.source_id, 1, length(invoices.provider_id) + 1) = invoices.provider_id || ':') \
+             order by tenant_id, id limit $3"
         );
         let (tenant, id) =
             after.unwrap_or((TenantId::PLATFORM, InvoiceId::from_uuid(TenantId::PLATFORM.uuid())));
-        let rows: Vec<InvoiceRow> = self.db.rows(&sql, (tenant, id, limit)).await?;
+        let rows: Vec<InvoiceRow> = self.db.rows(&sql, (tenant, id, limit, live)).await?;
         Ok(rows.into_iter().map(booked_invoice).collect())
     }
 
     async fn sales(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedSale>, StoreError> {
         let (kind, account) = (SourceKind::Payment.as_str(), Account::PurchaseRevenue);
+        let succeeded = RefundStatus::Succeeded.as_str();
         let refund = [SourceKind::Refund, SourceKind::RefundFailed];
         let refunded = sum_of("site_sales", Account::Refunds, "site_refunds", "provider_id", &refund);
         let sql = format!(
             "select tenant_id, id, paid_at, amount, cast(coalesce((select sum(r.amount) from site_refunds r \
-             where r.tenant_id = site_sales.tenant_id and r.purchase_id = site_sales.id and r.provider_id is not null \
-             and r.status <> 'failed'), 0) as bigint), -cast(coalesce((select sum(e.amount) from ledger_entries e \
+             where r.tenant_id = site_sales.tenant_id and r.purchase_id = site_sales.id \
+             and r.status = '{succeeded}'), 0) as bigint), -cast(coalesce((select sum(e.amount) from ledger_entries e \
              where e.tenant_id = site_sales.tenant_id and e.source_kind = '{kind}' and e.source_id = site_sales.payment_id \
-             and e.account = '{account}' and e.currency = site_sales.currency), 0) as bigint), {refunded} \
-             from site_sales where (tenant_id, id) > ($1, $2) order by tenant_id, id limit $3"
+             and e.account = '{account}' and e.currency = site_sales.currency and e.live = $4), 0) as bigint), {refunded} \
+             from site_sales where (tenant_id, id) > ($1, $2) and live = $4 order by tenant_id, id limit $3"
         );
         let (tenant, id) =
             after.unwrap_or((TenantId::PLATFORM, PurchaseId::from_uuid(TenantId::PLATFORM.uuid())));
-        let rows: Vec<SaleRow> = self.db.rows(&sql, (tenant, id, limit)).await?;
+        let rows: Vec<SaleRow> = self.db.rows(&sql, (tenant, id, limit, live)).await?;
         Ok(rows.into_iter().map(booked_sale).collect())
     }
 }

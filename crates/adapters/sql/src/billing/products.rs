@@ -49,6 +49,17 @@ impl<C: ConnectionTrait> Products<'_, C> {
         Ok(products(rows))
     }
 
+    /// One page of the products that fulfil a condition.
+    async fn listed(&self, condition: &str, page: PageRequest) -> Result<List<Product>, StoreError> {
+        let (limit, offset) = (page.limit as i64, page.offset() as i64);
+        let of_page = format!(
+            "where p.id in (select id from products {condition} order by created_at, id limit $1 offset $2)"
+        );
+        let count = format!("select count(*) from products {condition}");
+        let rows = self.priced(&of_page, (limit, offset));
+        in_pages(page, self.db.total(&count, ()), rows).await
+    }
+
     async fn add_price(&self, id: &str, price: &Money, now: Timestamp) -> Result<(), StoreError> {
         let last = "select max(version) from product_prices where product_id = $1 and currency = $2";
         let last: Option<Option<u32>> = self.db.row(last, (id, &price.currency)).await?;
@@ -95,15 +106,12 @@ impl<C: ConnectionTrait + Send> ProductRepository for Products<'_, C> {
         Ok(found)
     }
 
-    async fn on_sale(&mut self) -> Result<Vec<Product>, StoreError> {
-        self.priced("where p.is_active", ()).await
+    async fn on_sale(&mut self, page: PageRequest) -> Result<List<Product>, StoreError> {
+        self.listed("where is_active", page).await
     }
 
     async fn managed(&mut self, page: PageRequest) -> Result<List<Product>, StoreError> {
-        let (limit, offset) = (page.limit as i64, page.offset() as i64);
-        let of_page = "where p.id in (select id from products order by created_at, id limit $1 offset $2)";
-        let rows = self.priced(of_page, (limit, offset));
-        in_pages(page, self.db.total("select count(*) from products", ()), rows).await
+        self.listed("", page).await
     }
 
     async fn find<'s>(&mut self, id: &'s str) -> Result<Option<Product>, StoreError> {

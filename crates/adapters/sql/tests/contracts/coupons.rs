@@ -1,6 +1,10 @@
 //! The port of `portico_billing` for coupons.
 
-use portico_billing::{coupon::Coupon, ports::BillingRepositories};
+use portico_billing::{
+    checkout::{CheckoutStage, PurchaseCheckout},
+    coupon::Coupon,
+    ports::BillingRepositories,
+};
 use portico_kernel::{Env, PageRequest, StoreError};
 use portico_testkit::{env, on_each_database};
 use time::Duration;
@@ -84,8 +88,8 @@ async fn a_purchase_uses_a_coupon_once_and_gives_it_back_once() {
         let (env, store) = (env(), database.store());
         let (ours, theirs) =
             (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
-        let (first, _) = stored(store, &env, ours).await;
-        let (second, _) = stored(store, &env, ours).await;
+        let (first, of_first) = stored(store, &env, ours).await;
+        let (second, of_second) = stored(store, &env, ours).await;
         let coupon = coupon(&env, "SUMMER");
         let id = coupon.id;
         let mut work = store.begin().await.unwrap();
@@ -101,6 +105,29 @@ async fn a_purchase_uses_a_coupon_once_and_gives_it_back_once() {
         let mut work = store.begin().await.unwrap();
         let foreign = work.coupons().redeem(theirs, first.id, id, env.now()).await;
         assert!(matches!(foreign, Err(StoreError::MissingReference(_))), "{foreign:?}");
+        drop(work);
+
+        // The oldest page that is open and has it, of the tenant.
+        let open = |checkout: &PurchaseCheckout| PurchaseCheckout {
+            stage: CheckoutStage::Open,
+            session_id: Some(format!("cs_{}", checkout.id)),
+            ..checkout.clone()
+        };
+        let mut work = store.begin().await.unwrap();
+        let ended = PurchaseCheckout { stage: CheckoutStage::Ended, ..open(&of_first) };
+        work.checkouts().update(&ended).await.unwrap();
+        assert_eq!(
+            work.checkouts().holding(ours, id).await.unwrap().filter(|held| held.id == of_first.id),
+            None
+        );
+        work.checkouts().update(&open(&of_second)).await.unwrap();
+        let held = work.checkouts().holding(ours, id).await.unwrap();
+        assert_eq!(held.map(|held| held.id), Some(of_second.id));
+        work.checkouts().update(&open(&of_first)).await.unwrap();
+        let held = work.checkouts().holding(ours, id).await.unwrap();
+        assert_eq!(held.map(|held| held.id), Some(of_first.id));
+        assert_eq!(work.checkouts().holding(theirs, id).await.unwrap(), None);
+        assert_eq!(work.checkouts().holding(ours, env.new_id()).await.unwrap(), None);
         drop(work);
 
         let mut work = store.begin().await.unwrap();

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use portico_billing::{
+    checkout::{CheckoutStage, PurchaseCheckout},
     finance::{BookedSum, ChangeCount},
-    ledger::{Account, LedgerTransaction, SourceKind},
+    ledger::{Account, LedgerEntry, LedgerTransaction, SourceKind},
     ledger_check::check_ledger,
     paid::PriceReference,
     payment::Provider,
@@ -17,7 +18,10 @@ use portico_testkit::{TestDatabase, env, on_each_database};
 use sqlx::{Connection, PgConnection};
 use time::Duration;
 
-use crate::fixtures::{plan_of, stored_tenant};
+use crate::{
+    fixtures::{plan_of, stored_tenant},
+    purchases::stored,
+};
 
 fn month(text: &str) -> Month {
     Month::parse(text).unwrap()
@@ -25,7 +29,7 @@ fn month(text: &str) -> Month {
 
 fn moved(kind: SourceKind, id: &str, amount: i64, currency: &str, at: Timestamp) -> LedgerTransaction {
     let money = Money { amount, currency: currency.to_owned() };
-    LedgerTransaction::moved(Provider::Stripe, kind, id, &money, at).unwrap()
+    LedgerTransaction::moved(Provider::Stripe, false, kind, id, &money, at).unwrap()
 }
 
 fn product(id: &str) -> Subject {
@@ -59,7 +63,7 @@ async fn sums_of_months_are_those_of_the_ledger() {
         }
         work.commit().await.unwrap();
         let mut reader = store.reader();
-        let mut sums = reader.finance().booked(first, last).await.unwrap();
+        let mut sums = reader.finance().booked(false, first, last).await.unwrap();
         sums.sort_by_key(|sum| (sum.month, sum.account, sum.subject.clone()));
         let sum = |month, currency: &str, account, subject, amount| BookedSum {
             month,
@@ -76,13 +80,27 @@ async fn sums_of_months_are_those_of_the_ledger() {
             sum(last, "gtq", Account::SubscriptionRevenue, Subject::Plan("pro".to_owned()), -30),
         ];
         assert_eq!(sums, expected);
+        // Real money is counted apart from play money.
+        let real = |kind, id: &str, amount| {
+            let money = Money { amount, currency: "usd".to_owned() };
+            let moved = LedgerTransaction::moved(Provider::Stripe, true, kind, id, &money, first.starts_at())
+                .unwrap();
+            moved.about(&[(product("a"), 1)])
+        };
+        let mut work = store.begin().await.unwrap();
+        work.ledger().book(ours, &real(SourceKind::Payment, "pi_live", 700)).await.unwrap();
+        work.commit().await.unwrap();
+        let live = store.reader().finance().booked(true, first, last).await.unwrap();
+        assert_eq!(live, [sum(first, "usd", Account::PurchaseRevenue, product("a"), -700)]);
+        let balances = check_ledger(&mut store.reader(), true).await.unwrap().balances;
+        assert_eq!(balances.values().copied().collect::<Vec<_>>(), [700, -700]);
         // Over all months they are the balances of the ledger.
-        let all = reader.finance().booked(month("2025-12"), month("2026-04")).await.unwrap();
+        let all = reader.finance().booked(false, month("2025-12"), month("2026-04")).await.unwrap();
         let mut totals: BTreeMap<(Account, String), i128> = BTreeMap::new();
         for sum in all {
             *totals.entry((sum.account, sum.currency)).or_default() += i128::from(sum.amount);
         }
-        let mut balances = check_ledger(&mut reader).await.unwrap().balances;
+        let mut balances = check_ledger(&mut reader, false).await.unwrap().balances;
         balances.retain(|(account, _), _| !matches!(account, Account::Balance(_)));
         assert_eq!(totals, balances);
     })
@@ -130,7 +148,14 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
                       from: &Option<PriceReference>,
                       to: &Option<PriceReference>,
                       changed_at| {
-            RecurringChange { tenant_id, revision, from: from.clone(), to: to.clone(), changed_at }
+            RecurringChange {
+                tenant_id,
+                live: false,
+                revision,
+                from: from.clone(),
+                to: to.clone(),
+                changed_at,
+            }
         };
         let before = first.starts_at() - Duration::microseconds(1);
         let mut work = store.begin().await.unwrap();
@@ -144,7 +169,7 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
             work.finance().record(&stored).await.unwrap();
         }
         work.commit().await.unwrap();
-        let mut found = store.reader().finance().changes(first, last).await.unwrap();
+        let mut found = store.reader().finance().changes(false, first, last).await.unwrap();
         found.sort_by_key(|change| change.month);
         let count = |month, from: &Option<PriceReference>, to: &Option<PriceReference>, count| ChangeCount {
             month,
@@ -159,6 +184,13 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
         ];
         assert_eq!(found, expected);
         let mut work = store.begin().await.unwrap();
+        let real = RecurringChange { live: true, ..change(ours, 4, &None, &pro, first.starts_at()) };
+        work.finance().record(&real).await.unwrap();
+        work.commit().await.unwrap();
+        let of_real = store.reader().finance().changes(true, first, last).await.unwrap();
+        assert_eq!(of_real, [count(Some(first), &None, &pro, 1)]);
+        assert_eq!(store.reader().finance().changes(false, first, last).await.unwrap().len(), 3);
+        let mut work = store.begin().await.unwrap();
         let twice = work.finance().record(&change(ours, 2, &pro, &None, env.now())).await;
         assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
         drop(work);
@@ -167,6 +199,62 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
         work.commit().await.unwrap();
         let versions = store.reader().finance().prices().await.unwrap();
         assert!(!versions.is_empty() && versions.iter().all(|version| version.version > 0));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_booked_before_has_the_mode_of_what_was_paid() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let mut work = store.begin().await.unwrap();
+        for tenant in [ours, theirs] {
+            for (kind, id) in [
+                (SourceKind::Payment, "pi_1"),
+                (SourceKind::Payment, "pi_2"),
+                (SourceKind::Fee, "pi_1"),
+                (SourceKind::Invoice, "in_1:1"),
+            ] {
+                work.ledger().book(tenant, &moved(kind, id, 5, "usd", env.now())).await.unwrap();
+            }
+            let to = PriceReference::parse("starter-1-month");
+            let (tenant_id, changed_at) = (tenant, env.now());
+            let change = RecurringChange { tenant_id, live: false, revision: 1, from: None, to, changed_at };
+            work.finance().record(&change).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        // Both have paid for a purchase; one of them with real money, which also pays for its plan.
+        for tenant in [ours, theirs] {
+            let (_, checkout) = stored(store, &env, tenant).await;
+            let payment_id = Some("pi_1".to_owned());
+            let mut work = store.begin().await.unwrap();
+            let paid = PurchaseCheckout { stage: CheckoutStage::Paid, payment_id, ..checkout };
+            work.checkouts().update(&paid).await.unwrap();
+            work.commit().await.unwrap();
+        }
+        let live = "update checkouts set live = true where tenant_id = $1";
+        assert_eq!(database.tamper(live, &[ours.uuid()]).await, 1);
+        let account = "insert into billing_accounts \
+             (tenant_id, provider, live, keyed_at, revision, had_trial, reminders, created_at, updated_at) \
+             select id, 'stripe', true, created_at, 1, false, 0, created_at, created_at from tenants where id = $1";
+        assert_eq!(database.tamper(account, &[ours.uuid()]).await, 1);
+
+        let migrations = store.migration_status().await.unwrap();
+        let first = migrations.iter().position(|migration| migration.name.ends_with("money_modes")).unwrap();
+        store.migrate_down((migrations.len() - first) as u32).await.unwrap();
+        store.migrate().await.unwrap();
+        let mut reader = store.reader();
+        let entries = reader.ledger().entries(None, 100).await.unwrap();
+        assert_eq!(entries.len(), 16);
+        for LedgerEntry { key, live, .. } in entries {
+            assert_eq!(live, key.tenant_id == ours && key.source.id != "pi_2", "{key:?}");
+        }
+        let month = Month::of(env.now());
+        for live in [true, false] {
+            assert_eq!(reader.finance().changes(live, month, month).await.unwrap().len(), 1, "{live}");
+        }
     })
     .await;
 }
@@ -195,7 +283,7 @@ async fn of_a_hundred_thousand_purchases_only_the_index_is_read() {
     let mut sums = Vec::new();
     for _ in 0..5 {
         let began = Instant::now();
-        sums = store.reader().finance().booked(from, to).await.unwrap();
+        sums = store.reader().finance().booked(false, from, to).await.unwrap();
         eprintln!("the sums of a year with 100,000 purchases: {:?}", began.elapsed());
     }
     let total = |account| sums.iter().filter(|sum| sum.account == account).map(|sum| sum.amount).sum::<i64>();
@@ -217,7 +305,7 @@ async fn of_a_hundred_thousand_purchases_only_the_index_is_read() {
         "select calls, shared_blks_hit + shared_blks_read from pg_stat_statements where query like $1 \
          and dbid = (select oid from pg_database where datname = current_database()) /* by a test */",
     )
-    .bind("%from ledger_entries where subject is not null%")
+    .bind("%from ledger_entries where subject is not null and live =%")
     .fetch_one(&mut connection)
     .await
     .unwrap();

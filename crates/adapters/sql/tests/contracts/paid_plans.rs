@@ -346,15 +346,15 @@ async fn disputes_of_invoices_are_compared_with_what_is_booked_about_them() {
             let mut work = store.begin().await.unwrap();
             work.invoices().upsert(&seen).await.unwrap();
             work.commit().await.unwrap();
-            let report = check_ledger(&mut store.reader()).await.unwrap();
+            let report = check_ledger(&mut store.reader(), false).await.unwrap();
             let line = format!("has disputed {held}, the ledger {}", 1200 - held);
             assert!(report.to_string().contains(&line), "{report}");
             let mut work = store.begin().await.unwrap();
-            for moved in LedgerTransaction::of_payments(&seen, env.now()).unwrap() {
+            for moved in LedgerTransaction::of_payments(&seen, false, env.now()).unwrap() {
                 work.ledger().book_missing(tenant, &moved).await.unwrap();
             }
             work.commit().await.unwrap();
-            let report = check_ledger(&mut store.reader()).await.unwrap();
+            let report = check_ledger(&mut store.reader(), false).await.unwrap();
             assert_eq!(report.differing, 0, "{report}");
             assert_eq!(report.balances[&(Account::Fees, "usd".to_owned())], 1565, "booked once");
         }
@@ -430,34 +430,40 @@ async fn invoices_are_compared_with_what_is_booked_about_them() {
         let back = Invoice { amount_refunded: 900, ..paid.clone() };
         let steps = [(None, &half, 1), (Some(&half), &back, 2), (Some(&back), &paid, 3), (None, &other, 3)];
         for (before, after, revision) in steps {
-            for moved in LedgerTransaction::of_invoice(before, after, revision, env.now()).unwrap() {
+            for moved in LedgerTransaction::of_invoice(before, after, false, revision, env.now()).unwrap() {
                 work.ledger().book(second, &moved).await.unwrap();
             }
         }
         // The same source of another tenant, and another currency.
         let money = Money { amount: 1200, currency: "eur".to_owned() };
-        let elsewhere =
-            LedgerTransaction::moved(Provider::Stripe, SourceKind::Invoice, "in_1:9", &money, env.now());
+        let elsewhere = LedgerTransaction::moved(
+            Provider::Stripe,
+            false,
+            SourceKind::Invoice,
+            "in_1:9",
+            &money,
+            env.now(),
+        );
         work.ledger().book(first, &elsewhere.unwrap()).await.unwrap();
         work.commit().await.unwrap();
 
         let mut reader = store.reader();
-        let report = check_ledger(&mut reader).await.unwrap();
+        let report = check_ledger(&mut reader, false).await.unwrap();
         assert_eq!((report.transactions, report.invoices, report.differing), (6, 3, 0), "{report}");
         assert_eq!(report.balances[&(Account::SubscriptionRevenue, "usd".to_owned())], -1700);
         assert_eq!(report.balances[&(Account::Refunds, "usd".to_owned())], 700);
-        let one = reader.ledger().invoices(None, 1).await.unwrap();
+        let one = reader.ledger().invoices(false, None, 1).await.unwrap();
         assert_eq!((one.len(), one[0].id, one[0].paid), (1, open.id, 0));
-        let rest = reader.ledger().invoices(Some((first, open.id)), 10).await.unwrap();
+        let rest = reader.ledger().invoices(false, Some((first, open.id)), 10).await.unwrap();
         let seen: Vec<_> = rest.iter().map(|invoice| (invoice.id, invoice.paid, invoice.refunded)).collect();
         assert_eq!(seen, [(paid.id, 1200, 700), (other.id, 500, 0)]);
-        assert_eq!(reader.ledger().invoices(Some((second, other.id)), 10).await.unwrap(), []);
+        assert_eq!(reader.ledger().invoices(false, Some((second, other.id)), 10).await.unwrap(), []);
 
         let mut work = store.begin().await.unwrap();
         work.invoices().upsert(&Invoice { amount_refunded: 701, ..paid.clone() }).await.unwrap();
         work.invoices().upsert(&Invoice { amount_paid: 1, ..open.clone() }).await.unwrap();
         work.commit().await.unwrap();
-        let report = check_ledger(&mut store.reader()).await.unwrap().to_string();
+        let report = check_ledger(&mut store.reader(), false).await.unwrap().to_string();
         let refunded = format!("tenant {second}: invoice {} has refunded 701, the ledger 700", paid.id);
         let paid = format!("tenant {first}: invoice {} has paid 1, the ledger 0", open.id);
         assert!(report.contains(&refunded) && report.contains(&paid), "{report}");

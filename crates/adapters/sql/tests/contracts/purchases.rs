@@ -17,7 +17,7 @@ use time::Duration;
 use crate::fixtures::{at_once, stored_tenant, stored_user};
 
 fn payment(id: &str, price: &Money, env: &Env) -> Result<LedgerTransaction, Unbalanced> {
-    LedgerTransaction::moved(Provider::Stripe, SourceKind::Payment, id, price, env.now())
+    LedgerTransaction::moved(Provider::Stripe, false, SourceKind::Payment, id, price, env.now())
 }
 
 /// Stores and commits a purchase of a tenant with a checkout that is to be made.

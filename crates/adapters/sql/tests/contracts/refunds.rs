@@ -55,7 +55,7 @@ fn dispute(env: &Env, purchase: &Purchase) -> PurchaseDispute {
 
 fn moved(env: &Env, kind: SourceKind, id: &str, amount: i64) -> LedgerTransaction {
     let money = Money { amount, currency: "usd".to_owned() };
-    LedgerTransaction::moved(Provider::Stripe, kind, id, &money, env.now()).unwrap()
+    LedgerTransaction::moved(Provider::Stripe, false, kind, id, &money, env.now()).unwrap()
 }
 
 /// Two tenants, in the order of their ids.
@@ -257,26 +257,26 @@ async fn purchases_are_compared_with_what_is_booked_about_them() {
         work.commit().await.unwrap();
 
         let mut reader = store.reader();
-        let report = check_ledger(&mut reader).await.unwrap();
+        let report = check_ledger(&mut reader, false).await.unwrap();
         assert_eq!((report.transactions, report.purchases, report.differing), (8, 2, 0), "{report}");
         let balance = |account| report.balances[&(account, "usd".to_owned())];
         assert_eq!(balance(Account::Balance(Provider::Stripe)), 71800 - 2112 - 900 - 1500);
         assert_eq!((balance(Account::Refunds), balance(Account::Disputes)), (900, 0));
-        let first = reader.ledger().purchases(None, 1).await.unwrap();
+        let first = reader.ledger().purchases(false, None, 1).await.unwrap();
         assert_eq!((first.len(), first[0].id, first[0].is_paid), (1, pending.id, false));
-        let second = reader.ledger().purchases(Some((ours, pending.id)), 10).await.unwrap();
+        let second = reader.ledger().purchases(false, Some((ours, pending.id)), 10).await.unwrap();
         assert_eq!(
             (second.len(), second[0].paid, second[0].refunded, second[0].disputed),
             (1, 71800, 900, 0)
         );
-        assert_eq!(reader.ledger().purchases(Some((theirs, bought.id)), 10).await.unwrap(), []);
+        assert_eq!(reader.ledger().purchases(false, Some((theirs, bought.id)), 10).await.unwrap(), []);
 
         let mut work = store.begin().await.unwrap();
         let wrong = Purchase { status: PurchaseStatus::Disputed, refunded_amount: 901, ..paid };
         work.purchases().update(&wrong).await.unwrap();
         work.purchases().update(&Purchase { completed_at: Some(env.now()), ..pending }).await.unwrap();
         work.commit().await.unwrap();
-        let report = check_ledger(&mut store.reader()).await.unwrap();
+        let report = check_ledger(&mut store.reader(), false).await.unwrap();
         let mut lines: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
         lines.sort();
         assert_eq!(report.differing, 3, "{lines:?}");

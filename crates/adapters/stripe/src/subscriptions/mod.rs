@@ -297,7 +297,10 @@ impl StripeSubscriptions {
     }
 }
 
-/// Another price of the one item of a subscription, paid for at once from a time on.
+/// Another price of the one item of a subscription, paid for at once from a time on. A preview and a change with the same time come to the
+/// same sum, also where the interval is another one: what was left of the old period at this time is credited, and the new one, which
+/// Stripe begins at the moment of the change, is charged as a whole. Stripe resets the anchor by itself then, and refuses this time beside
+/// an anchor that is `now`.
 fn proration(before: &SubscriptionObject, change: &NewChange) -> Result<Value, PaymentError> {
     let item = before.item()?;
     // The caller's clock may not agree with Stripe's about the second in which a period begins.

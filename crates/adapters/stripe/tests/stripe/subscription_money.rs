@@ -1,5 +1,7 @@
 //! What subscriptions cost, what they are paid with, and what is on their invoices.
 
+use std::time::Duration;
+
 use portico_billing::{
     payment::{DisputeStatus, InboundSubject, PaymentError, PaymentProvider},
     plan::BillingInterval,
@@ -9,7 +11,7 @@ use portico_billing::{
 use portico_kernel::{Clock, Money};
 
 use crate::{
-    shop::{Place, Shop},
+    shop::{DAY, Place, Shop},
     subscription_life::{Tenant, new_customer, new_price},
 };
 
@@ -149,6 +151,27 @@ async fn a_year_begins_at_once_and_a_clock_that_is_slow_does_no_harm() {
         let ending = provider.cancel_at_end(&after.id).await.unwrap();
         let upgrade = provider.change(&tenant.upgrade(&ending, after.period_start), "plan_4").await;
         assert!(matches!(upgrade, Err(PaymentError::Refused(_))), "it ends: {upgrade:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_year_that_is_begun_later_costs_what_was_shown() {
+    for shop in Shop::each().await {
+        let (tenant, provider) = (Tenant::new(&shop).await, &shop.subscriptions);
+        tenant.subscribe("visa").await;
+        shop.advance(10 * DAY).await;
+        let before = tenant.now().await;
+        let year = provider.price(&new_price("starter-1-year", 12000, BillingInterval::Year)).await.unwrap();
+        let shown_at = before.period_start + time::Duration::days(10);
+        let change = NewChange { price_id: year, ..tenant.upgrade(&before, shown_at) };
+        let quote = provider.quote(&change).await.unwrap();
+        assert!((12000 - 1200 + 1..12000).contains(&quote.amount_due.amount), "{quote:?}");
+        shop.advance(Duration::from_secs(59 * 60)).await;
+        assert_eq!(provider.quote(&change).await.unwrap().amount_due, quote.amount_due);
+        let after = provider.change(&change, "plan_1").await.unwrap();
+        assert!(after.period_start > change.prorated_at, "a period of its own: {after:?}");
+        let newest = provider.invoices(&tenant.customer).await.unwrap().remove(0);
+        assert_eq!(newest.amount_paid, quote.amount_due.amount);
     }
 }
 

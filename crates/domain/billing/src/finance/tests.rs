@@ -32,7 +32,7 @@ fn book(
 ) {
     let mut rows = repositories.shop.rows();
     let (id, money) = (rows.booked.len().to_string(), Money { amount, currency: currency.to_owned() });
-    let moved = LedgerTransaction::moved(Provider::Stripe, kind, &id, &money, at).unwrap();
+    let moved = LedgerTransaction::moved(Provider::Stripe, false, kind, &id, &money, at).unwrap();
     rows.booked.push((TenantId::PLATFORM, moved.about(&[(subject.clone(), 1)])));
 }
 
@@ -40,6 +40,7 @@ fn change(repositories: &Repositories, from: Option<&str>, to: Option<&str>, cha
     let price = |text: Option<&str>| text.map(|text| PriceReference::parse(text).unwrap());
     let change = RecurringChange {
         tenant_id: TenantId::PLATFORM,
+        live: false,
         revision: 1,
         from: price(from),
         to: price(to),
@@ -62,7 +63,7 @@ async fn report(
     currency: Option<&str>,
 ) -> Result<FinanceReport, BillingError> {
     let month = |text: Option<&str>| text.map(|text| Month::parse(text).unwrap());
-    Finances::new(repositories, &staff(), &env()).report(month(from), month(to), currency).await
+    Finances::new(repositories, &staff(), &env()).report(false, month(from), month(to), currency).await
 }
 
 #[tokio::test]
@@ -225,6 +226,26 @@ async fn months_and_currencies_are_checked() {
         assert_eq!((errors[0].field.as_str(), errors[0].code.as_ref()), (field, code));
     }
     let nobody = Scope::anonymous(RequestInfo::default());
-    let denied = Finances::new(&mut repositories, &nobody, &env()).report(None, None, None).await;
+    let denied = Finances::new(&mut repositories, &nobody, &env()).report(false, None, None, None).await;
     assert!(matches!(denied, Err(BillingError::Denied(_))));
+}
+
+#[tokio::test]
+async fn a_report_is_about_one_mode() {
+    let mut repositories = Repositories::default();
+    let (now, base) = (env().now(), Subject::Product("base_product".to_owned()));
+    book(&repositories, SourceKind::Payment, 500, "usd", now, &base);
+    let money = Money { amount: 35900, currency: "usd".to_owned() };
+    let real = LedgerTransaction::moved(Provider::Stripe, true, SourceKind::Payment, "pi_live", &money, now);
+    repositories.shop.rows().booked.push((TenantId::PLATFORM, real.unwrap().about(&[(base, 1)])));
+    priced(&repositories, "pro", "usd", 4900, 49000);
+    change(&repositories, None, Some("pro-1-month"), now);
+    for (live, gross, mrr) in [(true, 35900, 0), (false, 500, 4900)] {
+        let (scope, env) = (staff(), env());
+        let mut finances = Finances::new(&mut repositories, &scope, &env);
+        let report = finances.report(live, Some(Month::of(now)), None, None).await.unwrap();
+        assert_eq!(report.live, live);
+        let [month] = &report.items[..] else { panic!("{report:?}") };
+        assert_eq!((month.moved.gross, month.recurring.mrr), (gross, mrr), "{live}");
+    }
 }

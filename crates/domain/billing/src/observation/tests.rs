@@ -11,6 +11,7 @@ use crate::{
     plan::BillingInterval,
     plan_call::PlanCallKind,
     plan_change::{PlanPreviews, PlanWish, Remedy, is_prorated},
+    plan_changes::PlanChanges,
     ports::BillingRepositories,
     subscription_provider::{NewChange, NewPrice, SubscriptionProvider},
     tenant_subscription::Package,
@@ -469,7 +470,30 @@ async fn disputes_and_fees_of_invoices_are_booked_once_and_told() {
         assert_eq!(desk.news(&mut seen), told.into_iter().collect::<Vec<_>>(), "{status:?}");
         assert_eq!((balance(&desk, "disputes"), balance(&desk, "fees")), (held, 1530), "{status:?}");
         assert_eq!(balance(&desk, "provider:stripe:balance"), 1200 - held - 1530);
-        assert_eq!(crate::ledger_check::check_ledger(&mut desk.rows).await.unwrap().differing, 0);
+        assert_eq!(crate::ledger_check::check_ledger(&mut desk.rows, false).await.unwrap().differing, 0);
     }
     assert_eq!(desk.shown().await.plan, "starter", "what becomes of the plan is decided by staff");
+}
+
+#[tokio::test]
+async fn what_was_paid_with_play_money_is_forgotten_once_real_money_is_moved() {
+    let (mut desk, mut seen) = (Desk::paying("starter").await, 0);
+    desk.news(&mut seen);
+    let before = desk.account();
+    let account =
+        Observations::new(&mut desk.rows, &desk.scope, &desk.env).go_live(desk.tenant).await.unwrap();
+    assert_eq!((account.live, &account.customer_id, &account.subscription), (true, &None, &None));
+    assert_eq!((account.had_trial, account.check_at), (false, None));
+    assert_eq!(account.revision, before.revision + 1);
+    assert_eq!(desk.shown().await.plan, "free");
+    assert_eq!(desk.news(&mut seen), ["subscription.ended"]);
+    // The end is one of play money, as the beginning was.
+    let modes: Vec<bool> = desk.rows.kept.shop.rows().changes.iter().map(|change| change.live).collect();
+    assert_eq!(modes, [false, false]);
+    // Once is enough, and it does not go back.
+    let again = Observations::new(&mut desk.rows, &desk.scope, &desk.env).go_live(desk.tenant).await.unwrap();
+    assert_eq!(again, account);
+    let test = PlanChanges::new(&mut desk.rows, &desk.scope, &desk.env).account(&Desk::rule()).await;
+    assert!(matches!(test, Err(BillingError::Payment(PaymentError::Unsupported))));
+    assert!(desk.news(&mut seen).is_empty());
 }

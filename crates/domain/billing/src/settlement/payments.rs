@@ -168,11 +168,14 @@ impl Settlements<'_> {
             self.merge_dispute(&booked, observed, &mut disputes, &mut news).await?;
         }
         let refunded = refunds.iter().map(PurchaseRefund::refunded).sum();
-        let after = before.reversed(refunded, disputes.iter().any(PurchaseDispute::is_held));
+        let given = refunds.iter().map(PurchaseRefund::given).sum();
+        let after = before.reversed(refunded, given, disputes.iter().any(PurchaseDispute::is_held));
         if after != before {
             self.repositories.purchases().update(&after).await?;
             self.follow_invoice(&after).await?;
         }
+        // A part that is on its way changes nothing about the purchase yet.
+        news.refunded &= after != before;
         for declared in news.events() {
             let event = Event::new(self.env, self.scope, declared, id.uuid());
             self.repositories.events().append(event.in_tenant(tenant).before(&before).after(&after)).await?;
@@ -213,14 +216,14 @@ impl Settlements<'_> {
             return Ok(());
         }
         self.repositories.refunds().store(&after).await?;
-        self.book(booked, SourceKind::Refund, &observed.id, &after.money()).await?;
-        if after.status == RefundStatus::Failed {
+        let (was_given, was_refunded) = before.map_or((0, 0), |before| (before.given(), before.refunded()));
+        if after.refunded() > 0 {
+            self.book(booked, SourceKind::Refund, &observed.id, &after.money()).await?;
+        } else if was_refunded > 0 {
             self.book(booked, SourceKind::RefundFailed, &observed.id, &after.money()).await?;
         }
-        let was_refunded = before.is_some_and(|before| before.refunded() > 0);
-        let is_refunded = after.refunded() > 0;
-        news.refunded |= is_refunded && !was_refunded;
-        news.refund_failed |= was_refunded && !is_refunded;
+        news.refunded |= after.given() > was_given || after.refunded() > was_refunded;
+        news.refund_failed |= was_given > 0 && after.given() == 0;
         refunds.retain(|stored| stored.id != after.id);
         refunds.push(after);
         Ok(())
@@ -278,7 +281,8 @@ impl Settlements<'_> {
         id: &str,
         money: &Money,
     ) -> Result<(), BillingError> {
-        let moved = LedgerTransaction::moved(booked.checkout.provider, kind, id, money, self.env.now())
+        let PurchaseCheckout { provider, live, .. } = *booked.checkout;
+        let moved = LedgerTransaction::moved(provider, live, kind, id, money, self.env.now())
             .map_err(|error| StoreError::Internal(Box::new(error)))?
             .about(&booked.shares);
         self.repositories.ledger().book_missing(booked.checkout.tenant_id, &moved).await?;

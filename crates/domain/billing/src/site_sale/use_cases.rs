@@ -328,6 +328,7 @@ impl<'a> SiteSales<'a> {
         let Some(payment) = &sale.checkout.payment_id else { return Ok(()) };
         let paid = LedgerTransaction::moved(
             sale.checkout.provider,
+            sale.checkout.live,
             SourceKind::Payment,
             payment,
             &sale.price(),

@@ -1,15 +1,17 @@
-//! The ledger in memory.
+//! The ledger, and what the financial report is made of, in memory.
 
 use async_trait::async_trait;
-use portico_kernel::{InvoiceId, PurchaseId, StoreError, TenantId};
+use portico_kernel::{InvoiceId, Month, PurchaseId, StoreError, TenantId};
 
 use super::Shop;
 use crate::{
+    finance::{BookedSum, ChangeCount, PricedVersion},
     invoice::{Invoice, InvoiceKind},
     ledger::{EntryKey, LedgerEntry, LedgerTransaction, SourceKind},
     ledger_check::{BookedInvoice, BookedPurchase, BookedSale},
-    ports::LedgerRepository,
+    ports::{FinanceRepository, LedgerRepository},
     purchase::Purchase,
+    recurring::RecurringChange,
     refund::PurchaseRefund,
     site_sale::SiteSale,
 };
@@ -44,6 +46,7 @@ impl LedgerRepository for Shop {
             (0_i32..).zip(booked.entries()).map(move |(position, entry)| LedgerEntry {
                 key: EntryKey { tenant_id: *tenant, source: booked.source().clone(), position },
                 entry: entry.clone(),
+                live: booked.live(),
                 currency: booked.currency().to_owned(),
             })
         });
@@ -56,6 +59,7 @@ impl LedgerRepository for Shop {
 
     async fn purchases(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedPurchase>, StoreError> {
@@ -64,7 +68,9 @@ impl LedgerRepository for Shop {
         let sum = |kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
             let booked = rows.booked.iter().map(|(_, booked)| booked);
             let booked = booked.filter(|booked| {
-                kinds.contains(&booked.source().kind) && ids.contains(&booked.source().id.as_str())
+                booked.live() == live
+                    && kinds.contains(&booked.source().kind)
+                    && ids.contains(&booked.source().id.as_str())
             });
             booked.map(|booked| -booked.entries()[0].amount).sum()
         };
@@ -88,7 +94,15 @@ impl LedgerRepository for Shop {
                 disputed: sum([SourceKind::Dispute, SourceKind::DisputeWon], &disputes),
             }
         };
-        let mut all: Vec<BookedPurchase> = rows.purchases.iter().map(booked).collect();
+        let mut all: Vec<BookedPurchase> = rows
+            .purchases
+            .iter()
+            .filter(|purchase| {
+                let mut checkouts = rows.checkouts.iter();
+                !checkouts.any(|checkout| checkout.purchase_id == purchase.id && checkout.live != live)
+            })
+            .map(booked)
+            .collect();
         all.sort_by_key(|purchase| (purchase.tenant_id, purchase.id));
         let left = all
             .into_iter()
@@ -98,6 +112,7 @@ impl LedgerRepository for Shop {
 
     async fn invoices(
         &mut self,
+        live: bool,
         after: Option<(TenantId, InvoiceId)>,
         limit: u64,
     ) -> Result<Vec<BookedInvoice>, StoreError> {
@@ -106,7 +121,10 @@ impl LedgerRepository for Shop {
             let own = format!("{}:", invoice.provider_id);
             let booked = rows.booked.iter().filter(|(tenant, booked)| {
                 let source = booked.source();
-                *tenant == invoice.tenant_id && kinds.contains(&source.kind) && source.id.starts_with(&own)
+                *tenant == invoice.tenant_id
+                    && booked.live() == live
+                    && kinds.contains(&source.kind)
+                    && source.id.starts_with(&own)
             });
             booked.map(|(_, booked)| -booked.entries()[0].amount).sum()
         };
@@ -120,7 +138,16 @@ impl LedgerRepository for Shop {
             refunded: sum(invoice, [SourceKind::InvoiceRefund, SourceKind::InvoiceRefundFailed]),
             disputed: sum(invoice, [SourceKind::Dispute, SourceKind::DisputeWon]),
         };
-        let of_plans = rows.invoices.iter().filter(|invoice| invoice.kind == InvoiceKind::Subscription);
+        let is_of_other = |invoice: &Invoice| {
+            let own = format!("{}:", invoice.provider_id);
+            rows.booked.iter().any(|(tenant, booked)| {
+                *tenant == invoice.tenant_id && booked.live() != live && booked.source().id.starts_with(&own)
+            })
+        };
+        let of_plans = rows
+            .invoices
+            .iter()
+            .filter(|invoice| invoice.kind == InvoiceKind::Subscription && !is_of_other(invoice));
         let mut all: Vec<BookedInvoice> = of_plans.map(booked).collect();
         all.sort_by_key(|invoice| (invoice.tenant_id, invoice.id));
         let left = all
@@ -131,6 +158,7 @@ impl LedgerRepository for Shop {
 
     async fn sales(
         &mut self,
+        live: bool,
         after: Option<(TenantId, PurchaseId)>,
         limit: u64,
     ) -> Result<Vec<BookedSale>, StoreError> {
@@ -138,7 +166,10 @@ impl LedgerRepository for Shop {
         let sum = |sale: &SiteSale, kinds: [SourceKind; 2], ids: &[&str]| -> i64 {
             let booked = rows.booked.iter().filter(|(tenant, booked)| {
                 let source = booked.source();
-                *tenant == sale.tenant_id && kinds.contains(&source.kind) && ids.contains(&source.id.as_str())
+                *tenant == sale.tenant_id
+                    && booked.live() == live
+                    && kinds.contains(&source.kind)
+                    && ids.contains(&source.id.as_str())
             });
             booked.map(|(_, booked)| booked.entries()[0].amount).sum()
         };
@@ -157,9 +188,47 @@ impl LedgerRepository for Shop {
                 refunded: -sum(sale, [SourceKind::Refund, SourceKind::RefundFailed], &refunds),
             }
         };
-        let mut all: Vec<BookedSale> = rows.sales.iter().map(booked).collect();
+        let of_mode = rows.sales.iter().filter(|sale| sale.checkout.live == live);
+        let mut all: Vec<BookedSale> = of_mode.map(booked).collect();
         all.sort_by_key(|sale| (sale.tenant_id, sale.id));
         let left = all.into_iter().filter(|sale| after.is_none_or(|after| (sale.tenant_id, sale.id) > after));
         Ok(left.take(limit as usize).collect())
+    }
+}
+
+#[async_trait]
+impl FinanceRepository for Shop {
+    async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError> {
+        self.rows().changes.push(change.clone());
+        Ok(())
+    }
+
+    async fn booked(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<BookedSum>, StoreError> {
+        let rows = self.rows();
+        let of_mode = rows.booked.iter().filter(|(_, booked)| booked.live() == live);
+        let entries = of_mode.flat_map(|(_, booked)| {
+            let month = Month::of(booked.booked_at());
+            booked.entries().iter().filter_map(move |entry| {
+                let (account, amount) = (entry.account, entry.amount);
+                let currency = booked.currency().to_owned();
+                Some(BookedSum { month, currency, account, subject: entry.subject.clone()?, amount })
+            })
+        });
+        Ok(entries.filter(|sum| (from..=to).contains(&sum.month)).collect())
+    }
+
+    async fn changes(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
+        let rows = self.rows();
+        let changes =
+            rows.changes.iter().filter(|change| change.live == live && Month::of(change.changed_at) <= to);
+        let count = |change: &RecurringChange| {
+            let month = Some(Month::of(change.changed_at)).filter(|month| *month >= from);
+            ChangeCount { month, from: change.from.clone(), to: change.to.clone(), count: 1 }
+        };
+        Ok(changes.map(count).collect())
+    }
+
+    async fn prices(&mut self) -> Result<Vec<PricedVersion>, StoreError> {
+        Ok(self.rows().plan_prices.clone())
     }
 }

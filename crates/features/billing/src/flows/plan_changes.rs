@@ -19,7 +19,7 @@ use portico_web::{caller::Caller, problem::Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::subscriptions::sync;
+use super::subscriptions::{follow_mode, sync};
 use crate::state::App;
 
 /// The subscription after a change that takes hold later.
@@ -398,6 +398,7 @@ pub async fn present(app: &App, scope: &Scope) -> Result<(BillingAccount, String
 /// The tenant, and its customer at the provider, who is made known there if they are not.
 async fn customer(app: &App, scope: &Scope) -> Result<(TenantId, String), Problem> {
     let (tenant, user) = Checkouts::buyer(scope)?;
+    follow_mode(app, scope, tenant).await?;
     let mut work = app.core.begin().await?;
     let account = PlanChanges::new(&mut *work, scope, &app.core.env).account(&app.checkout_rule).await?;
     work.commit().await?;

@@ -37,7 +37,8 @@ pub async fn create(
         Refunds::new(&mut *reader, scope, env).paid(customer, purchase).await?
     };
     // What was given back at the provider itself is not left.
-    let observed = app.provider.payment(&payment_id).await.map_err(BillingError::from)?;
+    let observed =
+        app.payments_at(checkout.provider).payment(&payment_id).await.map_err(BillingError::from)?;
     settle(app, scope, customer, checkout.id, &observed).await?;
 
     let mut work = app.core.begin().await?;
@@ -72,7 +73,7 @@ async fn make(
     let env = &app.core.env;
     // Once the provider may have forgotten the key, another call could give back twice. If it had made it, the payment would show it.
     let answer = match refund.may_repeat(env.now()) {
-        true => app.provider.refund(&refund.call(), &refund.key()).await,
+        true => app.payments_at(refund.provider).refund(&refund.call(), &refund.key()).await,
         false => Err(PaymentError::Refused("no answer for as long as the key is known".to_owned())),
     };
     if let Err(error) = &answer
@@ -142,7 +143,7 @@ pub(super) async fn look_after(
     checkout: &PurchaseCheckout,
     payment: &str,
 ) -> Result<(), BillingError> {
-    let observed = app.provider.payment(payment).await?;
+    let observed = app.payments_at(checkout.provider).payment(payment).await?;
     let settled = settle(app, scope, checkout.tenant_id, checkout.id, &observed).await?;
     for refund in settled.refunds.iter().filter(|refund| refund.status == RefundStatus::Requested) {
         make(app, scope, checkout.id, refund).await?;

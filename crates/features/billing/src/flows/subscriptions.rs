@@ -132,15 +132,37 @@ pub async fn end_of_deleted(app: &App, ended: EndSubscription, job: &Job) -> Res
     }
 }
 
+/// Forgets what a tenant has paid for with play money, once the server moves real money.
+///
+/// # Errors
+/// Those of the store.
+pub async fn follow_mode(app: &App, scope: &Scope, tenant: TenantId) -> Result<(), BillingError> {
+    if !app.checkout_rule.live {
+        return Ok(());
+    }
+    let account = app.core.reader().accounts().find(tenant).await?;
+    if account.is_some_and(|account| !account.live) {
+        let mut work = app.core.begin().await?;
+        Observations::new(&mut *work, scope, &app.core.env).go_live(tenant).await?;
+        work.commit().await?;
+    }
+    Ok(())
+}
+
 /// Asks the provider for the subscription of a tenant and its invoices, and stores them. The subscription of a tenant that is deleted is
-/// ended. A customer that the provider has deleted has none.
+/// ended. A customer that the provider has deleted has none. What was paid with play money is forgotten where real money is moved now, and
+/// what is paid with real money is not asked about where play money is moved: the provider does not know it.
 ///
 /// # Errors
 /// `NoAccount`; those of the provider.
 pub async fn sync(app: &App, scope: &Scope, tenant: TenantId) -> Result<BillingAccount, BillingError> {
+    follow_mode(app, scope, tenant).await?;
     let mut was_stale = false;
     for _ in 0..TRIES {
         let account = app.core.reader().accounts().find(tenant).await?.ok_or(BillingError::NoAccount)?;
+        if account.live != app.checkout_rule.live {
+            return Err(PaymentError::Unsupported.into());
+        }
         let Some(customer) = &account.customer_id else { return Ok(account) };
         let asked = app.subscriptions.subscription(customer).await;
         let is_deleted = match &asked {

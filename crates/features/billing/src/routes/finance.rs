@@ -3,7 +3,6 @@
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web::Data};
 use portico_billing::finance::{FinanceLine, FinanceMonth, FinanceReport, Finances, MovedMoney};
 use portico_kernel::Month;
-use portico_runtime::core::Core;
 use portico_web::{
     caller::Caller,
     problem::Problem,
@@ -14,6 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::tables::{table, wants_csv};
+use crate::state::App;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -41,8 +41,9 @@ struct FinancialReport {
 /// Read the financial report
 ///
 /// For staff: what was sold, given back, disputed and kept by payment providers in each month, by what was sold, and what plans bring in
-/// each month from then on. The sums are those of the ledger. Amounts are in minor units of the currency. As CSV (RFC 4180) with a header
-/// line on request: for each month and currency a line `total`, and one for each thing that is sold.
+/// each month from then on. The sums are those of the ledger: of real money where the server moves it, and otherwise of play money; `live`
+/// says which. Amounts are in minor units of the currency. As CSV (RFC 4180) with a header line on request: for each month and currency a
+/// line `total`, and one for each thing that is sold.
 #[utoipa::path(
     tag = "Reports",
     operation_id = "getFinancialReport",
@@ -51,7 +52,7 @@ struct FinancialReport {
         status = 200,
         content(
             (FinanceReport = "application/json"),
-            (String = "text/csv", example = json!("month,currency,kind,id,gross,refunds,disputes,fees,net,mrr,subscribers,newMrr,expansionMrr,contractionMrr,churnedMrr,newSubscribers,churnedSubscribers\r\n2026-11,usd,total,,35900,0,0,1071,34829,1200,1,1200,0,0,0,1,0\r\n")),
+            (String = "text/csv", example = json!("month,currency,kind,id,gross,refunds,disputes,fees,net,mrr,subscribers,newMrr,expansionMrr,contractionMrr,churnedMrr,newSubscribers,churnedSubscribers,live\r\n2026-11,usd,total,,35900,0,0,1071,34829,1200,1,1200,0,0,0,1,0,true\r\n")),
         ),
         headers(("Content-Disposition" = String, description = "Name of the file, where it is CSV.")),
     )),
@@ -59,26 +60,28 @@ struct FinancialReport {
 )]
 #[get("/admin/reports/finance")]
 async fn report(
-    core: Data<Core>,
+    app: Data<App>,
     caller: Caller,
     request: HttpRequest,
     query: Query<FinancialReport>,
 ) -> Result<HttpResponse, Problem> {
     let FinancialReport { from, to, currency, format } = query.0;
     let as_csv = wants_csv(format.as_deref(), &request)?;
-    let mut repositories = core.reader();
-    let report =
-        Finances::new(&mut *repositories, &caller.0, &core.env).report(from, to, currency.as_deref()).await?;
+    let mut repositories = app.core.reader();
+    let report = Finances::new(&mut *repositories, &caller.0, &app.core.env)
+        .report(app.is_live(), from, to, currency.as_deref())
+        .await?;
     if !as_csv {
         return Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(report));
     }
     table(
         "finance.csv",
-        std::iter::once(COLUMNS.map(str::to_owned)).chain(report.items.iter().flat_map(rows)),
+        std::iter::once(COLUMNS.map(str::to_owned))
+            .chain(report.items.iter().flat_map(|month| rows(month, report.live))),
     )
 }
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "month",
     "currency",
     "kind",
@@ -96,10 +99,11 @@ const COLUMNS: [&str; 17] = [
     "churnedMrr",
     "newSubscribers",
     "churnedSubscribers",
+    "live",
 ];
 
 /// The lines of a month: the month itself, and what was sold. How the recurring revenue has moved is told of the month as a whole.
-fn rows(month: &FinanceMonth) -> Vec<[String; 17]> {
+fn rows(month: &FinanceMonth, live: bool) -> Vec<[String; 18]> {
     let recurring = &month.recurring;
     let moves = [
         recurring.new_mrr.to_string(),
@@ -109,10 +113,10 @@ fn rows(month: &FinanceMonth) -> Vec<[String; 17]> {
         recurring.new_subscribers.to_string(),
         recurring.churned_subscribers.to_string(),
     ];
-    let total = row(month, ("total", ""), &month.moved, (recurring.mrr, recurring.subscribers), moves);
+    let total = row(month, ("total", ""), &month.moved, (recurring.mrr, recurring.subscribers), moves, live);
     let line = |line: &FinanceLine| {
         let sold = (line.kind.as_str(), line.id.as_deref().unwrap_or_default());
-        row(month, sold, &line.moved, (line.mrr, line.subscribers), Default::default())
+        row(month, sold, &line.moved, (line.mrr, line.subscribers), Default::default(), live)
     };
     std::iter::once(total).chain(month.lines.iter().map(line)).collect()
 }
@@ -123,7 +127,8 @@ fn row(
     moved: &MovedMoney,
     (mrr, subscribers): (i64, u64),
     moves: [String; 6],
-) -> [String; 17] {
+    live: bool,
+) -> [String; 18] {
     let [new, expansion, contraction, churned, began, stopped] = moves;
     [
         month.month.to_string(),
@@ -143,5 +148,6 @@ fn row(
         churned,
         began,
         stopped,
+        live.to_string(),
     ]
 }

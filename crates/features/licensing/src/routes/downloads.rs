@@ -43,7 +43,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 #[into_params(parameter_in = Query)]
 struct ListDownloads {
     /// Only those of this product.
-    #[param(example = "base_product", max_length = 100)]
+    #[param(example = "base_product", max_length = 50)]
     product_type: Option<String>,
     /// From 1.
     #[param(minimum = 1, maximum = 1_000_000)]

@@ -46,7 +46,7 @@ struct ListAllLicenses {
     /// Only those with this status.
     status: Option<LicenseStatus>,
     /// Only those of this product.
-    #[param(example = "base_product", max_length = 100)]
+    #[param(example = "base_product", max_length = 50)]
     product_type: Option<String>,
     /// Only the one with this key, as somebody has told it.
     #[param(example = "7K2M-9QXD-4T0B-HZ5R", max_length = 100)]

@@ -45,7 +45,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 #[into_params(parameter_in = Query)]
 struct ListReleases {
     /// Only those of this product.
-    #[param(example = "base_product", max_length = 100)]
+    #[param(example = "base_product", max_length = 50)]
     product_type: Option<String>,
     /// Only those with this status.
     status: Option<ReleaseStatus>,

@@ -56,9 +56,15 @@ fn shop(env: &Env) -> (Repositories, PurchaseCheckout) {
         expires_at: env.now(),
         check_at: Some(env.now()),
     };
-    let booked =
-        LedgerTransaction::moved(Provider::Stripe, SourceKind::Payment, "pi_1", &purchase.price(), env.now())
-            .unwrap();
+    let booked = LedgerTransaction::moved(
+        Provider::Stripe,
+        false,
+        SourceKind::Payment,
+        "pi_1",
+        &purchase.price(),
+        env.now(),
+    )
+    .unwrap();
     let mut rows = repositories.shop.rows();
     rows.booked.push((purchase.tenant_id, booked));
     rows.purchases.push(purchase);
@@ -84,7 +90,7 @@ fn names(repositories: &Repositories) -> Vec<String> {
 
 /// What the ledger has, as text, in order; checks that it is sound.
 async fn booked(repositories: &mut Repositories) -> Vec<String> {
-    let report = check_ledger(repositories).await.unwrap();
+    let report = check_ledger(repositories, false).await.unwrap();
     assert_eq!(report.differing, 0, "{report}");
     let rows = repositories.shop.rows();
     let mut booked: Vec<String> = rows
@@ -125,11 +131,9 @@ async fn refunds_are_found_and_counted_until_they_fail() {
     let (mut repositories, checkout) = shop(&env);
     let part = Payment { refunds: vec![refund("re_1", 900, RefundState::Pending)], ..payment() };
     let settled = settle(&mut repositories, &env, &checkout, &part).await;
-    assert_eq!(
-        (settled.purchase.status, settled.purchase.refunded_amount),
-        (PurchaseStatus::PartiallyRefunded, 900)
-    );
+    assert_eq!((settled.purchase.status, settled.purchase.refunded_amount), (PurchaseStatus::Completed, 0));
     assert_eq!(settled.checkout.check_at, after(6, &env), "the money is on its way");
+    assert!(names(&repositories).is_empty());
     let whole = Payment {
         refunds: vec![
             refund("re_1", 900, RefundState::Succeeded),
@@ -147,9 +151,9 @@ async fn refunds_are_found_and_counted_until_they_fail() {
     }
     let late = settle(&mut repositories, &env, &checkout, &part).await;
     assert_eq!(late.purchase.status, PurchaseStatus::Refunded, "an old answer undoes nothing");
-    assert_eq!(names(&repositories), ["purchase.refunded", "purchase.refunded"]);
-    let event = repositories.events().remove(1);
-    assert_eq!(event.before.unwrap()["refundedAmount"], 900);
+    assert_eq!(names(&repositories), ["purchase.refunded"]);
+    let event = repositories.events().remove(0);
+    assert_eq!(event.before.unwrap()["refundedAmount"], 0);
     assert_eq!(event.after.unwrap()["refundedAmount"], 35900);
     let failed = Payment { refunds: vec![refund("re_2", 35000, RefundState::Failed)], ..payment() };
     let settled = settle(&mut repositories, &env, &checkout, &failed).await;
@@ -162,6 +166,41 @@ async fn refunds_are_found_and_counted_until_they_fail() {
         booked(&mut repositories).await,
         ["fee pi_1", "payment pi_1", "refund re_1", "refund re_2", "refund_failed re_2"]
     );
+}
+
+#[tokio::test]
+async fn a_refund_of_all_of_it_counts_once_it_has_arrived_and_ends_the_purchase_at_once() {
+    let env = env();
+    for (end, status, refunded, told, bookings) in [
+        (
+            RefundState::Succeeded,
+            PurchaseStatus::Refunded,
+            35900,
+            vec!["purchase.refunded", "purchase.refunded"],
+            vec!["fee pi_1", "payment pi_1", "refund re_1"],
+        ),
+        (
+            RefundState::Failed,
+            PurchaseStatus::Completed,
+            0,
+            vec!["purchase.refunded", "purchase.refund_failed"],
+            vec!["fee pi_1", "payment pi_1"],
+        ),
+    ] {
+        let (mut repositories, checkout) = shop(&env);
+        let at = |state| Payment { refunds: vec![refund("re_1", 35900, state)], ..payment() };
+        let settled = settle(&mut repositories, &env, &checkout, &at(RefundState::Pending)).await;
+        assert!(settled.status_changed, "licenses follow now");
+        let purchase = &settled.purchase;
+        assert_eq!((purchase.status, purchase.refunded_amount), (PurchaseStatus::Refunded, 0));
+        assert_eq!(booked(&mut repositories).await, ["fee pi_1", "payment pi_1"]);
+        for _ in 0..2 {
+            let settled = settle(&mut repositories, &env, &checkout, &at(end)).await;
+            assert_eq!((settled.purchase.status, settled.purchase.refunded_amount), (status, refunded));
+        }
+        assert_eq!(names(&repositories), told, "{end:?}");
+        assert_eq!(booked(&mut repositories).await, bookings, "{end:?}");
+    }
 }
 
 #[tokio::test]
@@ -311,7 +350,7 @@ async fn end_of(seen: &[&Payment]) -> (PurchaseStatus, i64, Vec<(String, i128)>)
     for observed in seen {
         settle(&mut repositories, &env, &checkout, observed).await;
     }
-    let report = check_ledger(&mut repositories).await.unwrap();
+    let report = check_ledger(&mut repositories, false).await.unwrap();
     assert_eq!(report.differing, 0, "{report}");
     let balances = report.balances.into_iter().map(|((account, _), balance)| (account.to_string(), balance));
     let purchase = repositories.shop.rows().purchases[0].clone();
@@ -339,7 +378,7 @@ proptest! {
         let refunded: i64 = last
             .refunds
             .iter()
-            .filter(|refund| refund.state != RefundState::Failed)
+            .filter(|refund| refund.state == RefundState::Succeeded)
             .map(|refund| refund.amount.amount)
             .sum();
         prop_assert_eq!(end.1, refunded);
