@@ -70,6 +70,7 @@ mod m20261123_000098_coupons;
 mod m20261123_000099_over_limit;
 mod m20261123_000100_paid_endings;
 mod m20261123_000101_site_refunds;
+mod m20261123_000104_plan_coupons;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -137,6 +138,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000099_over_limit::Migration),
             Box::new(m20261123_000100_paid_endings::Migration),
             Box::new(m20261123_000101_site_refunds::Migration),
+            Box::new(m20261123_000104_plan_coupons::Migration),
         ]
     }
 }

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod plan_call;
 pub mod plan_change;
 pub mod plan_changes;
+pub mod plan_coupon;
 pub mod plan_edit;
 pub mod plan_input;
 pub mod ports;

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use portico_kernel::{
     CheckoutId, CouponId, Env, Event, EventLog, JobQueue, List, Money, Month, NewJob, Outbox, PageRequest,
-    PurchaseId, StoreError, TenantId, Timestamp,
+    PlanChangeId, PurchaseId, StoreError, TenantId, Timestamp,
 };
 
 use crate::{
@@ -212,6 +212,8 @@ pub struct Rows {
     pub coupons: Vec<Coupon>,
     /// The purchases that use a coupon.
     pub redemptions: Vec<(TenantId, PurchaseId, CouponId)>,
+    /// The calls for plans that use a coupon.
+    pub plan_redemptions: Vec<(TenantId, PlanChangeId, CouponId)>,
     pub checkouts: Vec<PurchaseCheckout>,
     pub sales: Vec<SiteSale>,
     pub refunds: Vec<PurchaseRefund>,
@@ -474,7 +476,8 @@ impl FinanceRepository for Shop {
         let changes = rows.changes.iter().filter(|change| Month::of(change.changed_at) <= to);
         let count = |change: &RecurringChange| {
             let month = Some(Month::of(change.changed_at)).filter(|month| *month >= from);
-            ChangeCount { month, from: change.from.clone(), to: change.to.clone(), count: 1 }
+            let (from, to) = (change.from.clone(), change.to.clone());
+            ChangeCount { month, from, to, from_off: change.from_off, to_off: change.to_off, count: 1 }
         };
         Ok(changes.map(count).collect())
     }

@@ -43,6 +43,8 @@ fn change(repositories: &Repositories, from: Option<&str>, to: Option<&str>, cha
         revision: 1,
         from: price(from),
         to: price(to),
+        from_off: None,
+        to_off: None,
         changed_at,
     };
     repositories.shop.rows().changes.push(change);
