@@ -103,7 +103,7 @@ impl PlanDiscount {
     pub fn new_coupon(&self) -> NewCoupon {
         let currency = self.currency.clone().unwrap_or_default();
         NewCoupon {
-            reference: format!("portico_{}", self.coupon_id),
+            reference: format!("portico_{}", self.coupon_id.uuid().simple()),
             name: self.code.clone(),
             percent_off: self.percent,
             amount_off: self.amount.map(|amount| Money { amount, currency }),

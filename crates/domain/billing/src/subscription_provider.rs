@@ -42,7 +42,7 @@ pub struct NewPrice {
 /// What is taken off invoices of a subscription: either a part or an amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCoupon {
-    /// Our own name for it: letters, digits, `-` and `_`, at most 100.
+    /// Our own name for it, which becomes the provider's id: letters, digits and `_`, at most 100.
     pub reference: String,
     /// The code, for invoices; at most 40 characters.
     pub name: String,
