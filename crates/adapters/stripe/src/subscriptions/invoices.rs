@@ -13,10 +13,10 @@ use portico_kernel::Money;
 use serde_json::{Value, json};
 use stripe_types::List;
 
+use super::{calls::DISCOUNTS, objects::DiscountObject};
 use crate::{
     client::Client,
     payment::{self, MovementObject},
-    subscriptions::{calls::DISCOUNTS, objects::DiscountObject},
     values::{known, odd, perhaps, time},
 };
 
