@@ -245,8 +245,10 @@ impl<'a> PlanChanges<'a> {
     /// Those of the store.
     pub async fn end(&mut self, tenant: TenantId, id: PlanChangeId) -> Result<(), BillingError> {
         if let Some(call) = self.under_way(tenant, id).await? {
-            let account = self.lock(tenant).await?;
-            plan_coupon::settle(self.repositories, &call, &account).await?;
+            if call.discount.is_some() {
+                let account = self.lock(tenant).await?;
+                plan_coupon::settle(self.repositories, &call, &account).await?;
+            }
             let ended = PlanCall { stage: PlanCallStage::Ended, url: None, check_at: None, ..call };
             self.repositories.plan_calls().update(&ended).await?;
         }
