@@ -50,7 +50,8 @@ pub(super) async fn newest(
     client: &Client,
     customer: &str,
 ) -> Result<Option<SubscriptionObject>, PaymentError> {
-    let query = json!({"customer": known(customer)?, "status": "all", "limit": NEWEST, "expand": ["data.customer", format!("data.{DISCOUNTS}")]});
+    let expand = ["data.customer".to_owned(), format!("data.{DISCOUNTS}")];
+    let query = json!({"customer": known(customer)?, "status": "all", "limit": NEWEST, "expand": expand});
     let found = |all: &[SubscriptionObject]| all.iter().any(|one| !one.has_ended());
     let all = client.list::<SubscriptionObject>("/subscriptions", &query, |one| &one.id, found).await?;
     let (mut going_on, ended): (Vec<_>, Vec<_>) =
