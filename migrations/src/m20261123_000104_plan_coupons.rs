@@ -42,9 +42,11 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // A coupon that was for plans only is for nothing then.
         run(
             manager,
             "
+            update coupons set archived_at = updated_at where not for_purchases and archived_at is null;
             drop index recurring_changes_report_idx;
             alter table recurring_changes drop column to_discount;
             alter table recurring_changes drop column from_discount;
