@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::{
     BillingError,
+    coupon_scope::{CouponDuration, CouponUse, share},
     money::Currency,
-    plan_coupon::{CouponDuration, CouponUse},
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseItem, PurchaseStatus},
 };
@@ -167,12 +167,6 @@ impl Coupon {
             _ => Ok(taken),
         }
     }
-}
-
-/// `part` of `whole` of a number, rounded half up. None of them is negative, and `whole` is not zero.
-pub(crate) fn share(number: i64, part: i64, whole: i64) -> i64 {
-    let (number, part, whole) = (i128::from(number), i128::from(part), i128::from(whole));
-    i64::try_from((2 * number * part + whole) / (2 * whole)).unwrap_or(i64::MAX)
 }
 
 /// An amount spread over lines by what they cost: what all lines up to one get together is rounded, so that nothing is lost or added by

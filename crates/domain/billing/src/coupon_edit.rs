@@ -12,9 +12,9 @@ use serde::Deserialize;
 use crate::{
     BillingError,
     coupon::{Coupon, code_of},
+    coupon_scope::{CouponDuration, CouponUse},
     events,
     money::{AMOUNT_MAX, Currency},
-    plan_coupon::{CouponDuration, CouponUse},
     ports::BillingRepositories,
 };
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     BillingError, ledger::Account, money::Currency, paid::PriceReference, plan::PlanPrice,
-    plan_coupon::RecurringOff, ports::BillingRepositories, subject::Subject,
+    plan_discount::RecurringOff, ports::BillingRepositories, subject::Subject,
 };
 
 /// Most months of one report.

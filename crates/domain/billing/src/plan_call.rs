@@ -9,7 +9,7 @@ use time::Duration;
 use crate::{
     checkout::{CheckoutSession, KEY_LIVES},
     paid::PriceReference,
-    plan_coupon::PlanDiscount,
+    plan_discount::PlanDiscount,
     subscription_provider::{NewChange, NewCoupon, NewPrice, NewSubscription, NewSubscriptionCheckout},
 };
 

@@ -1,170 +1,20 @@
-//! Coupons for plans: what they take off a subscription, for how long, and which calls to the provider use them.
+//! Coupons for plans: who may use one, and which calls to the provider do.
 //!
 //! A call that asks the provider for a plan takes its use of a coupon in the transaction that stores it, while the coupon is locked. The use
 //! is given back where nothing comes of the call, and stays where the plan is in force because of it, also after the plan has ended. The call
 //! keeps what the coupon takes off: the same is asked for at every try, and later changes of the coupon change nothing for who has it.
 
-use portico_kernel::{CouponId, Money, TenantId, Timestamp};
-use serde::{Deserialize, Serialize};
+use portico_kernel::{TenantId, Timestamp};
 
 use crate::{
     BillingError,
-    coupon::{Coupon, Refusal, code_of, share},
+    coupon::{Coupon, Refusal, code_of},
     paid::BillingAccount,
     plan::PlanPrice,
     plan_call::PlanCall,
+    plan_discount::PlanDiscount,
     ports::BillingRepositories,
-    subscription_provider::{NewCoupon, RunningDiscount},
 };
-
-/// What a coupon is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum CouponUse {
-    /// Products that are paid once.
-    Purchases,
-    /// Plans.
-    Plans,
-}
-
-/// How long a coupon takes something off what is paid for a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum CouponDuration {
-    /// Off one invoice.
-    Once,
-    /// Off each invoice of a number of months from the day on which it is used.
-    Repeating,
-    /// Off each invoice.
-    Forever,
-}
-
-impl CouponDuration {
-    /// Every duration.
-    pub const ALL: [Self; 3] = [Self::Once, Self::Repeating, Self::Forever];
-
-    /// Name in JSON and in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Once => "once",
-            Self::Repeating => "repeating",
-            Self::Forever => "forever",
-        }
-    }
-
-    /// The duration of this name.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|duration| duration.as_str() == text)
-    }
-}
-
-/// What a call to the provider takes off with a coupon: as the coupon was when it was used, which never changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PlanDiscount {
-    /// The coupon.
-    pub coupon_id: CouponId,
-    /// Its code.
-    pub code: String,
-    /// Part of each invoice, 1 to 100.
-    pub percent: Option<i64>,
-    /// Or an amount of each invoice, in minor units of `currency`.
-    pub amount: Option<i64>,
-    /// Lower-case ISO 4217.
-    pub currency: Option<String>,
-    /// How long.
-    pub duration: CouponDuration,
-    /// For how many months, where it is [`CouponDuration::Repeating`].
-    pub months: Option<i64>,
-}
-
-impl PlanDiscount {
-    /// Of a coupon for plans; `None` for one that is for purchases only.
-    pub(crate) fn of(coupon: &Coupon) -> Option<Self> {
-        Some(Self {
-            coupon_id: coupon.id,
-            code: coupon.code.clone(),
-            percent: coupon.percent,
-            amount: coupon.amount,
-            currency: coupon.currency.clone(),
-            duration: coupon.duration?,
-            months: coupon.duration_in_months,
-        })
-    }
-
-    /// What is taken off an amount: never more than that. A part is rounded half up to a minor unit, as the provider rounds it.
-    pub(crate) fn off(&self, amount: i64) -> i64 {
-        taken_off(self.percent, self.amount, amount)
-    }
-
-    /// The coupon that the provider is to know.
-    pub fn new_coupon(&self) -> NewCoupon {
-        let currency = self.currency.clone().unwrap_or_default();
-        NewCoupon {
-            reference: format!("portico_{}", self.coupon_id.uuid().simple()),
-            name: self.code.clone(),
-            percent_off: self.percent,
-            amount_off: self.amount.map(|amount| Money { amount, currency }),
-            duration: self.duration,
-            months: self.months,
-        }
-    }
-}
-
-/// What a part or an amount takes off an amount.
-pub(crate) fn taken_off(percent: Option<i64>, off: Option<i64>, amount: i64) -> i64 {
-    match percent {
-        Some(percent) => share(amount, percent, 100).min(amount),
-        None => off.unwrap_or_default().min(amount),
-    }
-}
-
-/// What a discount takes off recurring revenue. Written `25%` or `500`, in minor units of the currency of the price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecurringOff {
-    /// Part of a price, 1 to 100.
-    Percent(i64),
-    /// An amount off each payment.
-    Amount(i64),
-}
-
-impl RecurringOff {
-    /// Of a discount that runs; `None` for one that is taken off one invoice only.
-    pub(crate) fn of(discount: &RunningDiscount) -> Option<Self> {
-        match (discount.once, discount.percent_off, discount.amount_off) {
-            (false, Some(percent), _) => Some(Self::Percent(percent)),
-            (false, None, Some(amount)) => Some(Self::Amount(amount)),
-            _ => None,
-        }
-    }
-
-    /// What is taken off a price.
-    pub(crate) fn off(self, amount: i64) -> i64 {
-        match self {
-            Self::Percent(percent) => taken_off(Some(percent), None, amount),
-            Self::Amount(off) => taken_off(None, Some(off), amount),
-        }
-    }
-
-    /// Reads what was written.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.strip_suffix('%') {
-            Some(percent) => percent.parse().ok().map(Self::Percent),
-            None => text.parse().ok().map(Self::Amount),
-        }
-    }
-}
-
-impl std::fmt::Display for RecurringOff {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Percent(percent) => write!(f, "{percent}%"),
-            Self::Amount(amount) => write!(f, "{amount}"),
-        }
-    }
-}
 
 /// The field of a wish that names a coupon.
 const FIELD: &str = "couponCode";

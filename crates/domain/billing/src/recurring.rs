@@ -4,7 +4,7 @@ use portico_kernel::{TenantId, Timestamp};
 
 use crate::{
     paid::{BillingAccount, PriceReference},
-    plan_coupon::RecurringOff,
+    plan_discount::RecurringOff,
     subscription::SubscriptionStatus,
 };
 

@@ -9,9 +9,9 @@ use portico_kernel::{Money, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    coupon_scope::CouponDuration,
     payment::{Dispute, PaymentError},
     plan::BillingInterval,
-    plan_coupon::CouponDuration,
     subscription::SubscriptionStatus,
 };
 

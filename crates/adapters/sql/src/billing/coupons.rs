@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use portico_billing::{
     coupon::Coupon,
-    plan_coupon::{CouponDuration, CouponUse},
+    coupon_scope::{CouponDuration, CouponUse},
     ports::CouponRepository,
 };
 use portico_kernel::{

@@ -6,7 +6,7 @@ use portico_billing::{
     ledger::Account,
     paid::PriceReference,
     plan::PlanPrice,
-    plan_coupon::RecurringOff,
+    plan_discount::RecurringOff,
     ports::FinanceRepository,
     recurring::RecurringChange,
     subject::Subject,

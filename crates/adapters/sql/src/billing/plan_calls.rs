@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use portico_billing::{
     paid::PriceReference,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
-    plan_coupon::PlanDiscount,
+    plan_discount::PlanDiscount,
     ports::PlanCallRepository,
 };
 use portico_kernel::{Money, StoreError, TenantId, Timestamp};

@@ -2,7 +2,7 @@
 
 use portico_billing::{
     coupon::Coupon,
-    plan_coupon::{CouponDuration, CouponUse},
+    coupon_scope::{CouponDuration, CouponUse},
     ports::BillingRepositories,
 };
 use portico_kernel::{Env, PageRequest, StoreError};

@@ -8,7 +8,7 @@ use portico_billing::{
     ledger_check::check_ledger,
     paid::PriceReference,
     payment::Provider,
-    plan_coupon::RecurringOff,
+    plan_discount::RecurringOff,
     ports::BillingRepositories,
     recurring::RecurringChange,
     subject::Subject,

@@ -1,6 +1,7 @@
 //! The ports of `portico_billing` that paid plans need: accounts at providers, calls to those, and invoices.
 
 use portico_billing::{
+    coupon_scope::CouponDuration,
     inbound::{InboundStatus, StoredEvent},
     invoice::{Invoice, InvoiceKind},
     ledger::{Account, LedgerTransaction, SourceKind},
@@ -9,7 +10,7 @@ use portico_billing::{
     payment::{Dispute, DisputeStatus, Provider},
     plan::BillingInterval,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
-    plan_coupon::{CouponDuration, PlanDiscount},
+    plan_discount::PlanDiscount,
     ports::BillingRepositories,
     seller::Seller,
     subscription::SubscriptionStatus,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use portico_billing::{
+    coupon_scope::CouponDuration,
     payment::PaymentError,
-    plan_coupon::CouponDuration,
     subscription_provider::{
         InvoiceStatus, NewChange, NewCoupon, NewSubscription, NewSubscriptionCheckout, RunningDiscount,
         SubscriptionProvider,

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     paid::PriceReference,
     plan::{BillingInterval, PlanPrice},
-    plan_coupon::RecurringOff,
+    plan_discount::RecurringOff,
     subject::Subject,
 };
 

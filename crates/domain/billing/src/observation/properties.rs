@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     coupon_edit::{CouponAdministration, CouponInput},
+    coupon_scope::{CouponDuration, CouponUse},
     ledger::Account,
     ledger_check::{LedgerReport, check_ledger},
     paid::PriceReference,
     plan_change::PlanWish,
     plan_changes::PlanChanges,
-    plan_coupon::{CouponDuration, CouponUse},
     ports::PlanCallRepository,
     subscription_provider::SubscriptionProvider,
 };

@@ -4,8 +4,10 @@ use time::Duration;
 use super::*;
 use crate::{
     coupon_edit::{CouponAdministration, CouponInput},
+    coupon_scope::{CouponDuration, CouponUse, share, taken_off},
     observation::desk::{Desk, wish},
     plan_change::{ChangePreview, PlanPreviews, PlanWish},
+    plan_discount::RecurringOff,
     subscription_provider::SubscriptionProvider,
     tenant_subscription::TenantSubscription,
 };

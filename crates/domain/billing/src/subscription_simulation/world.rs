@@ -6,10 +6,10 @@ use portico_kernel::{Money, Timestamp};
 use time::Duration;
 
 use crate::{
+    coupon_scope::{CouponDuration, taken_off},
     payment::PaymentError,
     period::months_after,
     plan::BillingInterval,
-    plan_coupon::{CouponDuration, taken_off},
     subscription::SubscriptionStatus,
     subscription_provider::{
         ChangeQuote, InvoiceLine, InvoiceStatus, NewChange, NewCoupon, NewPrice, NewSubscriptionCheckout,
