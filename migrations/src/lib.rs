@@ -72,6 +72,7 @@ mod m20261123_000100_paid_endings;
 mod m20261123_000101_site_refunds;
 mod m20261123_000102_money_modes;
 mod m20261123_000103_refunds_under_way;
+mod m20261123_000104_plan_coupons;
 mod m20261123_000108_release_files;
 mod m20261123_000110_seat_leases;
 mod m20261123_000111_license_heirs;
@@ -146,6 +147,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000101_site_refunds::Migration),
             Box::new(m20261123_000102_money_modes::Migration),
             Box::new(m20261123_000103_refunds_under_way::Migration),
+            Box::new(m20261123_000104_plan_coupons::Migration),
             Box::new(m20261123_000108_release_files::Migration),
             Box::new(m20261123_000110_seat_leases::Migration),
             Box::new(m20261123_000111_license_heirs::Migration),

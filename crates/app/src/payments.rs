@@ -12,7 +12,7 @@ use portico_billing::{
         Refund, SignatureError,
     },
     subscription_provider::{
-        ChangeQuote, NewChange, NewCustomer, NewPrice, NewSubscription, NewSubscriptionCheckout,
+        ChangeQuote, NewChange, NewCoupon, NewCustomer, NewPrice, NewSubscription, NewSubscriptionCheckout,
         PaymentMethod, ProviderInvoice, ProviderPage, ProviderSubscription, SubscriptionCheckout,
         SubscriptionProvider,
     },
@@ -97,6 +97,10 @@ impl SubscriptionProvider for NoPayments {
     }
 
     async fn price(&self, _: &NewPrice) -> Result<String, PaymentError> {
+        Err(PaymentError::Unsupported)
+    }
+
+    async fn coupon(&self, _: &NewCoupon) -> Result<String, PaymentError> {
         Err(PaymentError::Unsupported)
     }
 

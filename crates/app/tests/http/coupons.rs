@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use crate::{
     fixture::{Person, text},
     purchases::{a_round, order},
+    subscriptions,
 };
 
 const COUPONS: &str = "/api/v1/admin/coupons";
 const CREATE: &str = "/api/v1/checkout/create-session";
 const SUCCESS: &str = "/api/v1/checkout/success";
 const PURCHASES: &str = "/api/v1/purchases";
+const PREVIEW: &str = "/api/v1/billing/preview";
 
 async fn staff(server: &TestServer) -> Client {
     Person::new(server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client
@@ -268,6 +270,201 @@ async fn staff_make_change_and_archive_coupons() {
         assert_eq!(refused["errors"].as_array().unwrap().len(), 4, "{refused}");
         let ada = server.customer(server.email("ada")).await;
         assert_eq!(ada.get(&path).await.status.as_u16(), 403);
+    })
+    .await;
+}
+
+/// A change to a plan with a coupon.
+fn wish_with(plan: &str, coupon: &str) -> Value {
+    let mut wish = subscriptions::wish(plan);
+    wish["couponCode"] = coupon.into();
+    wish
+}
+
+/// Why a change of plan cannot use a coupon.
+async fn plan_refusal(client: &Client, path: &str, plan: &str, coupon: &str) -> String {
+    let refused = client.post(path, wish_with(plan, coupon)).await.expect(422);
+    assert_eq!(refused["errors"][0]["field"], "couponCode", "{refused}");
+    text(&refused["errors"][0], "code")
+}
+
+fn for_plans(duration: &str) -> Value {
+    json!({"appliesTo": ["plans"], "percent": 25, "duration": duration})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_a_coupon_costs_less_as_long_as_it_says() {
+    TestServer::on_each_database(async |server| {
+        let (staff, ada) = (staff(server).await, server.customer(server.email("ada")).await);
+        let mut terms = for_plans("repeating");
+        terms["durationInMonths"] = json!(3);
+        terms["maxRedemptionsPerTenant"] = json!(1);
+        let coupon = made(server, &staff, terms).await;
+        assert_eq!(
+            (&coupon["appliesTo"], &coupon["duration"], &coupon["durationInMonths"]),
+            (&json!(["plans"]), &json!("repeating"), &json!(3))
+        );
+        let code = text(&coupon, "code");
+        assert_eq!(refusal(&ada, &code).await, "coupon_not_applicable", "not for what is bought once");
+        let preview = ada.post(PREVIEW, wish_with("starter", &code)).await.expect(200);
+        assert_eq!(preview["amountDue"], 900);
+        assert_eq!(
+            preview["lines"],
+            json!([{"description": "Starter", "amount": 1200}, {"description": code, "amount": -300}])
+        );
+        let path = format!("/api/v1/tenants/{}/subscription", ada.tenant);
+        let page = ada.post(&path, wish_with("starter", &code.to_lowercase())).await.expect(202);
+        assert_eq!(used(&staff, &coupon).await, 1);
+        assert_eq!(ada.post(&path, wish_with("starter", &code)).await.expect(202), page, "the same page");
+        server.subscriptions.finish_page(&text(&page, "sessionId"), true);
+        subscriptions::sync(server, &ada).await;
+
+        let shown = ada.get(subscriptions::SUBSCRIPTION).await.expect(200);
+        let discount = &shown["discount"];
+        assert_eq!(
+            (&discount["code"], &discount["percentOff"], &discount["amountOff"], &discount["once"]),
+            (&json!(code), &json!(25), &Value::Null, &json!(false))
+        );
+        assert!(discount["endsAt"].is_string(), "{shown}");
+        let invoice = ada.get(subscriptions::INVOICES).await.expect(200)["items"][0].clone();
+        assert_eq!((&invoice["amountDue"], &invoice["amountPaid"]), (&json!(900), &json!(900)));
+        assert_eq!(invoice["lines"][1], json!({"description": code, "quantity": 1, "amount": -300}));
+        ledger::sound(server).await;
+
+        // What staff do with it now changes nothing for who has it.
+        staff.delete(&format!("{COUPONS}/{}", text(&coupon, "id"))).await.expect(204);
+        subscriptions::sync(server, &ada).await;
+        assert_eq!(ada.get(subscriptions::SUBSCRIPTION).await.expect(200)["discount"], *discount);
+        let preview = ada.post(PREVIEW, subscriptions::wish("professional")).await.expect(200);
+        let lines = preview["lines"].as_array().unwrap();
+        let sum: i64 = lines.iter().map(|line| line["amount"].as_i64().unwrap()).sum();
+        assert_eq!((json!(sum), &lines[2]["description"]), (preview["amountDue"].clone(), &json!(code)));
+        assert_eq!(plan_refusal(&ada, PREVIEW, "professional", &code).await, "coupon_expired");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pays_already_uses_a_coupon_for_an_upgrade() {
+    TestServer::on_each_database(async |server| {
+        let (staff, ada) = (staff(server).await, server.customer(server.email("ada")).await);
+        let customer = subscriptions::paying(server, &ada, "starter").await;
+        let mut terms = for_plans("once");
+        terms["plans"] = json!(["professional"]);
+        terms["maxRedemptionsPerTenant"] = json!(1);
+        let coupon = made(server, &staff, terms).await;
+        let code = text(&coupon, "code");
+        for (path, plan, wrong, expected) in [
+            (PREVIEW, "professional", "NOSUCHCODE", "unknown_coupon"),
+            (subscriptions::UPGRADE, "professional", "NOSUCHCODE", "unknown_coupon"),
+            (subscriptions::UPGRADE, "enterprise", code.as_str(), "coupon_not_applicable"),
+            (subscriptions::DOWNGRADE, "free", code.as_str(), "coupon_not_applicable"),
+            (PREVIEW, "free", code.as_str(), "coupon_not_applicable"),
+        ] {
+            assert_eq!(plan_refusal(&ada, path, plan, wrong).await, expected, "{path} {plan}");
+        }
+        let preview = ada.post(PREVIEW, wish_with("professional", &code)).await.expect(200);
+        let mut agreed = wish_with("professional", &code);
+        agreed["prorationDate"] = preview["prorationDate"].clone();
+        let upgraded = ada.post(subscriptions::UPGRADE, agreed).await.expect(200);
+        assert_eq!((&upgraded["plan"], &upgraded["discount"]), (&json!("professional"), &Value::Null));
+        let paid = &server.subscriptions.invoices_of(&customer)[0];
+        assert_eq!(json!(paid.amount_paid), preview["amountDue"]);
+        assert_eq!(used(&staff, &coupon).await, 1);
+
+        // Who ends it and begins again does not get it again.
+        ada.post(subscriptions::CANCEL, json!({"immediately": true})).await.expect(200);
+        let again = plan_refusal(&ada, subscriptions::UPGRADE, "professional", &code).await;
+        assert_eq!(again, "coupon_used_up");
+        assert_eq!(used(&staff, &coupon).await, 1);
+        ledger::sound(server).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_changes_of_plan_that_want_the_last_use_one_gets_it() {
+    TestServer::on_each_database(async |server| {
+        let staff = staff(server).await;
+        let mut terms = for_plans("forever");
+        terms["maxRedemptions"] = json!(1);
+        let coupon = made(server, &staff, terms).await;
+        let code = text(&coupon, "code");
+        let mut buyers = Vec::new();
+        for number in 0..8 {
+            buyers.push(server.customer(server.email(&format!("buyer{number}"))).await);
+        }
+        let answers = at_once(64, |number| {
+            let (buyer, code) = (buyers[number % 8].clone(), code.clone());
+            async move { (number % 8, buyer.post(subscriptions::UPGRADE, wish_with("starter", &code)).await) }
+        })
+        .await;
+        let mut winners = Vec::new();
+        for (buyer, answer) in answers {
+            match answer.status.as_u16() {
+                202 => winners.push(buyer),
+                // Another request of the same tenant is on its way.
+                409 => assert_eq!(answer.json["code"], "change_in_progress"),
+                // Ten in a minute for each user.
+                429 => {}
+                _ => assert_eq!(answer.expect(422)["errors"][0]["code"], "coupon_used_up"),
+            }
+        }
+        winners.dedup();
+        assert_eq!((winners.len(), used(&staff, &coupon).await), (1, 1), "{winners:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_plan_that_comes_to_nothing_gives_its_coupon_back() {
+    TestServer::alone(async |server| {
+        let (staff, ada) = (staff(server).await, server.customer(server.email("ada")).await);
+        let mut terms = for_plans("once");
+        terms["maxRedemptions"] = json!(1);
+        let coupon = made(server, &staff, terms).await;
+        let code = text(&coupon, "code");
+        ada.post(subscriptions::UPGRADE, wish_with("starter", &code)).await.expect(202);
+        assert_eq!(used(&staff, &coupon).await, 1);
+        let bob = server.customer(server.email("bob")).await;
+        assert_eq!(plan_refusal(&bob, PREVIEW, "starter", &code).await, "coupon_used_up");
+        // A page without it takes the place of the first one.
+        subscriptions::paying(server, &ada, "starter").await;
+        assert_eq!(used(&staff, &coupon).await, 0);
+
+        server.subscriptions.set_declining(Some("insufficient_funds"));
+        let declined = ada.post(subscriptions::UPGRADE, wish_with("professional", &code)).await.expect(402);
+        assert_eq!((declined["code"].as_str(), used(&staff, &coupon).await), (Some("payment_failed"), 0));
+        server.subscriptions.set_declining(None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coupon_for_plans_needs_a_duration() {
+    TestServer::on_each_database(async |server| {
+        let staff = staff(server).await;
+        for (members, field, expected) in [
+            (json!({"appliesTo": ["plans"], "percent": 5}), "duration", "required"),
+            (json!({"appliesTo": [], "percent": 5}), "appliesTo", "required"),
+            (json!({"percent": 5, "duration": "once"}), "duration", "not_both"),
+            (
+                json!({"appliesTo": ["plans"], "percent": 5, "duration": "repeating"}),
+                "durationInMonths",
+                "required",
+            ),
+            (
+                json!({"appliesTo": ["plans"], "percent": 5, "duration": "once", "plans": ["gold"]}),
+                "plans[0]",
+                "unknown_plan",
+            ),
+        ] {
+            let mut input = json!({"code": code(server)});
+            input.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            let refused = staff.post(COUPONS, input).await.expect(422);
+            let error = &refused["errors"][0];
+            assert_eq!((&error["field"], &error["code"]), (&json!(field), &json!(expected)), "{members}");
+        }
     })
     .await;
 }

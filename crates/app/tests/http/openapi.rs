@@ -348,7 +348,7 @@ async fn items_of_lists_of_texts_have_the_limit_that_is_documented() {
         };
         let content = |kind: &str, content: Value| json!({"type": kind, "content": content});
         type Body<'b> = &'b dyn Fn(&str) -> Value;
-        let cases: [(&str, &str, &str, &str, Body<'_>); 19] = [
+        let cases: [(&str, &str, &str, &str, Body<'_>); 21] = [
             ("BusinessDetails.services", "POST", "/api/v1/wizard/start", "businessInfo.services[0]", &|text| json!({"businessInfo": {"name": "Luz", "industry": "bakery", "services": [text]}})),
             ("SiteGoals.goals", "POST", "/api/v1/wizard/start", "goals.goals[0]", &|text| json!({"goals": {"goals": [text]}})),
             ("Presence.keywords", "POST", "/api/v1/wizard/start", "seo.keywords[0]", &|text| json!({"seo": {"keywords": [text]}})),
@@ -366,6 +366,8 @@ async fn items_of_lists_of_texts_have_the_limit_that_is_documented() {
             ("PlanUpdate.features", "PUT", "/api/v1/admin/plans/{planId}", "features[0]", &|text| json!({"features": [text]})),
             ("CouponInput.productTypes", "POST", "/api/v1/admin/coupons", "productTypes[0]", &|text| json!({"code": "OFF", "percent": 5, "productTypes": [text]})),
             ("CouponTerms.productTypes", "PUT", "/api/v1/admin/coupons/{couponId}", "productTypes[0]", &|text| json!({"productTypes": [text]})),
+            ("CouponInput.plans", "POST", "/api/v1/admin/coupons", "plans[0]", &|text| json!({"code": "OFF", "percent": 5, "appliesTo": ["plans"], "duration": "once", "plans": [text]})),
+            ("CouponTerms.plans", "PUT", "/api/v1/admin/coupons/{couponId}", "plans[0]", &|text| json!({"plans": [text]})),
             ("TicketUpdate.tags", "PUT", "/api/v1/admin/customers/{customerId}/tickets/{ticketId}", "tags[0]", &|text| json!({"tags": [text]})),
             ("WebhookUpdate.events", "PUT", "/api/v1/tenants/{tenantId}/webhooks/{webhookId}", "events[0]", &|text| json!({"events": [text]})),
         ];
@@ -382,7 +384,7 @@ async fn items_of_lists_of_texts_have_the_limit_that_is_documented() {
                     "PUT" => client.put(&path, body).await,
                     _ => client.post(&path, body).await,
                 };
-                let is_name = [".permissions", ".events", ".productTypes"].iter().any(|end| place.ends_with(end));
+                let is_name = [".permissions", ".events", ".productTypes", ".plans"].iter().any(|end| place.ends_with(end));
                 assert_eq!(answer.fields().contains(&field.to_owned()), !fits || is_name, "{place}: {} {}", answer.status, answer.text);
             }
         }

@@ -277,3 +277,39 @@ async fn money_goes_back_by_staff_at_the_provider_and_by_banks() {
     ledger::sound(&server).await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discount_is_charged_less_until_its_end() {
+    let server = server().await;
+    let staff =
+        Person::new(&server, server.email("staff"), |user| user.role = PlatformRole::Staff).await.client;
+    let coupon = json!({
+        "code": "summer25", "appliesTo": ["plans"], "percent": 25, "duration": "repeating", "durationInMonths": 2
+    });
+    staff.post("/api/v1/admin/coupons", coupon).await.expect(201);
+    let ada = server.customer("ada@example.com").await;
+    let mut with_coupon = wish("professional");
+    with_coupon["couponCode"] = "Summer25".into();
+    assert_eq!(ada.post(PREVIEW, with_coupon.clone()).await.expect(200)["amountDue"], 2175);
+    let session = text(&ada.post(UPGRADE, with_coupon).await.expect(202), "sessionId");
+    assert_eq!(pay(&server, &session, "visa").await.status.as_u16(), 303);
+    let running = becomes(&ada, "professional", "active").await;
+    assert_eq!(
+        (&running["discount"]["code"], &running["discount"]["percentOff"]),
+        (&json!("SUMMER25"), &json!(25))
+    );
+    invoiced(&ada, 2175, 1).await;
+    let lines = ada.get(INVOICES).await.expect(200)["items"][0]["lines"].clone();
+    assert_eq!(lines[1], json!({"description": "SUMMER25", "quantity": 1, "amount": -725}));
+
+    // The plan that follows keeps it, and the third invoice is whole again.
+    let planned = ada.post(DOWNGRADE, wish("starter")).await.expect(200);
+    assert_eq!(planned["discount"], running["discount"]);
+    pass(&server, "32d").await;
+    becomes(&ada, "starter", "active").await;
+    invoiced(&ada, 900, 1).await;
+    pass(&server, "32d").await;
+    invoiced(&ada, 1200, 1).await;
+    assert_eq!(ada.get(SUBSCRIPTION).await.expect(200)["discount"], Value::Null);
+    ledger::sound(&server).await;
+}

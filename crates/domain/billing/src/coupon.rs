@@ -1,4 +1,5 @@
-//! Coupons: what they take off the prices of an order, and who may still use one.
+//! Coupons: what they take off the prices of an order, and who may still use one. What they take off plans is in
+//! [`plan_coupon`](crate::plan_coupon).
 //!
 //! An order takes its use of a coupon in its own transaction, while the coupon is locked, so no more are used than there are. The use is
 //! given back where the order ends unpaid, and stays where it is paid, whatever becomes of the money later.
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     BillingError,
+    coupon_scope::{CouponDuration, CouponUse, share},
     money::Currency,
     ports::BillingRepositories,
     purchase::{Purchase, PurchaseItem, PurchaseStatus},
@@ -15,6 +17,9 @@ use crate::{
 
 /// Fewest and most characters of a code.
 const CODE: (usize, usize) = (3, 40);
+
+/// The field of an order that names a coupon.
+const FIELD: &str = "coupon";
 
 /// A coupon. It takes off either `percent`, or `amount` of `currency`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,17 +38,25 @@ pub struct Coupon {
     pub amount: Option<i64>,
     /// Lower-case ISO 4217; null where it takes off a part, in any currency.
     pub currency: Option<String>,
+    /// What it is for: purchases, plans, or both.
+    pub applies_to: Vec<CouponUse>,
     /// Ids of the products that it takes something off; empty for all.
     pub product_types: Vec<String>,
-    /// How many orders may use it; null for any number.
+    /// Ids of the plans that it takes something off; empty for all.
+    pub plans: Vec<String>,
+    /// How long it takes something off what is paid for a plan; null where it is for purchases only.
+    pub duration: Option<CouponDuration>,
+    /// For how many months; null unless it is `repeating`.
+    pub duration_in_months: Option<i64>,
+    /// How many orders and changes of plan may use it; null for any number.
     pub max_redemptions: Option<u64>,
-    /// How many orders of one tenant may; null for any number.
+    /// How many of one tenant may; null for any number.
     pub max_redemptions_per_tenant: Option<u64>,
     /// From when on it may be used; null for always.
     pub valid_from: Option<Timestamp>,
     /// It may be used before this time; null for no end.
     pub valid_until: Option<Timestamp>,
-    /// How many orders use it that are paid or may still be.
+    /// How many orders and changes of plan use it that are paid or may still be.
     pub redemptions: u64,
     /// When it was archived: from then on it cannot be used, or changed; null while it is not.
     pub archived_at: Option<Timestamp>,
@@ -72,9 +85,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// As it is answered: an error of the field that names the coupon.
-    fn error(self) -> BillingError {
+    pub(crate) fn error(self, field: &str) -> BillingError {
         let (code, message) = self.told();
-        BillingError::Invalid(vec![FieldError::new("coupon", code, message)])
+        BillingError::Invalid(vec![FieldError::new(field, code, message)])
     }
 
     /// Its code in answers, and a sentence.
@@ -141,7 +154,8 @@ impl Coupon {
     /// `NotApplicable`; `NothingToPay`.
     pub(crate) fn take_off(&self, items: &mut [PurchaseItem], currency: &str) -> Result<i64, Refusal> {
         let other_currency = self.currency.as_deref().is_some_and(|own| own != currency);
-        let step = Currency::parse(currency).filter(|_| !other_currency);
+        let is_meant = self.applies_to.contains(&CouponUse::Purchases) && !other_currency;
+        let step = Currency::parse(currency).filter(|_| is_meant);
         let step = step.map(Currency::step).ok_or(Refusal::NotApplicable)?;
         let is_for = |item: &PurchaseItem| {
             self.product_types.is_empty() || self.product_types.contains(&item.product_type)
@@ -163,12 +177,6 @@ impl Coupon {
             _ => Ok(taken),
         }
     }
-}
-
-/// `part` of `whole` of a number, rounded half up. None of them is negative, and `whole` is not zero.
-fn share(number: i64, part: i64, whole: i64) -> i64 {
-    let (number, part, whole) = (i128::from(number), i128::from(part), i128::from(whole));
-    i64::try_from((2 * number * part + whole) / (2 * whole)).unwrap_or(i64::MAX)
 }
 
 /// An amount spread over lines by what they cost: what all lines up to one get together is rounded, so that nothing is lost or added by
@@ -203,9 +211,10 @@ pub(crate) async fn apply(
         Some(code) => repositories.coupons().lock_code(&code).await?,
         None => None,
     };
-    let coupon = found.ok_or_else(|| Refusal::Unknown.error())?;
+    let coupon = found.ok_or_else(|| Refusal::Unknown.error(FIELD))?;
     let by_tenant = repositories.coupons().redemptions_of(tenant, coupon.id).await?;
-    coupon.usable(now, by_tenant).and_then(|()| coupon.take_off(items, currency)).map_err(Refusal::error)?;
+    let taken = coupon.usable(now, by_tenant).and_then(|()| coupon.take_off(items, currency));
+    taken.map_err(|refusal| refusal.error(FIELD))?;
     Ok(coupon)
 }
 

@@ -1,7 +1,7 @@
 //! Coupons as staff make and change them.
 //!
-//! What a coupon takes off never changes, so that an order of which the call to the provider is repeated costs the same. Its terms do: for
-//! which products, how often and when it may be used. They apply from the next order on.
+//! What a coupon takes off, off what and for how long never changes, so that an order of which the call to the provider is repeated costs the
+//! same. Its terms do: for which products and plans, how often and when it may be used. They apply from the next order or change of plan on.
 
 use portico_kernel::{
     CouponId, Env, Event, List, PRODUCT_ID_MAX, PageRequest, Permission, RuleMessage, Scope, StoreError,
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::{
     BillingError,
     coupon::{Coupon, code_of},
+    coupon_scope::{CouponDuration, CouponUse},
     events,
     money::{AMOUNT_MAX, Currency},
     ports::BillingRepositories,
@@ -22,6 +23,12 @@ const REDEMPTIONS_MAX: i64 = 1_000_000_000;
 
 /// Most products that a coupon names.
 const PRODUCTS_MAX: usize = 20;
+
+/// Most plans that a coupon names.
+const PLANS_MAX: usize = 20;
+
+/// The longest duration in months: ten years.
+const MONTHS_MAX: i64 = 120;
 
 /// A coupon to be made: either `percent`, or `amount` and `currency`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -46,10 +53,22 @@ pub struct CouponInput {
     /// Lower-case ISO 4217; the coupon is for orders in this currency.
     #[cfg_attr(feature = "openapi", schema(min_length = 3, max_length = 3, pattern = "^[a-z]{3}$"))]
     pub currency: Option<String>,
+    /// What it is for; purchases where absent.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 2))]
+    pub applies_to: Option<Vec<CouponUse>>,
     /// Ids of products on sale that it takes something off, at most 20; all where absent or empty.
     #[cfg_attr(feature = "openapi", schema(max_items = 20, min_length = 1, max_length = 50))]
     pub product_types: Option<Vec<String>>,
-    /// How many orders may use it, 1 to 1,000,000,000; any number where absent.
+    /// Ids of plans that it takes something off, at most 20; all where absent or empty.
+    #[cfg_attr(feature = "openapi", schema(max_items = 20, min_length = 1, max_length = 50))]
+    pub plans: Option<Vec<String>>,
+    /// How long it takes something off what is paid for a plan. Needed where it is for plans, and only there.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<CouponDuration>))]
+    pub duration: Option<CouponDuration>,
+    /// For how many months, 1 to 120. Needed where it is `repeating`, and only there.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 120))]
+    pub duration_in_months: Option<i64>,
+    /// How many orders and changes of plan may use it, 1 to 1,000,000,000; any number where absent.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000_000))]
     pub max_redemptions: Option<i64>,
     /// How many orders of one tenant may, 1 to 1,000,000,000; any number where absent.
@@ -70,6 +89,9 @@ pub struct CouponTerms {
     /// Ids of products on sale, or of those that it was for already, at most 20; all products where absent or empty.
     #[cfg_attr(feature = "openapi", schema(max_items = 20, min_length = 1, max_length = 50))]
     pub product_types: Option<Vec<String>>,
+    /// Ids of plans, at most 20; all plans where absent or empty. Only of a coupon that is for plans.
+    #[cfg_attr(feature = "openapi", schema(max_items = 20, min_length = 1, max_length = 50))]
+    pub plans: Option<Vec<String>>,
     /// How many orders may use it, 1 to 1,000,000,000; any number where absent.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000_000))]
     pub max_redemptions: Option<i64>,
@@ -103,13 +125,24 @@ impl CouponInput {
             }
             (None, Some(amount)) => check_amount(amount, self.currency.as_deref(), violations),
         }
+        let mut applies_to = self.applies_to.unwrap_or_else(|| vec![CouponUse::Purchases]);
+        applies_to.sort_unstable();
+        applies_to.dedup();
+        let message = "Name purchases, plans, or both.";
+        violations.check(!applies_to.is_empty(), "appliesTo", "required", message);
+        let is_for_plans = applies_to.contains(&CouponUse::Plans);
+        check_duration(is_for_plans, self.duration, self.duration_in_months, violations);
         let coupon = Coupon {
             id,
             code,
             percent: self.percent,
             amount: self.amount,
             currency: self.currency,
+            applies_to,
             product_types: Vec::new(),
+            plans: Vec::new(),
+            duration: self.duration,
+            duration_in_months: self.duration_in_months,
             max_redemptions: None,
             max_redemptions_per_tenant: None,
             valid_from: None,
@@ -121,6 +154,7 @@ impl CouponInput {
         };
         let terms = CouponTerms {
             product_types: self.product_types,
+            plans: self.plans,
             max_redemptions: self.max_redemptions,
             max_redemptions_per_tenant: self.max_redemptions_per_tenant,
             valid_from: self.valid_from,
@@ -142,10 +176,42 @@ fn check_amount(amount: i64, currency: Option<&str>, violations: &mut Violations
     violations.check(!fits || amount % currency.step() == 0, "amount", "invalid_amount", message);
 }
 
+fn check_duration(
+    is_for_plans: bool,
+    duration: Option<CouponDuration>,
+    months: Option<i64>,
+    violations: &mut Violations,
+) {
+    match (is_for_plans, duration) {
+        (true, None) => violations.add("duration", "required", "Say how long it takes something off a plan."),
+        (false, Some(_)) => violations.add("duration", "not_both", "Only a coupon for plans has a duration."),
+        _ => {}
+    }
+    match (duration, months) {
+        (Some(CouponDuration::Repeating), None) => {
+            violations.add("durationInMonths", "required", "Say for how many months.");
+        }
+        (Some(CouponDuration::Repeating), Some(months)) => {
+            let fits = (1..=MONTHS_MAX).contains(&months);
+            violations.check(fits, "durationInMonths", "out_of_range", RuleMessage::number(1, MONTHS_MAX));
+        }
+        (_, Some(_)) => {
+            violations.add("durationInMonths", "not_both", "Only a coupon that is repeating has months.");
+        }
+        _ => {}
+    }
+}
+
 impl CouponTerms {
-    /// The coupon with these terms. `on_sale` are those of the products that it may be for besides its own. Broken rules are recorded by
-    /// their fields.
-    fn apply(self, coupon: &Coupon, on_sale: &[String], violations: &mut Violations) -> Coupon {
+    /// The coupon with these terms. `on_sale` are those of the products that it may be for besides its own, `known` all plans. Broken rules
+    /// are recorded by their fields.
+    fn apply(
+        self,
+        coupon: &Coupon,
+        on_sale: &[String],
+        known: &[String],
+        violations: &mut Violations,
+    ) -> Coupon {
         let mut product_types = self.product_types.unwrap_or_default();
         for (index, product) in product_types.iter().enumerate() {
             let is_known = on_sale.contains(product) || coupon.product_types.contains(product);
@@ -154,6 +220,15 @@ impl CouponTerms {
         }
         product_types.sort_unstable();
         product_types.dedup();
+        let mut plans = self.plans.unwrap_or_default();
+        for (index, plan) in plans.iter().enumerate() {
+            let field = format!("plans[{index}]");
+            violations.check(known.contains(plan), field, "unknown_plan", "There is no such plan.");
+        }
+        plans.sort_unstable();
+        plans.dedup();
+        let is_for_plans = plans.is_empty() || coupon.applies_to.contains(&CouponUse::Plans);
+        violations.check(is_for_plans, "plans", "not_both", "The coupon is for purchases only.");
         let mut limit = |field: &str, limit: Option<i64>| {
             let limit = limit?;
             let fits = (1..=REDEMPTIONS_MAX).contains(&limit);
@@ -167,6 +242,7 @@ impl CouponTerms {
         }
         Coupon {
             product_types,
+            plans,
             max_redemptions,
             max_redemptions_per_tenant,
             valid_from: self.valid_from,
@@ -282,7 +358,16 @@ impl<'a> CouponAdministration<'a> {
         let wanted: Vec<String> = named.iter().take(PRODUCTS_MAX).filter(plain).cloned().collect();
         let on_sale = self.repositories.products().active(&wanted).await?;
         let on_sale: Vec<String> = on_sale.into_iter().map(|product| product.id).collect();
-        let after = terms.apply(coupon, &on_sale, &mut violations);
+        let named = terms.plans.as_deref().unwrap_or_default();
+        if named.len() > PLANS_MAX {
+            let message = RuleMessage::new(format!("Name at most {PLANS_MAX} plans."));
+            violations.add("plans", "too_many", message.max(PLANS_MAX));
+        }
+        let known = match named {
+            [] => Vec::new(),
+            _ => self.repositories.plans().ids().await?,
+        };
+        let after = terms.apply(coupon, &on_sale, &known, &mut violations);
         violations.into_result().map_err(BillingError::Invalid)?;
         Ok(after)
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     BillingError, ledger::Account, money::Currency, paid::PriceReference, plan::PlanPrice,
-    ports::BillingRepositories, subject::Subject,
+    plan_discount::RecurringOff, ports::BillingRepositories, subject::Subject,
 };
 
 /// Most months of one report.
@@ -43,6 +43,10 @@ pub struct ChangeCount {
     pub from: Option<PriceReference>,
     /// What is paid for since; `None` for nothing.
     pub to: Option<PriceReference>,
+    /// What a discount took off each payment.
+    pub from_off: Option<RecurringOff>,
+    /// What one takes off since.
+    pub to_off: Option<RecurringOff>,
     /// How often.
     pub count: u64,
 }
@@ -105,9 +109,9 @@ pub struct RecurringRevenue {
     pub opening_mrr: i64,
     /// Of those who began to pay in the month.
     pub new_mrr: i64,
-    /// By which those pay more who have changed to a dearer price.
+    /// By which those pay more who have changed to a dearer price, or whose discount has ended.
     pub expansion_mrr: i64,
-    /// By which those pay less who have changed to a cheaper price.
+    /// By which those pay less who have changed to a cheaper price, or got a discount.
     pub contraction_mrr: i64,
     /// Of those who have stopped paying in the month.
     pub churned_mrr: i64,

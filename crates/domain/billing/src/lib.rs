@@ -3,6 +3,7 @@
 pub mod checkout;
 pub mod coupon;
 pub mod coupon_edit;
+pub mod coupon_scope;
 pub mod deletion;
 pub mod dispute;
 pub mod error;
@@ -28,6 +29,8 @@ pub mod plan;
 pub mod plan_call;
 pub mod plan_change;
 pub mod plan_changes;
+pub mod plan_coupon;
+pub mod plan_discount;
 pub mod plan_edit;
 pub mod plan_input;
 pub mod ports;

@@ -17,6 +17,7 @@ use crate::{
     payment::{Dispute, DisputeStatus, PaymentError},
     plan::FREE,
     plan_call::{PlanCall, PlanCallStage},
+    plan_coupon,
     ports::BillingRepositories,
     recurring::RecurringChange,
     subject::Subject,
@@ -248,6 +249,7 @@ impl<'a> Observations<'a> {
         }
         let call = self.repositories.plan_calls().under_way(account.tenant_id).await?;
         if let Some(call) = call.filter(|call| call.stage == PlanCallStage::Open) {
+            plan_coupon::settle(self.repositories, &call, account).await?;
             let ended = PlanCall { stage: PlanCallStage::Ended, url: None, check_at: None, ..call };
             self.repositories.plan_calls().update(&ended).await?;
         }

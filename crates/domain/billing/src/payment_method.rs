@@ -234,6 +234,7 @@ mod tests {
             ends_at: None,
             scheduled: None,
             payment_method_id: None,
+            discount: None,
             live: false,
         });
         assert_eq!(code(&account, "pm_1"), Err("payment_method_needed"), "the default of the customer");

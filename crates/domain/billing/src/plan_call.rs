@@ -9,7 +9,8 @@ use time::Duration;
 use crate::{
     checkout::{CheckoutSession, KEY_LIVES},
     paid::PriceReference,
-    subscription_provider::{NewChange, NewPrice, NewSubscription, NewSubscriptionCheckout},
+    plan_discount::PlanDiscount,
+    subscription_provider::{NewChange, NewCoupon, NewPrice, NewSubscription, NewSubscriptionCheckout},
 };
 
 /// How long a buyer may take to pay on the page.
@@ -108,6 +109,8 @@ pub struct PlanCall {
     pub customer_id: String,
     /// The provider's id of the subscription that is changed.
     pub subscription_id: Option<String>,
+    /// What a coupon takes off.
+    pub discount: Option<PlanDiscount>,
     /// Days before the first payment.
     pub trial_days: u16,
     /// From when on an upgrade is paid for.
@@ -159,12 +162,18 @@ impl PlanCall {
         }
     }
 
+    /// The coupon that the provider is to know.
+    pub fn new_coupon(&self) -> Option<NewCoupon> {
+        self.discount.as_ref().map(PlanDiscount::new_coupon)
+    }
+
     /// The call of [`PlanCallKind::Checkout`].
-    pub fn new_checkout(&self, price_id: String) -> NewSubscriptionCheckout {
+    pub fn new_checkout(&self, price_id: String, coupon_id: Option<String>) -> NewSubscriptionCheckout {
         NewSubscriptionCheckout {
             reference: self.reference(),
             customer_id: self.customer_id.clone(),
             price_id,
+            coupon_id,
             trial_days: self.trial_days,
             success_url: self.success_url.clone().unwrap_or_default(),
             cancel_url: self.cancel_url.clone().unwrap_or_default(),
@@ -173,14 +182,15 @@ impl PlanCall {
     }
 
     /// The call of [`PlanCallKind::Create`].
-    pub fn new_subscription(&self, price_id: String) -> NewSubscription {
-        NewSubscription { reference: self.reference(), customer_id: self.customer_id.clone(), price_id }
+    pub fn new_subscription(&self, price_id: String, coupon_id: Option<String>) -> NewSubscription {
+        let customer_id = self.customer_id.clone();
+        NewSubscription { reference: self.reference(), customer_id, price_id, coupon_id }
     }
 
     /// The call of [`PlanCallKind::Change`].
-    pub fn new_change(&self, price_id: String) -> NewChange {
+    pub fn new_change(&self, price_id: String, coupon_id: Option<String>) -> NewChange {
         let subscription_id = self.subscription_id.clone().unwrap_or_default();
-        NewChange { subscription_id, price_id, prorated_at: self.prorated_at }
+        NewChange { subscription_id, price_id, coupon_id, prorated_at: self.prorated_at }
     }
 
     /// What the buyer needs in order to pay; `None` where nothing can be paid.
@@ -210,6 +220,7 @@ impl PlanCall {
             && self.price == other.price
             && self.customer_id == other.customer_id
             && self.subscription_id == other.subscription_id
+            && self.discount == other.discount
             && (&self.success_url, &self.cancel_url) == (&other.success_url, &other.cancel_url)
     }
 
@@ -240,6 +251,7 @@ mod tests {
             amount: Money { amount: 1200, currency: "usd".to_owned() },
             customer_id: "cus_1".to_owned(),
             subscription_id: None,
+            discount: None,
             trial_days: 0,
             prorated_at: now,
             success_url: None,

@@ -10,6 +10,8 @@ use crate::{
     order::ReturnRule,
     paid::BillingAccount,
     plan::{BillingInterval, FREE, Plan, PlanPrice},
+    plan_coupon::{self, Wished},
+    plan_discount::PlanDiscount,
     ports::BillingRepositories,
     quota::Quotas,
     subscription::SubscriptionStatus,
@@ -49,6 +51,10 @@ pub struct PlanWish {
     #[serde(alias = "proration_date")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Timestamp>))]
     pub proration_date: Option<Timestamp>,
+    /// Code of a coupon, in any case; none where absent or empty. It takes something off what is charged at once, and begins without a trial.
+    #[serde(alias = "coupon_code")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 40))]
+    pub coupon_code: Option<String>,
 }
 
 /// What a change is.
@@ -116,7 +122,8 @@ pub struct ChangePreview {
     pub amount_due: i64,
     /// Lower-case ISO 4217.
     pub currency: String,
-    /// What it is made of, in words of the payment provider.
+    /// What it is made of, in words of the payment provider. What a coupon takes off is a line of its own, with its code. They sum to
+    /// `amountDue` where that is not 0.
     pub lines: Vec<QuoteLine>,
     /// What would be over the limit.
     pub over_limit: Vec<OverLimit>,
@@ -139,6 +146,8 @@ pub struct Assessment {
     pub account: Option<BillingAccount>,
     /// Days before the first payment.
     pub trial_days: u16,
+    /// What the coupon that is named takes off.
+    pub discount: Option<PlanDiscount>,
 }
 
 impl Assessment {
@@ -151,32 +160,44 @@ impl Assessment {
             (ChangeKind::Downgrade | ChangeKind::Cancel, Some(running)) => running.period_end,
             _ => now,
         };
+        let taken = |price: &PlanPrice| {
+            let discount = self.discount.as_ref()?;
+            Some(QuoteLine { description: discount.code.clone(), amount: -discount.off(price.amount) })
+        };
+        let lines: Vec<QuoteLine> = first
+            .into_iter()
+            .flat_map(|price| {
+                let whole = QuoteLine { description: self.plan.name.clone(), amount: price.amount };
+                [Some(whole), taken(price)]
+            })
+            .flatten()
+            .collect();
         ChangePreview {
             plan: self.plan.id.clone(),
             interval: self.price.as_ref().map(|price| price.interval),
             kind: self.kind,
             effective_at,
             proration_date: None,
-            amount_due: first.map_or(0, |price| price.amount),
+            amount_due: lines.iter().map(|line| line.amount).sum(),
             currency: self.price.as_ref().map_or(&self.plan.currency, |price| &price.currency).clone(),
-            lines: first
-                .map(|price| QuoteLine { description: self.plan.name.clone(), amount: price.amount })
-                .into_iter()
-                .collect(),
+            lines,
             over_limit: self.over_limit.clone(),
         }
     }
 }
 
-/// What a wish means for a tenant, whoever asks.
+/// What a wish means for a tenant, whoever asks. `locks_coupon`: whether the coupon that is named is to be used, and is locked until the
+/// unit of work ends.
 ///
 /// # Errors
-/// `Invalid` for a plan that is not on offer, or not for this interval; `NoTenant` without a plan in force.
+/// `Invalid` for a plan that is not on offer, or not for this interval, and for a coupon that cannot be used; `NoTenant` without a plan in
+/// force.
 pub(crate) async fn assess(
     repositories: &mut dyn BillingRepositories,
     tenant: TenantId,
     wish: &PlanWish,
     now: Timestamp,
+    locks_coupon: bool,
 ) -> Result<Assessment, BillingError> {
     let mut violations = Violations::default();
     violations.line("plan", &wish.plan, 1, PLAN_ID_MAX);
@@ -202,8 +223,20 @@ pub(crate) async fn assess(
     let kind = kind_of(&allowance.plan, current_interval, &plan, interval);
     let over_limit = over_limit(repositories, tenant, &allowance, &plan, now).await?;
     let had_trial = account.as_ref().is_some_and(|account| account.had_trial);
-    let trial_days = if had_trial || running.is_some() { 0 } else { plan.trial_days };
-    Ok(Assessment { tenant, kind, plan, price, over_limit, account, trial_days })
+    // Of the coupon: where nothing is charged now, nothing is taken off. A change that is made already is not made again.
+    let is_trial = running.is_some_and(|running| running.status == SubscriptionStatus::Trialing);
+    let discount = match (plan_coupon::named(wish.coupon_code.as_deref()), kind, &price) {
+        (None, _, _) | (_, ChangeKind::Same, _) => None,
+        (Some(code), ChangeKind::Upgrade, Some(price)) if !is_trial => {
+            let paid = running.and_then(|running| running.price.as_deref());
+            let wished = Wished { tenant, plan: &plan.id, price, paid };
+            Some(plan_coupon::apply(repositories, wished, code, now, locks_coupon).await?)
+        }
+        (Some(_), _, _) => return Err(plan_coupon::not_applicable()),
+    };
+    let has_no_trial = had_trial || running.is_some() || discount.is_some();
+    let trial_days = if has_no_trial { 0 } else { plan.trial_days };
+    Ok(Assessment { tenant, kind, plan, price, over_limit, account, trial_days, discount })
 }
 
 fn invalid(field: &str, code: &'static str, message: &'static str) -> BillingError {
@@ -320,7 +353,7 @@ impl<'a> PlanPreviews<'a> {
     /// `Denied` without `billing:write`; `Invalid`; `NoTenant`.
     pub async fn assess(&mut self, wish: &PlanWish, now: Timestamp) -> Result<Assessment, BillingError> {
         let tenant = self.scope.require(Permission::BillingWrite)?;
-        assess(self.repositories, tenant, wish, now).await
+        assess(self.repositories, tenant, wish, now, false).await
     }
 }
 

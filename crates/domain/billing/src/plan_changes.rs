@@ -17,6 +17,7 @@ use crate::{
     plan::FREE,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
     plan_change::{Assessment, ChangeKind, PlanWish, assess},
+    plan_coupon,
     ports::BillingRepositories,
     subscription::SubscriptionStatus,
     subscription_provider::{ProviderSubscription, SubscriptionCheckout},
@@ -124,7 +125,7 @@ impl<'a> PlanChanges<'a> {
     ) -> Result<Begun, BillingError> {
         let (tenant, _) = Checkouts::buyer(self.scope)?;
         let account = self.lock(tenant).await?;
-        let assessment = assess(self.repositories, tenant, wish, self.env.now()).await?;
+        let assessment = assess(self.repositories, tenant, wish, self.env.now(), true).await?;
         if from_free && (account.running().is_some() || !self.is_free(tenant).await?) {
             return Err(BillingError::SubscriptionExists);
         }
@@ -156,7 +157,7 @@ impl<'a> PlanChanges<'a> {
     pub async fn downgrade(&mut self, wish: &PlanWish, rule: &CheckoutRule) -> Result<Begun, BillingError> {
         let (tenant, _) = Checkouts::buyer(self.scope)?;
         let account = self.lock(tenant).await?;
-        let assessment = assess(self.repositories, tenant, wish, self.env.now()).await?;
+        let assessment = assess(self.repositories, tenant, wish, self.env.now(), false).await?;
         match assessment.kind {
             ChangeKind::Downgrade => {}
             ChangeKind::Same => return Err(BillingError::AlreadyOnPlan),
@@ -237,12 +238,17 @@ impl<'a> PlanChanges<'a> {
         Ok(opened)
     }
 
-    /// Ends a call: what came of it is in the subscription, or nothing did.
+    /// Ends a call: what came of it is in the subscription, or nothing did, and then its coupon is free again. The subscription MUST have
+    /// been asked for since the call was made.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn end(&mut self, tenant: TenantId, id: PlanChangeId) -> Result<(), BillingError> {
         if let Some(call) = self.under_way(tenant, id).await? {
+            if call.discount.is_some() {
+                let account = self.lock(tenant).await?;
+                plan_coupon::settle(self.repositories, &call, &account).await?;
+            }
             let ended = PlanCall { stage: PlanCallStage::Ended, url: None, check_at: None, ..call };
             self.repositories.plan_calls().update(&ended).await?;
         }
@@ -347,6 +353,7 @@ impl<'a> PlanChanges<'a> {
             amount: Money { amount: price.amount, currency: price.currency.clone() },
             customer_id: account.customer_id.clone().ok_or(BillingError::NoAccount)?,
             subscription_id: running.map(|running| running.id.clone()),
+            discount: assessment.discount.clone(),
             trial_days: assessment.trial_days,
             prorated_at,
             success_url,
@@ -381,9 +388,13 @@ impl<'a> PlanChanges<'a> {
             None => {}
         }
         self.repositories.plan_calls().insert(&call).await?;
+        plan_coupon::hold(self.repositories, &call, now).await?;
         let PriceReference { plan, version, interval } = &call.price;
-        let asked =
+        let mut asked =
             json!({"call": call.kind.as_str(), "plan": plan, "planVersion": version, "interval": interval});
+        if let Some(discount) = &call.discount {
+            asked["coupon"] = discount.code.as_str().into();
+        }
         self.tell(call.tenant_id, asked).await?;
         Ok(Begun::Call(call))
     }

@@ -4,8 +4,8 @@ mod finance;
 
 use async_trait::async_trait;
 use portico_kernel::{
-    CheckoutId, CouponId, GenerationId, InvoiceId, List, Meter, Outbox, PageRequest, PurchaseId, StoreError,
-    TenantId, Timestamp,
+    CheckoutId, CouponId, GenerationId, InvoiceId, List, Meter, Outbox, PageRequest, PlanChangeId,
+    PurchaseId, StoreError, TenantId, Timestamp,
 };
 use time::Date;
 
@@ -373,10 +373,13 @@ pub trait CouponRepository: Send {
     /// The same by the code, which is in capital letters.
     async fn lock_code<'s>(&mut self, code: &'s str) -> Result<Option<Coupon>, StoreError>;
 
-    /// Stores products, limits, times, when it was archived and when it was changed. MUST leave all else as it is.
+    /// A coupon by its code, which is in capital letters, without a lock.
+    async fn find_code<'s>(&mut self, code: &'s str) -> Result<Option<Coupon>, StoreError>;
+
+    /// Stores products, plans, limits, times, when it was archived and when it was changed. MUST leave all else as it is.
     async fn update(&mut self, coupon: &Coupon) -> Result<(), StoreError>;
 
-    /// How many purchases of a tenant use a coupon.
+    /// How many purchases and calls for plans of a tenant use a coupon.
     async fn redemptions_of(&mut self, tenant: TenantId, id: CouponId) -> Result<u64, StoreError>;
 
     /// Has a purchase use a coupon, unless it does, and counts that. MUST answer `MissingReference` for a purchase of another tenant.
@@ -393,6 +396,23 @@ pub trait CouponRepository: Send {
         &mut self,
         tenant: TenantId,
         purchase: PurchaseId,
+        id: CouponId,
+    ) -> Result<(), StoreError>;
+
+    /// Has a call for a plan use a coupon, unless it does, and counts that. The use outlives the call.
+    async fn redeem_plan(
+        &mut self,
+        tenant: TenantId,
+        call: PlanChangeId,
+        id: CouponId,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Gives the use of a coupon by a call for a plan back, if there is one, and counts that.
+    async fn release_plan(
+        &mut self,
+        tenant: TenantId,
+        call: PlanChangeId,
         id: CouponId,
     ) -> Result<(), StoreError>;
 }

@@ -4,6 +4,7 @@ use portico_kernel::{TenantId, Timestamp};
 
 use crate::{
     paid::{BillingAccount, PriceReference},
+    plan_discount::RecurringOff,
     subscription::SubscriptionStatus,
 };
 
@@ -20,6 +21,10 @@ pub struct RecurringChange {
     pub from: Option<PriceReference>,
     /// What is paid for since; `None` for nothing.
     pub to: Option<PriceReference>,
+    /// What a discount took off each payment, besides one that is for one payment only.
+    pub from_off: Option<RecurringOff>,
+    /// What one takes off since.
+    pub to_off: Option<RecurringOff>,
     /// When it was seen.
     pub changed_at: Timestamp,
 }
@@ -28,12 +33,15 @@ impl RecurringChange {
     /// What an answer of the provider has changed; `None` where the same is paid for as before.
     pub(crate) fn between(before: &BillingAccount, after: &BillingAccount, now: Timestamp) -> Option<Self> {
         let (from, to) = (paid_for(before), paid_for(after));
-        (from != to).then_some(Self {
+        let (from_off, to_off) = (off(before, from.as_ref()), off(after, to.as_ref()));
+        ((&from, from_off) != (&to, to_off)).then_some(Self {
             tenant_id: after.tenant_id,
             live: before.live,
             revision: after.revision,
             from,
             to,
+            from_off,
+            to_off,
             changed_at: now,
         })
     }
@@ -46,12 +54,20 @@ fn paid_for(account: &BillingAccount) -> Option<PriceReference> {
     counts.then(|| account.priced()).flatten()
 }
 
+/// What is taken off what is paid for.
+fn off(account: &BillingAccount, paid: Option<&PriceReference>) -> Option<RecurringOff> {
+    paid.and(account.subscription.as_ref()?.discount.as_ref()).and_then(RecurringOff::of)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        checkout::CheckoutRule, order::ReturnRule, payment::Provider,
-        subscription_provider::ProviderSubscription, testing::env,
+        checkout::CheckoutRule,
+        order::ReturnRule,
+        payment::Provider,
+        subscription_provider::{ProviderSubscription, RunningDiscount},
+        testing::env,
     };
 
     fn account(seen: Option<(SubscriptionStatus, &str)>) -> BillingAccount {
@@ -67,6 +83,7 @@ mod tests {
             ends_at: None,
             scheduled: None,
             payment_method_id: None,
+            discount: None,
             live: false,
         });
         BillingAccount { subscription, revision: 7, ..BillingAccount::new(env.new_id(), &rule, now) }
@@ -97,5 +114,34 @@ mod tests {
         assert_eq!(change(active, Some((Active, "starter-1-year"))), Some((starter, yearly)));
         assert_eq!(change(None, Some((Active, "price of another program"))), None);
         assert_eq!(change(None, None), None);
+    }
+
+    #[test]
+    fn a_discount_that_begins_or_ends_is_a_change_unless_it_is_for_one_payment() {
+        let active = account(Some((SubscriptionStatus::Active, "starter-1-month")));
+        let with = |percent_off, amount_off: Option<i64>, once| {
+            let mut account = active.clone();
+            let currency = amount_off.map(|_| "usd".to_owned());
+            let code = "SUMMER".to_owned();
+            let discount = RunningDiscount { code, percent_off, amount_off, currency, once, ends_at: None };
+            account.subscription.as_mut().unwrap().discount = Some(discount);
+            account
+        };
+        let between = |from: &BillingAccount, to: &BillingAccount| {
+            let change = RecurringChange::between(from, to, env().now())?;
+            assert_eq!(change.from, change.to);
+            Some((change.from_off, change.to_off))
+        };
+        let (quarter, five) = (with(Some(25), None, false), with(None, Some(500), false));
+        let (percent, amount) = (Some(RecurringOff::Percent(25)), Some(RecurringOff::Amount(500)));
+        assert_eq!(between(&active, &quarter), Some((None, percent)));
+        assert_eq!(between(&quarter, &five), Some((percent, amount)));
+        assert_eq!(between(&five, &active), Some((amount, None)));
+        assert_eq!(between(&quarter, &quarter), None);
+        assert_eq!(between(&active, &with(Some(25), None, true)), None);
+        for off in [RecurringOff::Percent(25), RecurringOff::Amount(500)] {
+            assert_eq!(RecurringOff::parse(&off.to_string()), Some(off));
+        }
+        assert_eq!(RecurringOff::parse("a quarter"), None);
     }
 }

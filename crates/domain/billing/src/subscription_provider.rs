@@ -9,6 +9,7 @@ use portico_kernel::{Money, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    coupon_scope::CouponDuration,
     payment::{Dispute, PaymentError},
     plan::BillingInterval,
     subscription::SubscriptionStatus,
@@ -38,6 +39,45 @@ pub struct NewPrice {
     pub interval: BillingInterval,
 }
 
+/// What is taken off invoices of a subscription: either a part or an amount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCoupon {
+    /// Our own name for it, which becomes the provider's id: letters, digits and `_`, at most 100.
+    pub reference: String,
+    /// The code, for invoices; at most 40 characters.
+    pub name: String,
+    /// Part of each invoice, 1 to 100.
+    pub percent_off: Option<i64>,
+    /// Amount of each invoice.
+    pub amount_off: Option<Money>,
+    /// How long.
+    pub duration: CouponDuration,
+    /// For how many months, where it is [`CouponDuration::Repeating`].
+    pub months: Option<i64>,
+}
+
+/// What is taken off a subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({
+    "code": "SUMMER25", "percentOff": 25, "amountOff": null, "currency": null, "once": false, "endsAt": "2027-02-23T10:00:00Z"
+})))]
+pub struct RunningDiscount {
+    /// The code of the coupon; the provider's words for one that was not made here.
+    pub code: String,
+    /// Part of each invoice, 1 to 100; null where it is an amount.
+    pub percent_off: Option<i64>,
+    /// Minor units of `currency`; null where it is a part.
+    pub amount_off: Option<i64>,
+    /// Lower-case ISO 4217; null where it is a part.
+    pub currency: Option<String>,
+    /// Whether it is taken off the next invoice and no other.
+    pub once: bool,
+    /// It is taken off invoices that are made before this time; null for no end.
+    pub ends_at: Option<Timestamp>,
+}
+
 /// A first payment to be made on pages of the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSubscriptionCheckout {
@@ -47,6 +87,8 @@ pub struct NewSubscriptionCheckout {
     pub customer_id: String,
     /// The provider's id of the price.
     pub price_id: String,
+    /// The provider's id of the coupon.
+    pub coupon_id: Option<String>,
     /// Days before the first payment; 0 for none.
     pub trial_days: u16,
     /// Where the provider sends the buyer after the payment.
@@ -77,6 +119,8 @@ pub struct NewSubscription {
     pub customer_id: String,
     /// The provider's id of the price.
     pub price_id: String,
+    /// The provider's id of the coupon.
+    pub coupon_id: Option<String>,
 }
 
 /// Another price of a subscription, from now on.
@@ -86,6 +130,8 @@ pub struct NewChange {
     pub subscription_id: String,
     /// The provider's id of the price.
     pub price_id: String,
+    /// The provider's id of a coupon that takes the place of a discount that runs; where there is none, that goes on.
+    pub coupon_id: Option<String>,
     /// The time from which the rest of the period is paid for at the new price, and given back at the old one. In the running period.
     pub prorated_at: Timestamp,
 }
@@ -122,6 +168,8 @@ pub struct ProviderSubscription {
     pub scheduled: Option<ScheduledPrice>,
     /// The provider's id of what it is paid with: its own, or else that of the customer.
     pub payment_method_id: Option<String>,
+    /// What is taken off its next invoices; the first where there are several.
+    pub discount: Option<RunningDiscount>,
     /// Whether real money is moved.
     pub live: bool,
 }
@@ -131,7 +179,9 @@ pub struct ProviderSubscription {
 pub struct ChangeQuote {
     /// What would be on the invoice, credits as negative amounts.
     pub lines: Vec<QuoteLine>,
-    /// What would be charged at once, after credits; 0 where they exceed it.
+    /// What discounts take off the lines, in minor units; not negative.
+    pub discount: i64,
+    /// What would be charged at once, after credits and discounts; 0 where they exceed it.
     pub amount_due: Money,
 }
 
@@ -267,7 +317,7 @@ pub struct ProviderInvoice {
     pub payments: Vec<InvoicePayment>,
     /// Taxes in it.
     pub tax: i64,
-    /// What it is for.
+    /// What it is for. What a discount takes off is a line of its own, with the code and a negative amount.
     pub lines: Vec<InvoiceLine>,
     /// Beginning of what it is for.
     pub period_start: Timestamp,
@@ -300,6 +350,7 @@ pub const INVOICE_PAGE: usize = 100;
 /// - MUST answer a subscription as it is after the call, and after what the provider does at once because of it.
 /// - MUST keep a customer's subscription at one price with quantity one, charge by itself when a period begins, and MUST NOT add anything
 ///   to an invoice but taxes.
+/// - MUST take what a coupon takes off every invoice that is made while it lasts, and off no other; a changed or ended price does not end it.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SubscriptionProvider: Send + Sync {
@@ -310,6 +361,10 @@ pub trait SubscriptionProvider: Send + Sync {
     /// any time, also under concurrency. MUST refuse ([`PaymentError::Refused`]) where it is known with another amount, currency or
     /// interval.
     async fn price(&self, new: &NewPrice) -> Result<String, PaymentError>;
+
+    /// The provider's id of the coupon of this reference; makes it where it is not known. MUST answer one and the same for a reference at
+    /// any time, also under concurrency. MUST refuse ([`PaymentError::Refused`]) where it is known with other terms.
+    async fn coupon(&self, new: &NewCoupon) -> Result<String, PaymentError>;
 
     /// Makes the page for the first payment. MUST let a buyer try it for the trial days without a card, and end the subscription after them
     /// where none was given. MUST make the card that is used there the default of the customer.

@@ -11,6 +11,7 @@ use crate::{
     plan::BillingInterval,
     ports::BillingRepositories,
     subscription::{Subscription, SubscriptionStatus},
+    subscription_provider::RunningDiscount,
 };
 
 /// A plan that follows at the end of the period.
@@ -33,7 +34,7 @@ pub struct PendingChange {
 #[cfg_attr(feature = "openapi", schema(example = json!({
     "id": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d", "tenantId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d", "plan": "starter", "planVersion": 1,
     "interval": "month", "status": "active", "currentPeriodStart": "2026-11-23T10:00:00Z", "currentPeriodEnd": "2026-12-23T10:00:00Z",
-    "trialEndsAt": null, "cancelAt": null, "pendingChange": null, "graceEndsAt": null, "defaultPaymentMethodId": "pm_1a2b3c",
+    "trialEndsAt": null, "cancelAt": null, "pendingChange": null, "graceEndsAt": null, "discount": null, "defaultPaymentMethodId": "pm_1a2b3c",
     "provider": "stripe", "createdAt": "2026-11-23T10:00:00Z", "updatedAt": "2026-11-23T10:00:00Z"
 })))]
 pub struct TenantSubscription {
@@ -61,6 +62,8 @@ pub struct TenantSubscription {
     pub pending_change: Option<PendingChange>,
     /// When the plan falls to the free one if a missing payment does not come; null where none is missing.
     pub grace_ends_at: Option<Timestamp>,
+    /// What a coupon takes off the next invoices; null where none does.
+    pub discount: Option<RunningDiscount>,
     /// What it is paid with; null where nothing is on file.
     pub default_payment_method_id: Option<String>,
     /// Where it is paid; null where nothing is paid.
@@ -89,6 +92,7 @@ impl TenantSubscription {
             cancel_at: None,
             pending_change: None,
             grace_ends_at: None,
+            discount: None,
             default_payment_method_id: None,
             provider: None,
             created_at: plan.created_at,
@@ -114,6 +118,8 @@ impl TenantSubscription {
             Some(PendingChange { plan: price.plan, interval: price.interval, at: scheduled.at })
         });
         shown.grace_ends_at = account.grace_ends_at();
+        let runs = |discount: &RunningDiscount| discount.ends_at.is_none_or(|end| end > now);
+        shown.discount = running.discount.clone().filter(runs);
         shown
     }
 }
@@ -227,6 +233,7 @@ mod tests {
             ends_at: None,
             scheduled: Some(ScheduledPrice { reference: Some("unknown".to_owned()), at: now }),
             payment_method_id: None,
+            discount: None,
             live: false,
         };
         BillingAccount { subscription: Some(running), ..BillingAccount::new(tenant, &rule, now) }

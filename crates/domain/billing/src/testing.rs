@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use portico_kernel::{
     CheckoutId, CouponId, Env, Event, EventLog, JobQueue, List, Money, NewJob, Outbox, PageRequest,
-    PurchaseId, StoreError, TenantId, Timestamp,
+    PlanChangeId, PurchaseId, StoreError, TenantId, Timestamp,
 };
 
 use crate::{
@@ -213,6 +213,8 @@ pub struct Rows {
     pub coupons: Vec<Coupon>,
     /// The purchases that use a coupon.
     pub redemptions: Vec<(TenantId, PurchaseId, CouponId)>,
+    /// The calls for plans that use a coupon.
+    pub plan_redemptions: Vec<(TenantId, PlanChangeId, CouponId)>,
     pub checkouts: Vec<PurchaseCheckout>,
     pub sales: Vec<SiteSale>,
     pub refunds: Vec<PurchaseRefund>,

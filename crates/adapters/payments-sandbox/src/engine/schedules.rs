@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     billing_cycle,
     clock::Task,
-    lists,
+    discounts, lists,
     payment_intents::How,
     subscription_updates, subscriptions,
     world::{World, metadata},
@@ -62,6 +62,8 @@ fn from_subscription(w: &mut World, id: &str, p: &Value) -> Answer {
     let (start, end) = (first.num("current_period_start"), first.num("current_period_end"));
     let mut phase = phase_of(&sub.owned("currency"), items, start, end);
     phase.put("metadata", sub.at("metadata").clone());
+    let running: Vec<Value> = sub.list("discounts").iter().map(named_discount).collect();
+    phase.put("discounts", running);
     if sub.is("status", "trialing") {
         phase.put("trial_end", sub.at("trial_end").clone());
     }
@@ -77,6 +79,11 @@ fn from_subscription(w: &mut World, id: &str, p: &Value) -> Answer {
     sub.put("schedule", schedule.owned("id"));
     w.save(&sub);
     Ok(schedule)
+}
+
+/// A discount as a phase names it.
+fn named_discount(id: &Value) -> Value {
+    json!({"coupon": null, "discount": id, "promotion_code": null})
 }
 
 fn phase_item(item: &Value) -> Value {
@@ -227,6 +234,16 @@ fn read_phases(w: &mut World, p: &Value, start: i64) -> Result<Vec<Value>, ApiEr
         let end = phase_end(one, &price, moment, &name)?;
         let mut phase = phase_of(&price.owned("currency"), items, moment, end);
         phase.put("metadata", metadata(one));
+        let mut named = Vec::new();
+        for given in one.list("discounts") {
+            let Some(id) = given.text("discount") else {
+                let message = "The sandbox keeps discounts of a subscription in its phases, and makes none.";
+                return Err(ApiError::param(&name("discounts"), message));
+            };
+            w.need("discount", id, "discounts")?;
+            named.push(named_discount(given.at("discount")));
+        }
+        phase.put("discounts", named);
         phase.copy_from(
             one,
             &["default_payment_method", "description", "proration_behavior", "billing_cycle_anchor"],
@@ -430,8 +447,13 @@ fn enter_phase(w: &mut World, schedule: &Value, phase: &Value, at: i64) {
     let behavior =
         if at_boundary { "none" } else { phase.text("proration_behavior").unwrap_or("create_prorations") };
     let p = json!({"items": given, "proration_behavior": behavior, "off_session": true});
+    // A phase has the discounts that it names, as long as they last, and no others.
+    let named: Vec<Value> = phase.list("discounts").iter().map(|one| one.at("discount").clone()).collect();
+    let named = discounts::live(w, &named, at).into_iter().map(|(id, _)| Value::from(id));
+    let named: Vec<Value> = named.collect();
     if !at_boundary {
-        if let Ok(change) = subscription_updates::plan(w, &sub, &p) {
+        if let Ok(mut change) = subscription_updates::plan(w, &sub, &p) {
+            change.sub.put("discounts", named);
             let _ = subscription_updates::carry_out(w, &before, change, &p, "allow_incomplete");
         }
         return;
@@ -439,6 +461,7 @@ fn enter_phase(w: &mut World, schedule: &Value, phase: &Value, at: i64) {
     // The renewal of this very moment bills the new items; a trial ends with its phase.
     if let Ok(change) = subscription_updates::plan(w, &sub, &p) {
         let mut after = change.sub;
+        after.put("discounts", named);
         if change.resets {
             after.put("billing_cycle_anchor", at);
         }

@@ -326,6 +326,7 @@ fn bill(w: &mut World, sub: &mut Value, lines: &[Line]) -> Answer {
     all.extend(lines.iter().cloned());
     invoices::add_lines(w, &mut invoice, &all);
     proration::note_billed(sub, &invoice);
+    sub.put("discounts", discounts::left_after_use(w, sub.list("discounts"), w.now));
     w.save(&invoice);
     w.emit("invoice.created", &invoice);
     Ok(invoice)

@@ -1,14 +1,22 @@
-//! Coupons, and the purchases that use them.
+//! Coupons, and the purchases and calls for plans that use them.
 
 use async_trait::async_trait;
-use portico_billing::{coupon::Coupon, ports::CouponRepository};
-use portico_kernel::{CouponId, List, PageRequest, PurchaseId, StoreError, TenantId, Timestamp};
+use portico_billing::{
+    coupon::Coupon,
+    coupon_scope::{CouponDuration, CouponUse},
+    ports::CouponRepository,
+};
+use portico_kernel::{
+    CouponId, List, PageRequest, PlanChangeId, PurchaseId, StoreError, TenantId, Timestamp,
+};
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
 
 use crate::{
-    columns::read,
+    columns::{read, words},
     db::{Db, Param, Params, in_pages},
 };
+
+words!(CouponDuration);
 
 /// Coupons over one connection.
 pub(crate) struct Coupons<'c, C> {
@@ -16,10 +24,18 @@ pub(crate) struct Coupons<'c, C> {
 }
 
 const COLUMNS: &str = "id, code, percent, amount, currency, product_types, max_redemptions, max_redemptions_per_tenant, \
-    valid_from, valid_until, redemptions, archived_at, created_at, updated_at";
+    valid_from, valid_until, redemptions, archived_at, created_at, updated_at, for_purchases, plans, duration, duration_in_months";
 
 fn coupon(row: &QueryResult) -> Result<Coupon, TryGetError> {
+    let duration: Option<CouponDuration> = read(row, "duration")?;
+    let for_purchases = read::<bool, _>(row, "for_purchases")?.then_some(CouponUse::Purchases);
+    // A coupon for plans has a duration, and no other.
+    let for_plans = duration.map(|_| CouponUse::Plans);
     Ok(Coupon {
+        applies_to: for_purchases.into_iter().chain(for_plans).collect(),
+        plans: read(row, "plans")?,
+        duration,
+        duration_in_months: read(row, "duration_in_months")?,
         id: read(row, "id")?,
         code: read(row, "code")?,
         percent: read(row, "percent")?,
@@ -48,7 +64,8 @@ impl<C: ConnectionTrait> Coupons<'_, C> {
 impl<C: ConnectionTrait + Send> CouponRepository for Coupons<'_, C> {
     async fn insert(&mut self, coupon: &Coupon) -> Result<(), StoreError> {
         let sql = format!(
-            "insert into coupons ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+            "insert into coupons ({COLUMNS}) values \
+             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
         );
         // More than a tuple takes.
         let values = vec![
@@ -66,6 +83,10 @@ impl<C: ConnectionTrait + Send> CouponRepository for Coupons<'_, C> {
             coupon.archived_at.value(),
             coupon.created_at.value(),
             coupon.updated_at.value(),
+            coupon.applies_to.contains(&CouponUse::Purchases).value(),
+            coupon.plans.clone().value(),
+            coupon.duration.value(),
+            coupon.duration_in_months.value(),
         ];
         self.db.execute(&sql, values).await.map(drop)
     }
@@ -91,9 +112,13 @@ impl<C: ConnectionTrait + Send> CouponRepository for Coupons<'_, C> {
         self.one(&format!("code = $1 {lock}"), [code]).await
     }
 
+    async fn find_code<'s>(&mut self, code: &'s str) -> Result<Option<Coupon>, StoreError> {
+        self.one("code = $1", [code]).await
+    }
+
     async fn update(&mut self, coupon: &Coupon) -> Result<(), StoreError> {
         let sql = "update coupons set product_types = $2, max_redemptions = $3, max_redemptions_per_tenant = $4, valid_from = $5, \
-             valid_until = $6, archived_at = $7, updated_at = $8 where id = $1";
+             valid_until = $6, archived_at = $7, updated_at = $8, plans = $9 where id = $1";
         let values = (
             coupon.id,
             coupon.product_types.clone(),
@@ -103,12 +128,14 @@ impl<C: ConnectionTrait + Send> CouponRepository for Coupons<'_, C> {
             coupon.valid_until,
             coupon.archived_at,
             coupon.updated_at,
+            coupon.plans.clone(),
         );
         self.db.execute(sql, values).await.map(drop)
     }
 
     async fn redemptions_of(&mut self, tenant: TenantId, id: CouponId) -> Result<u64, StoreError> {
-        let sql = "select count(*) from coupon_redemptions where tenant_id = $1 and coupon_id = $2";
+        let sql = "select (select count(*) from coupon_redemptions where tenant_id = $1 and coupon_id = $2) \
+             + (select count(*) from plan_coupon_redemptions where tenant_id = $1 and coupon_id = $2)";
         self.db.total(sql, (tenant, id)).await
     }
 
@@ -137,6 +164,37 @@ impl<C: ConnectionTrait + Send> CouponRepository for Coupons<'_, C> {
         let sql =
             "delete from coupon_redemptions where tenant_id = $1 and purchase_id = $2 and coupon_id = $3";
         if self.db.execute(sql, (tenant, purchase, id)).await? == 1 {
+            let sql = "update coupons set redemptions = redemptions - 1 where id = $1";
+            self.db.execute(sql, [id]).await?;
+        }
+        Ok(())
+    }
+
+    async fn redeem_plan(
+        &mut self,
+        tenant: TenantId,
+        call: PlanChangeId,
+        id: CouponId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "insert into plan_coupon_redemptions (tenant_id, call_id, coupon_id, redeemed_at) values ($1, $2, $3, $4) \
+             on conflict (tenant_id, call_id) do nothing";
+        if self.db.execute(sql, (tenant, call, id, now)).await? == 1 {
+            let sql = "update coupons set redemptions = redemptions + 1 where id = $1";
+            self.db.execute(sql, [id]).await?;
+        }
+        Ok(())
+    }
+
+    async fn release_plan(
+        &mut self,
+        tenant: TenantId,
+        call: PlanChangeId,
+        id: CouponId,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "delete from plan_coupon_redemptions where tenant_id = $1 and call_id = $2 and coupon_id = $3";
+        if self.db.execute(sql, (tenant, call, id)).await? == 1 {
             let sql = "update coupons set redemptions = redemptions - 1 where id = $1";
             self.db.execute(sql, [id]).await?;
         }

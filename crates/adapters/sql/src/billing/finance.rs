@@ -6,6 +6,7 @@ use portico_billing::{
     ledger::Account,
     paid::PriceReference,
     plan::PlanPrice,
+    plan_discount::RecurringOff,
     ports::FinanceRepository,
     recurring::RecurringChange,
     subject::Subject,
@@ -13,7 +14,22 @@ use portico_billing::{
 use portico_kernel::{Month, StoreError};
 use sea_orm::{ConnectionTrait, Value};
 
-use crate::db::{Db, Param};
+use crate::{
+    columns::Stored,
+    db::{Db, Param},
+};
+
+impl Stored for RecurringOff {
+    type Raw = String;
+
+    fn store(&self) -> String {
+        self.to_string()
+    }
+
+    fn load(raw: String) -> Result<Self, String> {
+        Self::parse(&raw).ok_or(raw)
+    }
+}
 
 /// The sums of the months over one connection.
 pub(crate) struct Finance<'c, C> {
@@ -41,8 +57,8 @@ fn by_month(
 #[async_trait]
 impl<C: ConnectionTrait + Send> FinanceRepository for Finance<'_, C> {
     async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError> {
-        let sql = "insert into recurring_changes (tenant_id, revision, from_price, to_price, changed_at, live) \
-             values ($1, $2, $3, $4, $5, $6)";
+        let sql = "insert into recurring_changes (tenant_id, revision, from_price, to_price, changed_at, live, from_discount, to_discount) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8)";
         let values = (
             change.tenant_id,
             change.revision,
@@ -50,6 +66,8 @@ impl<C: ConnectionTrait + Send> FinanceRepository for Finance<'_, C> {
             change.to.clone(),
             change.changed_at,
             change.live,
+            change.from_off,
+            change.to_off,
         );
         self.db.execute(sql, values).await.map(drop)
     }
@@ -71,21 +89,23 @@ impl<C: ConnectionTrait + Send> FinanceRepository for Finance<'_, C> {
     async fn changes(&mut self, live: bool, from: Month, to: Month) -> Result<Vec<ChangeCount>, StoreError> {
         let (sql, mut values) = by_month(live, from, to, |number, start, end| {
             format!(
-                "select {number} as month, from_price, to_price, count(*) as changes from recurring_changes \
-                 where live = $1 and changed_at >= {start} and changed_at < {end} group by from_price, to_price"
+                "select {number} as month, from_price, to_price, from_discount, to_discount, count(*) as changes \
+                 from recurring_changes where live = $1 and changed_at >= {start} and changed_at < {end} \
+                 group by from_price, to_price, from_discount, to_discount"
             )
         });
         values.push(from.starts_at().value());
         let sql = format!(
-            "{sql} union all select -1 as month, from_price, to_price, count(*) as changes from recurring_changes \
-             where live = $1 and changed_at < ${} group by from_price, to_price",
+            "{sql} union all select -1 as month, from_price, to_price, from_discount, to_discount, count(*) as changes \
+             from recurring_changes where live = $1 and changed_at < ${} group by from_price, to_price, from_discount, to_discount",
             values.len()
         );
-        type Row = (i32, Option<PriceReference>, Option<PriceReference>, u64);
+        type Off = Option<RecurringOff>;
+        type Row = (i32, Option<PriceReference>, Option<PriceReference>, Off, Off, u64);
         let rows: Vec<Row> = self.db.rows(&sql, values).await?;
-        let change = |(number, before, after, count): Row| {
+        let change = |(number, before, after, from_off, to_off, count): Row| {
             let month = (number >= 0).then(|| from.plus(number));
-            ChangeCount { month, from: before, to: after, count }
+            ChangeCount { month, from: before, to: after, from_off, to_off, count }
         };
         Ok(rows.into_iter().map(change).collect())
     }

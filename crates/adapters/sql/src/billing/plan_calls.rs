@@ -4,17 +4,19 @@ use async_trait::async_trait;
 use portico_billing::{
     paid::PriceReference,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
+    plan_discount::PlanDiscount,
     ports::PlanCallRepository,
 };
 use portico_kernel::{Money, StoreError, TenantId, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
 
 use crate::{
-    columns::{Stored, read, words},
+    columns::{Stored, documents, read, words},
     db::{Db, Param},
 };
 
 words!(PlanCallKind, PlanCallStage);
+documents!(PlanDiscount);
 
 impl Stored for PriceReference {
     type Raw = String;
@@ -34,7 +36,7 @@ pub(crate) struct PlanCalls<'c, C> {
 }
 
 const COLUMNS: &str = "tenant_id, id, kind, stage, price, description, amount, currency, customer_id, subscription_id, trial_days, \
-    prorated_at, success_url, cancel_url, session_id, url, created_at, expires_at, check_at";
+    prorated_at, success_url, cancel_url, session_id, url, created_at, expires_at, check_at, discount";
 
 fn call(row: &QueryResult) -> Result<PlanCall, TryGetError> {
     Ok(PlanCall {
@@ -47,6 +49,7 @@ fn call(row: &QueryResult) -> Result<PlanCall, TryGetError> {
         amount: Money { amount: read(row, "amount")?, currency: read(row, "currency")? },
         customer_id: read(row, "customer_id")?,
         subscription_id: read(row, "subscription_id")?,
+        discount: read(row, "discount")?,
         trial_days: read(row, "trial_days")?,
         prorated_at: read(row, "prorated_at")?,
         success_url: read(row, "success_url")?,
@@ -64,7 +67,7 @@ impl<C: ConnectionTrait + Send> PlanCallRepository for PlanCalls<'_, C> {
     async fn insert(&mut self, call: &PlanCall) -> Result<(), StoreError> {
         let sql = format!(
             "insert into plan_calls ({COLUMNS}) values \
-             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
+             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
         );
         let values = vec![
             call.tenant_id.value(),
@@ -86,6 +89,7 @@ impl<C: ConnectionTrait + Send> PlanCallRepository for PlanCalls<'_, C> {
             call.created_at.value(),
             call.expires_at.value(),
             call.check_at.value(),
+            call.discount.clone().value(),
         ];
         self.db.execute(&sql, values).await.map(drop)
     }

@@ -3,6 +3,7 @@
 use portico_billing::{
     checkout::{CheckoutStage, PurchaseCheckout},
     coupon::Coupon,
+    coupon_scope::{CouponDuration, CouponUse},
     ports::BillingRepositories,
 };
 use portico_kernel::{Env, PageRequest, StoreError};
@@ -21,7 +22,11 @@ fn coupon(env: &Env, code: &str) -> Coupon {
         percent: None,
         amount: Some(500),
         currency: Some("usd".to_owned()),
+        applies_to: vec![CouponUse::Purchases, CouponUse::Plans],
         product_types: vec!["base_product".to_owned()],
+        plans: vec!["starter".to_owned()],
+        duration: Some(CouponDuration::Repeating),
+        duration_in_months: Some(3),
         max_redemptions: Some(1),
         max_redemptions_per_tenant: None,
         valid_from: Some(env.now()),
@@ -56,6 +61,7 @@ async fn a_coupon_comes_back_as_stored_and_its_code_is_taken_once() {
 
         let changed = Coupon {
             product_types: Vec::new(),
+            plans: Vec::new(),
             max_redemptions: None,
             max_redemptions_per_tenant: Some(2),
             valid_from: None,
@@ -67,6 +73,9 @@ async fn a_coupon_comes_back_as_stored_and_its_code_is_taken_once() {
         let mut work = store.begin().await.unwrap();
         let spoilt = Coupon {
             code: "OTHER".to_owned(),
+            applies_to: vec![CouponUse::Purchases],
+            duration: None,
+            duration_in_months: None,
             percent: Some(100),
             amount: None,
             currency: None,
@@ -78,6 +87,21 @@ async fn a_coupon_comes_back_as_stored_and_its_code_is_taken_once() {
         assert_eq!(work.coupons().lock(first.id).await.unwrap(), Some(changed.clone()));
         assert_eq!(work.coupons().lock_code("SUMMER").await.unwrap(), Some(changed));
         assert_eq!(work.coupons().lock_code("OTHER").await.unwrap(), None);
+        let found = work.coupons().find_code("SUMMER").await.unwrap().unwrap();
+        assert_eq!((found.id, found.duration), (first.id, Some(CouponDuration::Repeating)));
+        assert_eq!(work.coupons().find_code("summer").await.unwrap(), None);
+        let bare = Coupon {
+            applies_to: vec![CouponUse::Purchases],
+            duration: None,
+            duration_in_months: None,
+            plans: Vec::new(),
+            ..coupon(&env, "BARE")
+        };
+        let only = Coupon { applies_to: vec![CouponUse::Plans], ..coupon(&env, "ONLY") };
+        for coupon in [bare, only] {
+            work.coupons().insert(&coupon).await.unwrap();
+            assert_eq!(work.coupons().find(coupon.id).await.unwrap(), Some(coupon));
+        }
     })
     .await;
 }
@@ -143,6 +167,46 @@ async fn a_purchase_uses_a_coupon_once_and_gives_it_back_once() {
         }
         assert_eq!(work.coupons().redemptions_of(ours, id).await.unwrap(), 1);
         assert_eq!(work.coupons().find(id).await.unwrap().unwrap().redemptions, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_for_a_plan_uses_a_coupon_once_and_gives_it_back_once() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let (purchase, _) = stored(store, &env, ours).await;
+        let (coupon, first, second) = (coupon(&env, "SUMMER"), env.new_id(), env.new_id());
+        let id = coupon.id;
+        let mut work = store.begin().await.unwrap();
+        work.coupons().insert(&coupon).await.unwrap();
+        work.coupons().redeem(ours, purchase.id, id, env.now()).await.unwrap();
+        for call in [first, first, second] {
+            work.coupons().redeem_plan(ours, call, id, env.now()).await.unwrap();
+        }
+        work.coupons().redeem_plan(theirs, first, id, env.now()).await.unwrap();
+        work.commit().await.unwrap();
+        let mut reader = store.reader();
+        assert_eq!(reader.coupons().find(id).await.unwrap().unwrap().redemptions, 4);
+        assert_eq!(reader.coupons().redemptions_of(ours, id).await.unwrap(), 3, "of purchases and of plans");
+        assert_eq!(reader.coupons().redemptions_of(theirs, id).await.unwrap(), 1);
+
+        let mut work = store.begin().await.unwrap();
+        work.coupons().release_plan(ours, first, env.new_id()).await.unwrap();
+        work.coupons().release_plan(theirs, second, id).await.unwrap();
+        assert_eq!(
+            work.coupons().find(id).await.unwrap().unwrap().redemptions,
+            4,
+            "of others it gives nothing back"
+        );
+        for _ in 0..2 {
+            work.coupons().release_plan(ours, first, id).await.unwrap();
+        }
+        assert_eq!(work.coupons().redemptions_of(ours, id).await.unwrap(), 2);
+        assert_eq!(work.coupons().redemptions_of(theirs, id).await.unwrap(), 1);
+        assert_eq!(work.coupons().find(id).await.unwrap().unwrap().redemptions, 3);
     })
     .await;
 }

@@ -9,6 +9,7 @@ use portico_billing::{
     ledger_check::check_ledger,
     paid::PriceReference,
     payment::Provider,
+    plan_discount::RecurringOff,
     ports::BillingRepositories,
     recurring::RecurringChange,
     subject::Subject,
@@ -148,14 +149,9 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
                       from: &Option<PriceReference>,
                       to: &Option<PriceReference>,
                       changed_at| {
-            RecurringChange {
-                tenant_id,
-                live: false,
-                revision,
-                from: from.clone(),
-                to: to.clone(),
-                changed_at,
-            }
+            let to_off = to.as_ref().filter(|_| revision == 3).map(|_| RecurringOff::Percent(25));
+            let (from, to) = (from.clone(), to.clone());
+            RecurringChange { tenant_id, live: false, revision, from, to, from_off: None, to_off, changed_at }
         };
         let before = first.starts_at() - Duration::microseconds(1);
         let mut work = store.begin().await.unwrap();
@@ -175,6 +171,8 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
             month,
             from: from.clone(),
             to: to.clone(),
+            from_off: None,
+            to_off: None,
             count,
         };
         let expected = [
@@ -183,6 +181,13 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
             count(Some(last), &starter, &None, 1),
         ];
         assert_eq!(found, expected);
+        let next = store.reader().finance().changes(month("2026-03"), month("2026-03")).await.unwrap();
+        let discounted: Vec<_> = next.iter().filter(|change| change.month.is_some()).collect();
+        let off = ChangeCount {
+            to_off: Some(RecurringOff::Percent(25)),
+            ..count(Some(month("2026-03")), &None, &pro, 1)
+        };
+        assert_eq!(discounted, [&off]);
         let mut work = store.begin().await.unwrap();
         let real = RecurringChange { live: true, ..change(ours, 4, &None, &pro, first.starts_at()) };
         work.finance().record(&real).await.unwrap();

@@ -1,6 +1,7 @@
 //! The ports of `portico_billing` that paid plans need: accounts at providers, calls to those, and invoices.
 
 use portico_billing::{
+    coupon_scope::CouponDuration,
     inbound::{InboundStatus, StoredEvent},
     invoice::{Invoice, InvoiceKind},
     ledger::{Account, LedgerTransaction, SourceKind},
@@ -9,11 +10,12 @@ use portico_billing::{
     payment::{Dispute, DisputeStatus, Provider},
     plan::BillingInterval,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
+    plan_discount::PlanDiscount,
     ports::BillingRepositories,
     seller::Seller,
     subscription::SubscriptionStatus,
     subscription_provider::{
-        InvoiceLine, InvoicePayment, InvoiceStatus, ProviderSubscription, ScheduledPrice,
+        InvoiceLine, InvoicePayment, InvoiceStatus, ProviderSubscription, RunningDiscount, ScheduledPrice,
     },
 };
 use portico_kernel::{Env, Money, PageRequest, StoreError, TenantId};
@@ -53,6 +55,14 @@ fn subscription(env: &Env) -> ProviderSubscription {
         ends_at: Some(env.now() + Duration::days(30)),
         scheduled: Some(ScheduledPrice { reference: None, at: env.now() + Duration::days(30) }),
         payment_method_id: Some("pm_ñ".to_owned()),
+        discount: Some(RunningDiscount {
+            code: "SUMMER".to_owned(),
+            percent_off: None,
+            amount_off: Some(500),
+            currency: Some("usd".to_owned()),
+            once: false,
+            ends_at: Some(env.now() + Duration::days(60)),
+        }),
         live: false,
     }
 }
@@ -68,6 +78,15 @@ fn call(env: &Env, tenant: TenantId) -> PlanCall {
         amount: Money { amount: 12000, currency: "usd".to_owned() },
         customer_id: "cus_1".to_owned(),
         subscription_id: None,
+        discount: Some(PlanDiscount {
+            coupon_id: env.new_id(),
+            code: "SUMMER".to_owned(),
+            percent: Some(25),
+            amount: None,
+            currency: None,
+            duration: CouponDuration::Repeating,
+            months: Some(3),
+        }),
         trial_days: 14,
         prorated_at: env.now(),
         success_url: Some("https://app.example.com/paid".to_owned()),
@@ -220,6 +239,7 @@ async fn one_call_of_a_tenant_is_under_way_and_stays_the_same() {
         let mut work = store.begin().await.unwrap();
         let spoilt = PlanCall {
             trial_days: 0,
+            discount: None,
             success_url: None,
             prorated_at: env.now() + Duration::DAY,
             ..open.clone()

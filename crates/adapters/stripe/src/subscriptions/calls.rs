@@ -3,12 +3,12 @@
 use portico_billing::{
     payment::PaymentError,
     plan::BillingInterval,
-    subscription_provider::{NewPrice, ProviderSubscription},
+    subscription_provider::{NewCoupon, NewPrice, ProviderSubscription},
 };
 use serde_json::{Value, json};
 
 use super::objects::{
-    CustomerObject, MethodObject, Named, PhaseItem, PhaseObject, PriceObject, ScheduleObject,
+    CouponObject, CustomerObject, MethodObject, Named, PhaseItem, PhaseObject, PriceObject, ScheduleObject,
     SubscriptionObject,
 };
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 
 /// Subscriptions on a page: one goes on at most, and it is mostly the newest.
 const NEWEST: usize = 5;
+
+/// What discounts of subscriptions and invoices take off.
+pub(super) const DISCOUNTS: &str = "discounts.source.coupon";
 
 /// A customer that is not deleted.
 pub(super) async fn customer(client: &Client, id: &str) -> Result<CustomerObject, PaymentError> {
@@ -39,7 +42,7 @@ pub(super) async fn is_deleted(client: &Client, id: &str) -> Result<bool, Paymen
 
 /// A subscription with its customer.
 pub(super) async fn subscription(client: &Client, id: &str) -> Result<SubscriptionObject, PaymentError> {
-    client.get(&format!("/subscriptions/{}", known(id)?), &json!({"expand": ["customer"]})).await
+    client.get(&format!("/subscriptions/{}", known(id)?), &json!({"expand": ["customer", DISCOUNTS]})).await
 }
 
 /// The newest subscription of a customer that has not ended, or else the newest.
@@ -47,8 +50,8 @@ pub(super) async fn newest(
     client: &Client,
     customer: &str,
 ) -> Result<Option<SubscriptionObject>, PaymentError> {
-    let query =
-        json!({"customer": known(customer)?, "status": "all", "limit": NEWEST, "expand": ["data.customer"]});
+    let expand = ["data.customer".to_owned(), format!("data.{DISCOUNTS}")];
+    let query = json!({"customer": known(customer)?, "status": "all", "limit": NEWEST, "expand": expand});
     let found = |all: &[SubscriptionObject]| all.iter().any(|one| !one.has_ended());
     let all = client.list::<SubscriptionObject>("/subscriptions", &query, |one| &one.id, found).await?;
     let (mut going_on, ended): (Vec<_>, Vec<_>) =
@@ -134,6 +137,45 @@ async fn price_of(client: &Client, new: &NewPrice) -> Result<Option<String>, Pay
     }
 }
 
+/// The coupon whose id is a reference, made where there is none. What one takes off, and for how long, cannot be changed at Stripe.
+pub(super) async fn coupon(client: &Client, new: &NewCoupon) -> Result<String, PaymentError> {
+    if let Some(off) = &new.amount_off {
+        chargeable(off.amount, currency(off)?)?;
+    }
+    if let Some(found) = coupon_of(client, new).await? {
+        return Ok(found);
+    }
+    let mut form = json!({"id": new.reference, "name": new.name, "duration": new.duration.as_str()});
+    if let Some(percent) = new.percent_off {
+        form["percent_off"] = json!(percent);
+    }
+    if let Some(off) = &new.amount_off {
+        (form["amount_off"], form["currency"]) = (json!(off.amount), json!(off.currency));
+    }
+    if let Some(months) = new.months {
+        form["duration_in_months"] = json!(months);
+    }
+    let key = format!("coupon_{}", new.reference);
+    match client.post::<Named>("/coupons", &form, Some(&key)).await {
+        Ok(made) => Ok(made.id),
+        // Somebody else has made it in this moment.
+        Err(PaymentError::Refused(reason)) => {
+            coupon_of(client, new).await?.ok_or(PaymentError::Refused(reason))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn coupon_of(client: &Client, new: &NewCoupon) -> Result<Option<String>, PaymentError> {
+    let path = format!("/coupons/{}", known(&new.reference)?);
+    match client.get::<CouponObject>(&path, &json!({})).await {
+        Ok(found) if found.takes_off_as(new) => Ok(Some(found.id)),
+        Ok(found) => Err(PaymentError::Refused(format!("the coupon {} has other terms", found.id))),
+        Err(PaymentError::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Lets a subscription go on without its schedule.
 pub(super) async fn release(client: &Client, subscription: &SubscriptionObject) -> Result<(), PaymentError> {
     let Some(schedule) = &subscription.schedule else { return Ok(()) };
@@ -181,12 +223,19 @@ pub(super) async fn schedule_price(
     let present = schedule
         .present()
         .ok_or_else(|| PaymentError::Refused("a schedule that is not running".to_owned()))?;
-    let next = json!({
+    let mut next = json!({
         "items": [{"price": price.id, "quantity": 1}],
         "duration": {"interval": interval, "interval_count": 1},
         "proration_behavior": "none",
     });
-    let form = json!({"end_behavior": "release", "phases": [repeated(present), next]});
+    let mut present = repeated(present);
+    // A phase that names no discounts has none: those that run go on, until their own ends.
+    let running: Vec<Value> =
+        subscription.discounts().iter().map(|discount| json!({"discount": discount.id})).collect();
+    if !running.is_empty() {
+        (present["discounts"], next["discounts"]) = (json!(running), json!(running));
+    }
+    let form = json!({"end_behavior": "release", "phases": [present, next]});
     let path = format!("/subscription_schedules/{}", known(&id)?);
     client.post::<Named>(&path, &form, Some(&format!("{key}_phases"))).await.map(drop)
 }

@@ -13,6 +13,7 @@ use portico_kernel::Money;
 use serde_json::{Value, json};
 use stripe_types::List;
 
+use super::{calls::DISCOUNTS, objects::DiscountObject};
 use crate::{
     client::Client,
     payment::{self, MovementObject},
@@ -32,6 +33,9 @@ struct InvoiceObject {
     amount_due: i64,
     amount_paid: i64,
     total_taxes: Option<Vec<TaxObject>>,
+    total_discount_amounts: Option<Vec<TakenObject>>,
+    /// Expanded down to their coupons.
+    discounts: Option<Vec<DiscountObject>>,
     lines: List<LineObject>,
     period_start: i64,
     period_end: i64,
@@ -49,6 +53,13 @@ struct InvoiceObject {
 #[derive(Deserialize)]
 struct TaxObject {
     amount: i64,
+}
+
+/// What a discount has taken off all lines.
+#[derive(Deserialize)]
+struct TakenObject {
+    amount: i64,
+    discount: String,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +136,21 @@ impl InvoiceObject {
         payments.filter_map(|payment| payment.payment.payment_intent.as_deref())
     }
 
+    /// What discounts have taken off, as lines that are called by the codes of their coupons.
+    fn taken_off(&self) -> Vec<InvoiceLine> {
+        let code = |id: &str| {
+            let of_id = self.discounts.iter().flatten().find(|discount| discount.id == id);
+            of_id.map(DiscountObject::code).unwrap_or_default().to_owned()
+        };
+        let taken = self.total_discount_amounts.iter().flatten().filter(|taken| taken.amount > 0);
+        let line = |taken: &TakenObject| InvoiceLine {
+            description: code(&taken.discount),
+            quantity: 1,
+            amount: -taken.amount,
+        };
+        taken.map(line).collect()
+    }
+
     fn read(self, charges: &Charges) -> Result<ProviderInvoice, PaymentError> {
         let found: Vec<(&str, &Paid)> =
             self.payments().filter_map(|payment| Some((payment, charges.get(payment)?))).collect();
@@ -141,6 +167,7 @@ impl InvoiceObject {
         let start = periods().map(|period| period.start).min().unwrap_or(self.period_start);
         let end = periods().map(|period| period.end).max().unwrap_or(self.period_end);
         let status = self.status.as_deref().and_then(InvoiceStatus::parse);
+        let taken = self.taken_off();
         Ok(ProviderInvoice {
             status: status.ok_or_else(|| odd(&self.id, "a status that is not known here"))?,
             amount_refunded,
@@ -152,7 +179,7 @@ impl InvoiceObject {
             paid_at: perhaps(&self.id, self.status_transitions.paid_at)?,
             created_at: time(&self.id, self.created)?,
             tax: self.total_taxes.iter().flatten().map(|tax| tax.amount).sum(),
-            lines: self.lines.data.into_iter().map(LineObject::read).collect(),
+            lines: self.lines.data.into_iter().map(LineObject::read).chain(taken).collect(),
             number: self.number,
             currency: self.currency,
             amount_due: self.amount_due,
@@ -180,7 +207,8 @@ pub(super) async fn list(
     customer: &str,
     before: Option<&str>,
 ) -> Result<Vec<ProviderInvoice>, PaymentError> {
-    let mut query = json!({"customer": known(customer)?, "limit": PAGE, "expand": ["data.payments"]});
+    let expand = ["data.payments".to_owned(), format!("data.{DISCOUNTS}")];
+    let mut query = json!({"customer": known(customer)?, "limit": PAGE, "expand": expand});
     if let Some(before) = before {
         query["starting_after"] = json!(known(before)?);
     }
@@ -220,7 +248,7 @@ async fn with_disputes(client: &Client, payment: &str, charge: ChargeObject) -> 
 
 /// One invoice of a customer.
 pub(super) async fn get(client: &Client, customer: &str, id: &str) -> Result<ProviderInvoice, PaymentError> {
-    let expand = json!({"expand": ["payments"]});
+    let expand = json!({"expand": ["payments", DISCOUNTS]});
     let invoice: InvoiceObject = client.get(&format!("/invoices/{}", known(id)?), &expand).await?;
     if invoice.customer.as_deref() != Some(customer) {
         return Err(PaymentError::NotFound);
@@ -245,6 +273,7 @@ pub(super) async fn preview(client: &Client, form: &Value) -> Result<ChangeQuote
         amount_due: i64,
         currency: String,
         lines: List<LineObject>,
+        total_discount_amounts: Option<Vec<TakenObject>>,
     }
     let preview: Preview = client.post("/invoices/create_preview", form, None).await?;
     let line = |line: LineObject| QuoteLine {
@@ -253,6 +282,7 @@ pub(super) async fn preview(client: &Client, form: &Value) -> Result<ChangeQuote
     };
     Ok(ChangeQuote {
         lines: preview.lines.data.into_iter().map(line).collect(),
+        discount: preview.total_discount_amounts.iter().flatten().map(|taken| taken.amount).sum(),
         amount_due: Money { amount: preview.amount_due, currency: preview.currency },
     })
 }

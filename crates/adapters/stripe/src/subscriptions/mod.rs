@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use portico_billing::{
     payment::PaymentError,
     subscription_provider::{
-        ChangeQuote, NewChange, NewCustomer, NewPrice, NewSubscription, NewSubscriptionCheckout,
+        ChangeQuote, NewChange, NewCoupon, NewCustomer, NewPrice, NewSubscription, NewSubscriptionCheckout,
         PaymentMethod, ProviderInvoice, ProviderPage, ProviderSubscription, SubscriptionCheckout,
         SubscriptionProvider,
     },
@@ -103,6 +103,10 @@ impl SubscriptionProvider for StripeSubscriptions {
         calls::price(&self.client, new).await
     }
 
+    async fn coupon(&self, new: &NewCoupon) -> Result<String, PaymentError> {
+        calls::coupon(&self.client, new).await
+    }
+
     async fn create_checkout(
         &self,
         new: &NewSubscriptionCheckout,
@@ -133,13 +137,16 @@ impl SubscriptionProvider for StripeSubscriptions {
         let method = method.ok_or_else(|| PaymentError::Declined { code: NO_METHOD.to_owned() })?;
         // It is not in the call itself, which has to be the same at every try.
         calls::set_default(&self.client, &new.customer_id, &method).await?;
-        let form = json!({
+        let mut form = json!({
             "customer": new.customer_id,
             "items": [{"price": new.price_id, "quantity": 1}],
             "payment_behavior": "error_if_incomplete",
             "off_session": true,
             "metadata": {(REFERENCE): new.reference},
         });
+        if let Some(coupon) = &new.coupon_id {
+            form["discounts"] = json!([{"coupon": coupon}]);
+        }
         let made: Named = self.client.post("/subscriptions", &form, Some(key)).await?;
         self.now(&made.id).await
     }
@@ -161,9 +168,13 @@ impl SubscriptionProvider for StripeSubscriptions {
         if before.is_trial() {
             // A preview would show what follows the trial.
             let amount_due = Money { amount: 0, currency: before.currency };
-            return Ok(ChangeQuote { lines: Vec::new(), amount_due });
+            return Ok(ChangeQuote { lines: Vec::new(), discount: 0, amount_due });
         }
-        let form = json!({"subscription": before.id, "subscription_details": proration(&before, change)?});
+        let mut form =
+            json!({"subscription": before.id, "subscription_details": proration(&before, change)?});
+        if let Some(coupon) = &change.coupon_id {
+            form["discounts"] = json!([{"coupon": coupon}]);
+        }
         invoices::preview(&self.client, &form).await
     }
 
@@ -178,6 +189,10 @@ impl SubscriptionProvider for StripeSubscriptions {
         }
         calls::release_spent(&self.client, &before).await?;
         let mut form = proration(&before, change)?;
+        if let Some(coupon) = &change.coupon_id {
+            // In place of those that run.
+            form["discounts"] = json!([{"coupon": coupon}]);
+        }
         form["payment_behavior"] = json!("error_if_incomplete");
         form["off_session"] = json!(true);
         let path = format!("/subscriptions/{}", known(&before.id)?);

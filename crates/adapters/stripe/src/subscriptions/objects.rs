@@ -7,7 +7,9 @@ use portico_billing::{
     payment::PaymentError,
     plan::BillingInterval,
     subscription::SubscriptionStatus,
-    subscription_provider::{PaymentMethod, ProviderSubscription, ScheduledPrice},
+    subscription_provider::{
+        NewCoupon, PaymentMethod, ProviderSubscription, RunningDiscount, ScheduledPrice,
+    },
 };
 use stripe_types::List;
 
@@ -77,6 +79,7 @@ pub(super) struct SubscriptionObject {
     pub default_payment_method: Option<String>,
     pub schedule: Option<String>,
     pub livemode: bool,
+    discounts: Option<Vec<DiscountObject>>,
     trial_end: Option<i64>,
     pub cancel_at: Option<i64>,
     pub cancel_at_period_end: bool,
@@ -112,6 +115,11 @@ impl SubscriptionObject {
         self.default_payment_method.as_deref().or(self.customer.default_method())
     }
 
+    /// What is taken off its next invoices.
+    pub fn discounts(&self) -> &[DiscountObject] {
+        self.discounts.as_deref().unwrap_or_default()
+    }
+
     /// Its item: subscriptions that are made here have one.
     pub fn item(&self) -> Result<&ItemObject, PaymentError> {
         self.items.data.first().ok_or_else(|| odd(&self.id, "no item"))
@@ -142,9 +150,77 @@ impl SubscriptionObject {
             ends_at: perhaps(&self.id, self.ended_at.or(self.cancel_at).or(ends_with_period))?,
             scheduled: schedule.and_then(|schedule| schedule.next().transpose()).transpose()?,
             payment_method_id: self.method().map(str::to_owned),
+            discount: self.discounts().first().map(DiscountObject::read).transpose()?.flatten(),
             live: self.livemode,
             id: self.id,
         })
+    }
+}
+
+/// A coupon.
+#[derive(Deserialize)]
+pub(super) struct CouponObject {
+    pub id: String,
+    name: Option<String>,
+    percent_off: Option<f64>,
+    amount_off: Option<i64>,
+    currency: Option<String>,
+    duration: String,
+    duration_in_months: Option<i64>,
+}
+
+impl CouponObject {
+    /// The part that it takes off; coupons that are made here have no decimals.
+    #[allow(clippy::cast_possible_truncation, reason = "it is between 0 and 100")]
+    fn percent(&self) -> Option<i64> {
+        self.percent_off.map(|percent| percent.round() as i64)
+    }
+
+    /// What invoices call it.
+    pub fn code(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.id)
+    }
+
+    /// Whether it takes off what the other one is to take off, for as long.
+    pub fn takes_off_as(&self, new: &NewCoupon) -> bool {
+        let off = new.amount_off.as_ref().map(|off| (off.amount, off.currency.as_str()));
+        self.percent() == new.percent_off
+            && self.amount_off.zip(self.currency.as_deref()) == off
+            && self.duration == new.duration.as_str()
+            && self.duration_in_months == new.months
+    }
+}
+
+/// A discount whose coupon is expanded.
+#[derive(Deserialize)]
+pub(super) struct DiscountObject {
+    pub id: String,
+    end: Option<i64>,
+    source: SourceObject,
+}
+
+#[derive(Deserialize)]
+struct SourceObject {
+    coupon: Option<CouponObject>,
+}
+
+impl DiscountObject {
+    /// The code of its coupon; empty where that is not known.
+    pub fn code(&self) -> &str {
+        self.source.coupon.as_ref().map(CouponObject::code).unwrap_or_default()
+    }
+
+    /// As the port has it.
+    fn read(&self) -> Result<Option<RunningDiscount>, PaymentError> {
+        let Some(coupon) = &self.source.coupon else { return Ok(None) };
+        Ok(Some(RunningDiscount {
+            code: coupon.code().to_owned(),
+            percent_off: coupon.percent(),
+            amount_off: coupon.amount_off,
+            currency: coupon.currency.clone(),
+            once: coupon.duration == "once",
+            ends_at: perhaps(&self.id, self.end)?,
+        }))
     }
 }
 

@@ -9,8 +9,9 @@ use portico_billing::{
 };
 use serde_json::json;
 use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionPaymentMethodCollection,
-    CreateCheckoutSessionSubscriptionData, CreateCheckoutSessionSubscriptionDataTrialSettings,
+    CreateCheckoutSession, CreateCheckoutSessionDiscounts, CreateCheckoutSessionLineItems,
+    CreateCheckoutSessionPaymentMethodCollection, CreateCheckoutSessionSubscriptionData,
+    CreateCheckoutSessionSubscriptionDataTrialSettings,
     CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehavior,
     CreateCheckoutSessionSubscriptionDataTrialSettingsEndBehaviorMissingPaymentMethod as WithoutMethod,
 };
@@ -51,6 +52,11 @@ pub(super) fn first_payment(new: &NewSubscriptionCheckout) -> CreateCheckoutSess
         subscription.trial_period_days = Some(new.trial_days.into());
         subscription.trial_settings = Some(CreateCheckoutSessionSubscriptionDataTrialSettings::new(ends));
         page = page.payment_method_collection(CreateCheckoutSessionPaymentMethodCollection::IfRequired);
+    }
+    if let Some(coupon) = &new.coupon_id {
+        let mut discount = CreateCheckoutSessionDiscounts::new();
+        discount.coupon = Some(coupon.clone());
+        page = page.discounts(vec![discount]);
     }
     page.subscription_data(subscription)
 }

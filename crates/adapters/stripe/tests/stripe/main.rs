@@ -7,6 +7,7 @@ mod misbehaviour;
 mod refunds;
 mod server;
 mod shop;
+mod subscription_coupons;
 mod subscription_faults;
 mod subscription_life;
 mod subscription_money;

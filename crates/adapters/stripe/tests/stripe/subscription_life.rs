@@ -64,6 +64,7 @@ impl<'a> Tenant<'a> {
             reference: "tenant_call".to_owned(),
             customer_id: self.customer.clone(),
             price_id: self.starter.clone(),
+            coupon_id: None,
             trial_days,
             success_url: "https://shop.example/paid?session={CHECKOUT_SESSION_ID}".to_owned(),
             cancel_url: "https://shop.example/plans".to_owned(),
@@ -91,6 +92,7 @@ impl<'a> Tenant<'a> {
         NewChange {
             subscription_id: subscription.id.clone(),
             price_id: self.professional.clone(),
+            coupon_id: None,
             prorated_at: at,
         }
     }
@@ -100,6 +102,7 @@ impl<'a> Tenant<'a> {
             reference: "tenant_again".to_owned(),
             customer_id: self.customer.clone(),
             price_id: self.starter.clone(),
+            coupon_id: None,
         }
     }
 
@@ -111,7 +114,7 @@ impl<'a> Tenant<'a> {
     }
 
     /// Time passes until some hours after the end of the period: an invoice is a draft for an hour.
-    async fn renew(&self, before: &ProviderSubscription, passed: &mut Duration) {
+    pub async fn renew(&self, before: &ProviderSubscription, passed: &mut Duration) {
         let now = self.shop.hands.now() + time::Duration::try_from(*passed).unwrap();
         let left = Duration::try_from(before.period_end - now).unwrap_or_default() + 2 * HOUR;
         self.shop.advance(left).await;

@@ -12,7 +12,11 @@ fn coupon(env: &Env) -> Coupon {
         percent: Some(25),
         amount: None,
         currency: None,
+        applies_to: vec![CouponUse::Purchases],
         product_types: Vec::new(),
+        plans: Vec::new(),
+        duration: None,
+        duration_in_months: None,
         max_redemptions: None,
         max_redemptions_per_tenant: None,
         valid_from: None,
@@ -82,6 +86,8 @@ fn a_part_is_taken_off_each_line() {
     assert_eq!(taken(&for_books, &items, "usd"), Ok(vec![0, 3, 0]));
     let for_others = Coupon { product_types: vec!["car".to_owned()], ..coupon(&env()) };
     assert_eq!(taken(&for_others, &items, "usd"), Err(Refusal::NotApplicable));
+    let for_plans = Coupon { applies_to: vec![CouponUse::Plans], ..coupon(&env()) };
+    assert_eq!(taken(&for_plans, &items, "usd"), Err(Refusal::NotApplicable));
     assert_eq!(taken(&coupon(&env()), &items[2..], "usd"), Err(Refusal::NotApplicable), "less than a cent");
     let all = Coupon { percent: Some(100), ..coupon(&env()) };
     assert_eq!(taken(&all, &items, "usd"), Err(Refusal::NothingToPay));

@@ -3,6 +3,7 @@ use time::Duration;
 
 use super::*;
 use crate::{
+    ports::MockPlanRepository,
     product::Products,
     testing::{Repositories, env},
 };
@@ -130,6 +131,56 @@ async fn each_rule_about_a_coupon() {
     let all = CouponInput { code: String::new(), percent: Some(0), ..all };
     let fields: Vec<String> = errors(all).await.into_iter().map(|(field, _)| field).collect();
     assert_eq!(fields, ["code", "percent", "productTypes[0]", "maxRedemptions"]);
+}
+
+#[tokio::test]
+async fn a_coupon_for_plans_says_how_long_and_keeps_that() {
+    let for_plans = |duration| CouponInput {
+        applies_to: Some(vec![CouponUse::Plans, CouponUse::Purchases, CouponUse::Plans]),
+        duration,
+        ..input("off")
+    };
+    let months =
+        |duration_in_months| CouponInput { duration_in_months, ..for_plans(Some(CouponDuration::Repeating)) };
+    assert_eq!(errors(for_plans(Some(CouponDuration::Forever))).await, []);
+    assert_eq!(errors(for_plans(None)).await, error("duration", "required"));
+    assert_eq!(errors(months(None)).await, error("durationInMonths", "required"));
+    assert_eq!(errors(months(Some(120))).await, []);
+    for wrong in [0, 121] {
+        assert_eq!(errors(months(Some(wrong))).await, error("durationInMonths", "out_of_range"), "{wrong}");
+    }
+    let once = CouponInput { duration_in_months: Some(2), ..for_plans(Some(CouponDuration::Once)) };
+    assert_eq!(errors(once).await, error("durationInMonths", "not_both"));
+    let for_purchases = CouponInput { duration: Some(CouponDuration::Once), ..input("off") };
+    assert_eq!(errors(for_purchases).await, error("duration", "not_both"));
+    let nothing = CouponInput { applies_to: Some(Vec::new()), ..input("off") };
+    assert_eq!(errors(nothing).await, error("appliesTo", "required"));
+
+    let (env, scope) = (env(), staff());
+    let mut repositories = shop(&env).await;
+    for _ in 0..3 {
+        let mut plans = MockPlanRepository::new();
+        plans.expect_ids().returning(|| Ok(vec!["starter".to_owned(), "free".to_owned()]));
+        repositories.plans.push_back(plans);
+    }
+    let mut administration = CouponAdministration::new(&mut repositories, &scope, &env);
+    let named = |plan: &str| Some(vec![plan.to_owned()]);
+    let wished = CouponInput { plans: named("starter"), ..months(Some(3)) };
+    let made = administration.create(wished).await.unwrap();
+    assert_eq!(
+        (made.applies_to.as_slice(), made.duration_in_months),
+        (&[CouponUse::Purchases, CouponUse::Plans][..], Some(3))
+    );
+    assert_eq!(made.plans, ["starter"]);
+    let unknown = CouponTerms { plans: named("gold"), ..CouponTerms::default() };
+    let refused = administration.update(made.id, unknown).await.unwrap_err();
+    assert!(matches!(&refused, BillingError::Invalid(errors) if errors[0].field == "plans[0]"), "{refused}");
+    let changed = administration.update(made.id, CouponTerms::default()).await.unwrap();
+    assert_eq!((changed.plans.len(), changed.duration), (0, Some(CouponDuration::Repeating)));
+    let bare = administration.create(input("bare")).await.unwrap();
+    let terms = CouponTerms { plans: named("free"), ..CouponTerms::default() };
+    let refused = administration.update(bare.id, terms).await.unwrap_err();
+    assert!(matches!(&refused, BillingError::Invalid(errors) if errors[0].field == "plans"), "{refused}");
 }
 
 #[tokio::test]

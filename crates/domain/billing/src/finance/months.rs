@@ -10,6 +10,7 @@ use super::{
 use crate::{
     paid::PriceReference,
     plan::{BillingInterval, PlanPrice},
+    plan_discount::RecurringOff,
     subject::Subject,
 };
 
@@ -71,8 +72,10 @@ fn apply(
     standing: &mut Standing,
     moves: &mut BTreeMap<String, RecurringRevenue>,
 ) {
-    let rate = |price: &Option<PriceReference>| price.as_ref().and_then(|price| rate(price, prices));
-    let (from, to, count) = (rate(&change.from), rate(&change.to), change.count);
+    let rate =
+        |price: &Option<PriceReference>, off| price.as_ref().and_then(|price| rate(price, off, prices));
+    let (from, to) = (rate(&change.from, change.from_off), rate(&change.to, change.to_off));
+    let count = change.count;
     let times = i64::try_from(count).unwrap_or(i64::MAX);
     if let Some(from) = &from {
         let (mrr, subscribers) =
@@ -106,14 +109,20 @@ fn apply(
     }
 }
 
-/// What a price brings in each month: a twelfth of that of a year, rounded to the nearest minor unit. `None` for one that is not stored.
-fn rate<'a>(price: &PriceReference, prices: &'a [PricedVersion]) -> Option<Rate<'a>> {
+/// What a price brings in each month, less what is taken off: a twelfth of that of a year, rounded to the nearest minor unit. `None` for one
+/// that is not stored.
+fn rate<'a>(
+    price: &PriceReference,
+    off: Option<RecurringOff>,
+    prices: &'a [PricedVersion],
+) -> Option<Rate<'a>> {
     let version =
         prices.iter().find(|stored| (&stored.plan, stored.version) == (&price.plan, price.version))?;
     let PlanPrice { interval, amount, currency } =
         version.prices.iter().find(|stored| stored.interval == price.interval)?;
+    let amount = amount - off.map_or(0, |off| off.off(*amount));
     let monthly = match interval {
-        BillingInterval::Month => *amount,
+        BillingInterval::Month => amount,
         BillingInterval::Year => (amount + 6) / 12,
     };
     Some(Rate { plan: &version.plan, currency, monthly })

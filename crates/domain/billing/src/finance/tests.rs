@@ -44,6 +44,8 @@ fn change(repositories: &Repositories, from: Option<&str>, to: Option<&str>, cha
         revision: 1,
         from: price(from),
         to: price(to),
+        from_off: None,
+        to_off: None,
         changed_at,
     };
     repositories.shop.rows().changes.push(change);
@@ -177,6 +179,33 @@ async fn what_recurs_is_carried_from_month_to_month() {
             - moved.churned_mrr;
         assert_eq!((end, item.lines.iter().map(|line| line.mrr).sum::<i64>()), (moved.mrr, moved.mrr));
     }
+}
+
+#[tokio::test]
+async fn a_discount_that_runs_is_taken_off_what_recurs() {
+    let mut repositories = Repositories::default();
+    priced(&repositories, "starter", "usd", 1200, 12_000);
+    let this = Month::of(env().now());
+    let quarter = Some(RecurringOff::Percent(25));
+    for (ago, from, to, from_off, to_off) in [
+        (2, None, Some("starter-1-month"), None, quarter),
+        (1, Some("starter-1-month"), Some("starter-1-month"), quarter, None),
+        (0, Some("starter-1-month"), Some("starter-1-year"), None, Some(RecurringOff::Amount(6000))),
+    ] {
+        change(&repositories, from, to, this.plus(-ago).starts_at());
+        let mut rows = repositories.shop.rows();
+        let last = rows.changes.last_mut().unwrap();
+        (last.from_off, last.to_off) = (from_off, to_off);
+    }
+    let from = this.plus(-2).to_string();
+    let found = report(&mut repositories, Some(&from), None, None).await.unwrap();
+    let moved: Vec<_> = found
+        .items
+        .iter()
+        .map(|item| item.recurring)
+        .map(|of| (of.new_mrr, of.expansion_mrr, of.contraction_mrr, of.mrr, of.subscribers))
+        .collect();
+    assert_eq!(moved, [(900, 0, 0, 900, 1), (0, 300, 0, 1200, 1), (0, 0, 700, 500, 1)]);
 }
 
 #[tokio::test]

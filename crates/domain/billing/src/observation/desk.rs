@@ -300,15 +300,19 @@ impl Desk {
 
     async fn make(&mut self, call: &PlanCall) -> Result<Outcome, BillingError> {
         let price = self.provider.price(&call.new_price()).await.unwrap();
+        let coupon = match call.new_coupon() {
+            Some(new) => Some(self.provider.coupon(&new).await.unwrap()),
+            None => None,
+        };
         let (key, provider) = (call.key(), &self.provider);
         let made = match call.kind {
             PlanCallKind::Checkout => {
-                let page = provider.create_checkout(&call.new_checkout(price), &key).await?;
+                let page = provider.create_checkout(&call.new_checkout(price, coupon), &key).await?;
                 let mut changes = PlanChanges::new(&mut self.rows, &self.scope, &self.env);
                 return Ok(Outcome::Page(changes.opened(call, &page).await?.session().unwrap()));
             }
-            PlanCallKind::Create => provider.create(&call.new_subscription(price), &key).await,
-            PlanCallKind::Change => provider.change(&call.new_change(price), &key).await,
+            PlanCallKind::Create => provider.create(&call.new_subscription(price, coupon), &key).await,
+            PlanCallKind::Change => provider.change(&call.new_change(price, coupon), &key).await,
             PlanCallKind::Schedule => {
                 provider.schedule(call.subscription_id.as_deref().unwrap(), &price, &key).await
             }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use portico_kernel::RequestInfo;
 use proptest::prelude::*;
 
 use super::{
@@ -9,9 +10,12 @@ use super::{
     *,
 };
 use crate::{
+    coupon_edit::{CouponAdministration, CouponInput},
+    coupon_scope::{CouponDuration, CouponUse},
     ledger::Account,
     ledger_check::{LedgerReport, check_ledger},
     paid::PriceReference,
+    plan_change::PlanWish,
     plan_changes::PlanChanges,
     ports::PlanCallRepository,
     subscription_provider::SubscriptionProvider,
@@ -127,6 +131,8 @@ type Late = (i64, Option<ProviderSubscription>, Vec<ProviderInvoice>);
 #[derive(Clone, Debug)]
 enum Done {
     Upgrade(&'static str),
+    /// An upgrade with a coupon that a tenant has one use of, for one invoice.
+    WithCoupon(&'static str),
     Downgrade(&'static str),
     Cancel(bool),
     Resume,
@@ -145,7 +151,8 @@ enum Done {
 fn done() -> impl Strategy<Value = Vec<Done>> {
     let plan = || prop::sample::select(vec!["starter", "professional", "enterprise"]);
     let step = prop_oneof![
-        4 => plan().prop_map(Done::Upgrade),
+        3 => plan().prop_map(Done::Upgrade),
+        2 => plan().prop_map(Done::WithCoupon),
         1 => plan().prop_map(Done::Downgrade),
         1 => any::<bool>().prop_map(Done::Cancel),
         1 => Just(Done::Resume),
@@ -179,6 +186,31 @@ async fn schedule(desk: &mut Desk) {
     }
 }
 
+/// A coupon that a tenant has one use of, for one invoice.
+async fn make_coupon(desk: &mut Desk) {
+    let staff = Scope::system(None, RequestInfo::default());
+    let input = CouponInput {
+        code: "SUMMER".to_owned(),
+        percent: Some(25),
+        applies_to: Some(vec![CouponUse::Plans]),
+        duration: Some(CouponDuration::Once),
+        max_redemptions_per_tenant: Some(1),
+        ..CouponInput::default()
+    };
+    CouponAdministration::new(&mut desk.rows, &staff, &desk.env).create(input).await.unwrap();
+}
+
+/// How often the coupon is used, and how many invoices it has taken something off.
+fn used(desk: &Desk) -> (u64, usize) {
+    let customer = desk.provider.customer(&desk.tenant.to_string());
+    let invoices = customer.map(|customer| desk.provider.invoices_of(&customer)).unwrap_or_default();
+    let is_discounted =
+        |invoice: &&ProviderInvoice| invoice.lines.iter().any(|line| line.description == "SUMMER");
+    let rows = desk.rows.kept.shop.rows();
+    assert_eq!(rows.coupons[0].redemptions, rows.plan_redemptions.len() as u64);
+    (rows.coupons[0].redemptions, invoices.iter().filter(is_discounted).count())
+}
+
 /// The page of the tenant that is open.
 fn open_page(desk: &Desk) -> Option<String> {
     let rows = desk.rows.kept.shop.rows();
@@ -193,6 +225,10 @@ async fn act(desk: &mut Desk, declining: &mut bool, step: Done) {
     match step {
         // A refusal is an answer, too.
         Done::Upgrade(plan) => drop(desk.upgrade(&wish(plan)).await),
+        Done::WithCoupon(plan) => {
+            let wish = PlanWish { coupon_code: Some("summer".to_owned()), ..wish(plan) };
+            drop(desk.upgrade(&wish).await);
+        }
         Done::Downgrade(plan) if is_known => drop(desk.downgrade(plan).await),
         Done::Cancel(immediately) if is_known => drop(desk.cancel(immediately).await),
         Done::Resume if is_known => drop(desk.resume().await),
@@ -236,9 +272,12 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (mut desk, mut declining) = (Desk::new(0), false);
+            make_coupon(&mut desk).await;
             for step in steps {
                 act(&mut desk, &mut declining, step).await;
                 sound(&mut desk).await;
+                let (uses, discounted) = used(&desk);
+                assert!(uses <= 1 && discounted <= 1, "{uses} uses, {discounted} invoices");
                 if let Some(customer) = desk.provider.customer(&desk.tenant.to_string()) {
                     let running = desk.provider.running_of(&customer);
                     assert!(running <= 1, "{running} subscriptions are paid for");
@@ -252,6 +291,8 @@ proptest! {
             }
             assert_eq!(desk.rows.kept.shop.clone().under_way(desk.tenant).await.unwrap(), None);
             let is_known = desk.rows.kept.shop.rows().accounts.iter().any(|one| one.customer_id.is_some());
+            let (uses, discounted) = used(&desk);
+            assert!(discounted as u64 <= uses, "what is taken off is counted");
             if is_known {
                 desk.sync().await;
                 agrees(&mut desk).await;

@@ -260,6 +260,7 @@ async fn what_a_preview_shows_is_charged() {
     let running = desk.account().running().cloned().unwrap();
     let change = NewChange {
         subscription_id: running.id,
+        coupon_id: None,
         price_id: desk
             .provider
             .price(&NewPrice {

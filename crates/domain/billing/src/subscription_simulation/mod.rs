@@ -15,9 +15,9 @@ use crate::{
     payment::{Dispute, DisputeStatus, PaymentError},
     subscription::SubscriptionStatus,
     subscription_provider::{
-        ChangeQuote, INVOICE_PAGE, InvoicePayment, NewChange, NewCustomer, NewPrice, NewSubscription,
-        NewSubscriptionCheckout, PaymentMethod, ProviderInvoice, ProviderPage, ProviderSubscription,
-        ScheduledPrice, SubscriptionCheckout, SubscriptionProvider,
+        ChangeQuote, INVOICE_PAGE, InvoicePayment, NewChange, NewCoupon, NewCustomer, NewPrice,
+        NewSubscription, NewSubscriptionCheckout, PaymentMethod, ProviderInvoice, ProviderPage,
+        ProviderSubscription, ScheduledPrice, SubscriptionCheckout, SubscriptionProvider,
     },
 };
 
@@ -36,6 +36,7 @@ impl SimulatedSubscriptions {
             made: 0,
             customers: BTreeMap::new(),
             prices: BTreeMap::new(),
+            coupons: BTreeMap::new(),
             pages: BTreeMap::new(),
             keys: HashMap::new(),
             declines: None,
@@ -105,7 +106,8 @@ impl SimulatedSubscriptions {
         if with_card {
             world.customers.get_mut(&page.customer_id).expect("a customer").put_on_file(method, now);
         }
-        world.begin(&page.customer_id, &page.price_id, page.trial_days).expect("a subscription");
+        let coupon = page.coupon_id.as_deref();
+        world.begin(&page.customer_id, &page.price_id, page.trial_days, coupon).expect("a subscription");
     }
 
     /// Gives back money of an invoice; less than nothing for money that did not reach the buyer.
@@ -269,6 +271,15 @@ impl SubscriptionProvider for SimulatedSubscriptions {
         Ok(id)
     }
 
+    async fn coupon(&self, new: &NewCoupon) -> Result<String, PaymentError> {
+        let mut world = self.answering()?;
+        let known = world.coupons.entry(new.reference.clone()).or_insert_with(|| new.clone());
+        match known == new {
+            true => Ok(new.reference.clone()),
+            false => Err(PaymentError::Refused("the coupon is known with other terms".to_owned())),
+        }
+    }
+
     async fn create_checkout(
         &self,
         new: &NewSubscriptionCheckout,
@@ -293,8 +304,9 @@ impl SubscriptionProvider for SimulatedSubscriptions {
     }
 
     async fn create(&self, new: &NewSubscription, key: &str) -> Result<ProviderSubscription, PaymentError> {
-        let id =
-            self.once(key, format!("{new:?}"), |world| world.begin(&new.customer_id, &new.price_id, 0))?;
+        let id = self.once(key, format!("{new:?}"), |world| {
+            world.begin(&new.customer_id, &new.price_id, 0, new.coupon_id.as_deref())
+        })?;
         self.world().seen(&id)
     }
 

@@ -6,13 +6,14 @@ use portico_kernel::{Money, Timestamp};
 use time::Duration;
 
 use crate::{
+    coupon_scope::{CouponDuration, taken_off},
     payment::PaymentError,
     period::months_after,
     plan::BillingInterval,
     subscription::SubscriptionStatus,
     subscription_provider::{
-        ChangeQuote, InvoiceLine, InvoiceStatus, NewChange, NewPrice, NewSubscriptionCheckout, PaymentMethod,
-        ProviderInvoice, ProviderSubscription, QuoteLine,
+        ChangeQuote, InvoiceLine, InvoiceStatus, NewChange, NewCoupon, NewPrice, NewSubscriptionCheckout,
+        PaymentMethod, ProviderInvoice, ProviderSubscription, QuoteLine, RunningDiscount,
     },
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Running {
     pub anchor: Timestamp,
     /// When the missing payment is tried again.
     pub try_at: Option<Timestamp>,
+    /// What the whole running period costs, discounts taken off: credits are taken of it.
+    pub billed: i64,
 }
 
 /// A customer.
@@ -50,6 +53,7 @@ pub(super) struct World {
     pub made: u64,
     pub customers: BTreeMap<String, Customer>,
     pub prices: BTreeMap<String, NewPrice>,
+    pub coupons: BTreeMap<String, NewCoupon>,
     pub pages: BTreeMap<String, (NewSubscriptionCheckout, bool)>,
     pub keys: HashMap<String, Kept>,
     pub declines: Option<String>,
@@ -129,22 +133,43 @@ impl World {
         })
     }
 
-    pub fn begin(&mut self, customer: &str, price_id: &str, trial_days: u16) -> Result<String, PaymentError> {
+    /// What a coupon takes off from now on.
+    fn discount(&self, coupon_id: Option<&str>) -> Result<Option<RunningDiscount>, PaymentError> {
+        let Some(id) = coupon_id else { return Ok(None) };
+        let coupon = self.coupons.get(id).cloned().ok_or(PaymentError::NotFound)?;
+        let months = coupon.months.and_then(|months| i32::try_from(months).ok());
+        let (amount_off, currency) = coupon.amount_off.map(|off| (off.amount, off.currency)).unzip();
+        Ok(Some(RunningDiscount {
+            code: coupon.name,
+            percent_off: coupon.percent_off,
+            amount_off,
+            currency,
+            once: coupon.duration == CouponDuration::Once,
+            ends_at: months.map(|months| months_after(self.now, months)),
+        }))
+    }
+
+    pub fn begin(
+        &mut self,
+        customer: &str,
+        price_id: &str,
+        trial_days: u16,
+        coupon_id: Option<&str>,
+    ) -> Result<String, PaymentError> {
         let price = self.prices.get(price_id).cloned().ok_or(PaymentError::NotFound)?;
+        let mut discount = self.discount(coupon_id)?;
         let (id, now) = (self.id("sub"), self.now);
         let trial_ends_at = (trial_days > 0).then(|| now + Duration::days(trial_days.into()));
         let period_end = trial_ends_at.unwrap_or_else(|| period_end(now, now, price.interval));
+        let mut billed = 0;
         if trial_ends_at.is_none() {
             if let Some(code) = self.refusal(customer)? {
                 return Err(PaymentError::Declined { code });
             }
-            self.invoice(
-                customer,
-                vec![(price.description.clone(), price.amount.amount)],
-                &price,
-                (now, period_end),
-                true,
-            )?;
+            let lines = period_lines(&price, discount.as_ref(), now);
+            billed = sum(&lines);
+            self.invoice(customer, lines, &price, (now, period_end), true)?;
+            discount = left_after_use(discount, now);
         }
         let status = match trial_ends_at {
             Some(_) => SubscriptionStatus::Trialing,
@@ -161,9 +186,11 @@ impl World {
             ends_at: None,
             scheduled: None,
             payment_method_id: customer.default_method(),
+            discount,
             live: false,
         };
-        customer.subscriptions.push(Running { seen, anchor: trial_ends_at.unwrap_or(now), try_at: None });
+        let anchor = trial_ends_at.unwrap_or(now);
+        customer.subscriptions.push(Running { seen, anchor, try_at: None, billed });
         Ok(id)
     }
 
@@ -176,7 +203,7 @@ impl World {
         is_paid: bool,
     ) -> Result<(), PaymentError> {
         let (id, now) = (self.id("in"), self.now);
-        let amount_due = lines.iter().map(|(_, amount)| amount).sum::<i64>().max(0);
+        let amount_due = sum(&lines).max(0);
         let line = |(description, amount)| InvoiceLine { description, quantity: 1, amount };
         let invoice = ProviderInvoice {
             number: Some(format!("P-{}", self.made)),
@@ -250,9 +277,11 @@ impl World {
         let end = period_end(running.anchor, now, price.interval);
         (running.seen.period_start, running.seen.period_end) = (now, end);
         let is_paid = self.refusal(&customer)?.is_none();
-        let lines = vec![(price.description.clone(), price.amount.amount)];
+        let lines = period_lines(&price, was.discount.as_ref(), now);
+        let billed = sum(&lines);
         self.invoice(&customer, lines, &price, (now, end), is_paid)?;
         let (_, running) = self.running(id)?;
+        (running.billed, running.seen.discount) = (billed, left_after_use(was.discount, now));
         running.seen.status = if is_paid { SubscriptionStatus::Active } else { SubscriptionStatus::PastDue };
         running.try_at = (!is_paid).then(|| now + TRY_AGAIN);
         Ok(())
@@ -278,9 +307,12 @@ impl World {
         let seen = self.seen(&change.subscription_id)?;
         let new = self.prices.get(&change.price_id).cloned().ok_or(PaymentError::NotFound)?;
         let old = self.price_of(seen.price.as_deref()).ok_or(PaymentError::NotFound)?;
+        let billed = self.running(&change.subscription_id)?.1.billed;
+        let discount = self.discount(change.coupon_id.as_deref())?.or(seen.discount.clone());
         let currency = new.amount.currency.clone();
         if seen.status == SubscriptionStatus::Trialing {
-            let quote = ChangeQuote { lines: Vec::new(), amount_due: Money { amount: 0, currency } };
+            let amount_due = Money { amount: 0, currency };
+            let quote = ChangeQuote { lines: Vec::new(), discount: 0, amount_due };
             return Ok((quote, old, new));
         }
         let share = |amount: i64| {
@@ -290,14 +322,12 @@ impl World {
         };
         let rest = if old.interval == new.interval { share(new.amount.amount) } else { new.amount.amount };
         let lines = vec![
-            QuoteLine {
-                description: format!("Unused time on {}", old.description),
-                amount: -share(old.amount.amount),
-            },
+            QuoteLine { description: format!("Unused time on {}", old.description), amount: -share(billed) },
             QuoteLine { description: format!("Remaining time on {}", new.description), amount: rest },
         ];
-        let amount = lines.iter().map(|line| line.amount).sum::<i64>().max(0);
-        Ok((ChangeQuote { lines, amount_due: Money { amount, currency } }, old, new))
+        let discount = off(discount.as_ref(), rest, self.now);
+        let amount = (lines.iter().map(|line| line.amount).sum::<i64>() - discount).max(0);
+        Ok((ChangeQuote { lines, discount, amount_due: Money { amount, currency } }, old, new))
     }
 
     pub fn change(&mut self, change: &NewChange) -> Result<String, PaymentError> {
@@ -312,19 +342,48 @@ impl World {
             return Err(PaymentError::Declined { code });
         }
         let now = self.now;
+        let discount = self.discount(change.coupon_id.as_deref())?.or(seen.discount.clone());
         let (_, running) = self.running(&change.subscription_id)?;
         running.seen.price = Some(new.reference.clone());
+        running.billed = new.amount.amount - off(discount.as_ref(), new.amount.amount, now);
+        let code = discount.as_ref().map(|discount| discount.code.clone()).unwrap_or_default();
+        let is_billed = !quote.lines.is_empty();
+        running.seen.discount = if is_billed { left_after_use(discount, now) } else { discount };
         if old.interval != new.interval && seen.status != SubscriptionStatus::Trialing {
             running.anchor = now;
             (running.seen.period_start, running.seen.period_end) = (now, period_end(now, now, new.interval));
         }
         let period = (change.prorated_at, running.seen.period_end);
-        if !quote.lines.is_empty() {
-            let lines = quote.lines.into_iter().map(|line| (line.description, line.amount)).collect();
+        if is_billed {
+            let taken = (quote.discount > 0).then_some((code, -quote.discount));
+            let lines = quote.lines.into_iter().map(|line| (line.description, line.amount));
+            let lines = lines.chain(taken).collect();
             self.invoice(&customer, lines, &new, period, true)?;
         }
         Ok(change.subscription_id.clone())
     }
+}
+
+/// What a discount takes off an amount at a time.
+fn off(discount: Option<&RunningDiscount>, amount: i64, now: Timestamp) -> i64 {
+    let running = discount.filter(|discount| discount.ends_at.is_none_or(|end| end > now));
+    running.map_or(0, |discount| taken_off(discount.percent_off, discount.amount_off, amount))
+}
+
+/// What is on the invoice of a whole period.
+fn period_lines(price: &NewPrice, discount: Option<&RunningDiscount>, now: Timestamp) -> Vec<(String, i64)> {
+    let taken = off(discount, price.amount.amount, now);
+    let line = discount.filter(|_| taken > 0).map(|discount| (discount.code.clone(), -taken));
+    [(price.description.clone(), price.amount.amount)].into_iter().chain(line).collect()
+}
+
+fn sum(lines: &[(String, i64)]) -> i64 {
+    lines.iter().map(|(_, amount)| amount).sum()
+}
+
+/// What is left of a discount after an invoice.
+fn left_after_use(discount: Option<RunningDiscount>, now: Timestamp) -> Option<RunningDiscount> {
+    discount.filter(|discount| !discount.once && discount.ends_at.is_none_or(|end| end > now))
 }
 
 /// The end of the period that begins at a time, of those that are counted from an anchor.

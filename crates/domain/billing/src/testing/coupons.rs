@@ -1,7 +1,9 @@
 //! Coupons in memory.
 
 use async_trait::async_trait;
-use portico_kernel::{CouponId, List, PageRequest, PurchaseId, StoreError, TenantId, Timestamp};
+use portico_kernel::{
+    CouponId, List, PageRequest, PlanChangeId, PurchaseId, StoreError, TenantId, Timestamp,
+};
 
 use super::Shop;
 use crate::{coupon::Coupon, ports::CouponRepository};
@@ -35,6 +37,10 @@ impl CouponRepository for Shop {
         Ok(self.rows().coupons.iter().find(|coupon| coupon.code == code).cloned())
     }
 
+    async fn find_code<'s>(&mut self, code: &'s str) -> Result<Option<Coupon>, StoreError> {
+        self.lock_code(code).await
+    }
+
     async fn update(&mut self, coupon: &Coupon) -> Result<(), StoreError> {
         let mut rows = self.rows();
         *rows.coupons.iter_mut().find(|stored| stored.id == coupon.id).unwrap() = coupon.clone();
@@ -44,7 +50,8 @@ impl CouponRepository for Shop {
     async fn redemptions_of(&mut self, tenant: TenantId, id: CouponId) -> Result<u64, StoreError> {
         let rows = self.rows();
         let used = rows.redemptions.iter().filter(|(of, _, coupon)| (*of, *coupon) == (tenant, id));
-        Ok(used.count() as u64)
+        let of_plans = rows.plan_redemptions.iter().filter(|(of, _, coupon)| (*of, *coupon) == (tenant, id));
+        Ok((used.count() + of_plans.count()) as u64)
     }
 
     async fn redeem(
@@ -72,6 +79,35 @@ impl CouponRepository for Shop {
         let before = rows.redemptions.len();
         rows.redemptions.retain(|used| *used != (tenant, purchase, id));
         let given_back = (before - rows.redemptions.len()) as u64;
+        rows.coupons.iter_mut().find(|coupon| coupon.id == id).unwrap().redemptions -= given_back;
+        Ok(())
+    }
+
+    async fn redeem_plan(
+        &mut self,
+        tenant: TenantId,
+        call: PlanChangeId,
+        id: CouponId,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        if !rows.plan_redemptions.contains(&(tenant, call, id)) {
+            rows.plan_redemptions.push((tenant, call, id));
+            rows.coupons.iter_mut().find(|coupon| coupon.id == id).unwrap().redemptions += 1;
+        }
+        Ok(())
+    }
+
+    async fn release_plan(
+        &mut self,
+        tenant: TenantId,
+        call: PlanChangeId,
+        id: CouponId,
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let before = rows.plan_redemptions.len();
+        rows.plan_redemptions.retain(|used| *used != (tenant, call, id));
+        let given_back = (before - rows.plan_redemptions.len()) as u64;
         rows.coupons.iter_mut().find(|coupon| coupon.id == id).unwrap().redemptions -= given_back;
         Ok(())
     }

@@ -223,7 +223,8 @@ impl FinanceRepository for Shop {
             rows.changes.iter().filter(|change| change.live == live && Month::of(change.changed_at) <= to);
         let count = |change: &RecurringChange| {
             let month = Some(Month::of(change.changed_at)).filter(|month| *month >= from);
-            ChangeCount { month, from: change.from.clone(), to: change.to.clone(), count: 1 }
+            let (from, to) = (change.from.clone(), change.to.clone());
+            ChangeCount { month, from, to, from_off: change.from_off, to_off: change.to_off, count: 1 }
         };
         Ok(changes.map(count).collect())
     }

@@ -10,7 +10,7 @@ use portico_billing::{
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
     plan_change::{ChangeKind, ChangePreview, OverLimit, PlanPreviews, PlanWish, is_prorated},
     plan_changes::{Begun, Cancellation, PlanChanges},
-    subscription_provider::{NewChange, NewCustomer, NewPrice, SubscriptionCheckout},
+    subscription_provider::{NewChange, NewCustomer, NewPrice, QuoteLine, SubscriptionCheckout},
     tenant_subscription::{TenantSubscription, TenantSubscriptions},
 };
 use portico_kernel::{Money, RequestInfo, Scope, TenantId, Timestamp};
@@ -73,12 +73,23 @@ pub async fn preview(app: &App, scope: &Scope, wish: &PlanWish) -> Result<Change
             interval: price.interval,
         };
         let price_id = app.subscriptions.price(&new).await?;
-        let change = NewChange { subscription_id: running.id.clone(), price_id, prorated_at: now };
+        let coupon_id = match &assessment.discount {
+            Some(discount) => Some(app.subscriptions.coupon(&discount.new_coupon()).await?),
+            None => None,
+        };
+        let subscription_id = running.id.clone();
+        let change = NewChange { subscription_id, price_id, coupon_id, prorated_at: now };
         let quote = app.subscriptions.quote(&change).await?;
         preview.proration_date = Some(now);
         preview.amount_due = quote.amount_due.amount;
         preview.currency = quote.amount_due.currency;
         preview.lines = quote.lines;
+        if quote.discount > 0 {
+            let named = assessment.discount.as_ref().map(|discount| &discount.code);
+            let code = named.or(running.discount.as_ref().map(|discount| &discount.code));
+            let description = code.cloned().unwrap_or_default();
+            preview.lines.push(QuoteLine { description, amount: -quote.discount });
+        }
     }
     Ok(preview)
 }
@@ -283,12 +294,17 @@ async fn opened(
 async fn make(app: &App, call: &PlanCall) -> Result<Made, PaymentError> {
     let (provider, key) = (&app.subscriptions, call.key());
     let price = provider.price(&call.new_price()).await?;
+    let coupon = match call.new_coupon() {
+        Some(new) => Some(provider.coupon(&new).await?),
+        None => None,
+    };
     match call.kind {
         PlanCallKind::Checkout => {
-            return Ok(Made::Page(provider.create_checkout(&call.new_checkout(price), &key).await?));
+            let page = provider.create_checkout(&call.new_checkout(price, coupon), &key).await?;
+            return Ok(Made::Page(page));
         }
-        PlanCallKind::Create => provider.create(&call.new_subscription(price), &key).await?,
-        PlanCallKind::Change => provider.change(&call.new_change(price), &key).await?,
+        PlanCallKind::Create => provider.create(&call.new_subscription(price, coupon), &key).await?,
+        PlanCallKind::Change => provider.change(&call.new_change(price, coupon), &key).await?,
         PlanCallKind::Schedule => {
             let subscription = call.subscription_id.clone().unwrap_or_default();
             provider.schedule(&subscription, &price, &key).await?
@@ -306,11 +322,15 @@ async fn carry_out(
     over_limit: Vec<OverLimit>,
 ) -> Result<HttpResponse, Problem> {
     let scope = &caller.0;
+    let closed = || PaymentError::Unavailable("the page that was made cannot be paid".to_owned());
     match make(app, call).await {
+        // It was paid, or its time is over: its coupon is used or free again.
+        Ok(Made::Page(page)) if page.url.is_none() => {
+            settled(app, scope, call).await?;
+            Err(closed().into())
+        }
         Ok(Made::Page(page)) => {
-            let session = opened(app, scope, call, &page).await?;
-            let cause = || PaymentError::Unavailable("the page that was made cannot be paid".to_owned());
-            let session = session.ok_or_else(cause)?;
+            let session = opened(app, scope, call, &page).await?.ok_or_else(closed)?;
             caller.write(&app.core, async |_| Ok(accepted(session))).await
         }
         Ok(Made::Changed) => planned(app, caller, Some(call), over_limit).await,

@@ -48,7 +48,7 @@ struct ListCoupons {
 
 /// List coupons
 ///
-/// For staff: newest first, archived ones included, with the number of orders that use each.
+/// For staff: newest first, archived ones included, with the number of orders and changes of plan that use each.
 #[utoipa::path(
     tag = "Purchases",
     operation_id = "listCoupons",
@@ -70,7 +70,8 @@ async fn list(
 
 /// Create a coupon
 ///
-/// For staff. It takes off a percentage, or an amount in one currency, of what is bought once. What it takes off never changes.
+/// For staff. It takes off a percentage, or an amount in one currency, of what is bought once, or of what is paid for a plan: once, for some
+/// months, or as long as the plan is paid for. What it takes off, and for how long, never changes.
 #[utoipa::path(
     tag = "Purchases",
     operation_id = "createCoupon",
@@ -112,7 +113,8 @@ async fn read(core: Data<Core>, caller: Caller, path: Path<CouponId>) -> Result<
 
 /// Replace the terms of a coupon
 ///
-/// For staff: for which products, how often and when it may be used, from the next order on. A term that is absent is none.
+/// For staff: for which products and plans, how often and when it may be used, from the next order on. Who uses it already keeps what they
+/// have. A term that is absent is none.
 #[utoipa::path(
     tag = "Purchases",
     operation_id = "updateCoupon",
@@ -141,7 +143,7 @@ async fn update(
 
 /// Archive a coupon
 ///
-/// For staff: no further order uses it. Those that do keep it. This cannot be undone, and the code is not free again.
+/// For staff: no further order or change of plan uses it. Those that do keep it. This cannot be undone, and the code is not free again.
 #[utoipa::path(
     tag = "Purchases",
     operation_id = "deleteCoupon",

@@ -33,7 +33,8 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 /// Preview a change of plan
 ///
 /// What a change would cost now, when it would take hold, and what would be over the limit. Changes nothing. Amounts of a running
-/// subscription are those of the payment provider, by the second. Counts with the changes themselves: ten in a minute for each user.
+/// subscription are those of the payment provider, by the second. What a coupon takes off is a line of its own; one that cannot be used is 422
+/// at the field `couponCode`. Counts with the changes themselves: ten in a minute for each user.
 #[utoipa::path(
     tag = "Billing",
     operation_id = "previewPlanChange",
@@ -54,7 +55,8 @@ async fn preview(app: Data<App>, caller: Caller, body: Body<PlanWish>) -> Result
 ///
 /// To a plan that costs more, or to a longer interval: at once. What is on file is charged for the rest of the period, less what is left
 /// of the plan before. A tenant that pays nothing yet and has nothing on file, or may try the plan first, gets a page to pay at (202);
-/// the plan comes into force once that is finished. A payment that is declined changes nothing. At most ten in a minute for each user.
+/// the plan comes into force once that is finished. A payment that is declined changes nothing. A coupon takes something off, in place of one
+/// that runs; with it there is no trial. At most ten in a minute for each user.
 #[utoipa::path(
     tag = "Billing",
     operation_id = "upgradePlan",
