@@ -73,6 +73,10 @@ webhooks *ARGUMENTS:
 check-webhooks:
     scripts/check-webhooks
 
+# Buy in a real browser: products, plans and sites: scripts/check-purchases --pictures FOLDER
+check-purchases *ARGUMENTS:
+    scripts/check-purchases {{ARGUMENTS}}
+
 # Run the verifiers of license files on good and bad ones
 check-license-files:
     scripts/check-license-files
