@@ -77,6 +77,10 @@ check-webhooks:
 check-purchases *ARGUMENTS:
     scripts/check-purchases {{ARGUMENTS}}
 
+# Live through a subscription on a moved clock: tried, paid, upgraded, failed, made up for, downgraded, ended
+check-subscription-life:
+    scripts/check-subscription-life
+
 # Run the verifiers of license files on good and bad ones
 check-license-files:
     scripts/check-license-files
