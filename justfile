@@ -77,6 +77,10 @@ check-webhooks:
 check-purchases *ARGUMENTS:
     scripts/check-purchases {{ARGUMENTS}}
 
+# Have Stripe's own command line trigger its recipes at the payments sandbox
+check-stripe-cli *EVENTS:
+    scripts/check-stripe-cli {{EVENTS}}
+
 # Live through a subscription on a moved clock: tried, paid, upgraded, failed, made up for, downgraded, ended
 check-subscription-life:
     scripts/check-subscription-life
