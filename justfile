@@ -85,6 +85,10 @@ check-stripe-cli *EVENTS:
 check-subscription-life:
     scripts/check-subscription-life
 
+# Whether a refund at one instance ends the license at another, and how soon
+check-two-instances *ARGUMENTS:
+    scripts/check-two-instances {{ARGUMENTS}}
+
 # Run the verifiers of license files on good and bad ones
 check-license-files:
     scripts/check-license-files
