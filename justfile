@@ -77,6 +77,22 @@ check-webhooks:
 fuzz-parsers *ARGUMENTS:
     scripts/fuzz-parsers {{ARGUMENTS}}
 
+# Buy in a real browser: products, plans and sites: scripts/check-purchases --pictures FOLDER
+check-purchases *ARGUMENTS:
+    scripts/check-purchases {{ARGUMENTS}}
+
+# Have Stripe's own command line trigger its recipes at the payments sandbox
+check-stripe-cli *EVENTS:
+    scripts/check-stripe-cli {{EVENTS}}
+
+# Live through a subscription on a moved clock: tried, paid, upgraded, failed, made up for, downgraded, ended
+check-subscription-life:
+    scripts/check-subscription-life
+
+# Whether a refund at one instance ends the license at another, and how soon
+check-two-instances *ARGUMENTS:
+    scripts/check-two-instances {{ARGUMENTS}}
+
 # Run the verifiers of license files on good and bad ones
 check-license-files:
     scripts/check-license-files

@@ -6,19 +6,15 @@
 import fs from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
-import { createRequire } from 'node:module';
 import path from 'node:path';
+import { axe, launch, require, until } from './browser.mjs';
 
-const require = createRequire(path.join(process.env.CHECK_TOOLS, 'index.js'));
-const puppeteer = require('puppeteer-core');
 const { HtmlValidate } = require('html-validate');
-const axeSource = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 const WIDTHS = [
     { name: 'desk', width: 1280, height: 900 },
     { name: 'phone', width: 390, height: 844, isMobile: true, hasTouch: true },
 ];
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 // As published sites have it; the same as in crates/features/sites/src/hosting.
 const POLICY = "default-src 'none'; style-src 'self'; img-src 'self' https: data:; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 const TYPES = { '.html': 'text/html; charset=utf-8', '.css': 'text/css', '.svg': 'image/svg+xml', '.webp': 'image/webp', '.woff2': 'font/woff2' };
@@ -55,18 +51,9 @@ async function checkHtml(where, html) {
 }
 
 async function runAxe(page, where) {
-    await page.evaluate(axeSource);
-    const found = await page.evaluate(async (rules) => {
-        const result = await window.axe.run(document, { runOnly: { type: 'tag', values: rules }, resultTypes: ['violations', 'incomplete'] });
-        const nodes = (list) => list.map((rule) => ({ id: rule.id, nodes: rule.nodes.map((node) => ({ html: node.html, why: node.failureSummary })) }));
-        return { violations: nodes(result.violations), passes: result.passes.length };
-    }, RULES);
-    counts.rules += found.passes;
-    for (const rule of found.violations) {
-        for (const node of rule.nodes.slice(0, 3)) {
-            report(where, `axe ${rule.id}: ${node.html.slice(0, 160)} ${node.why.replace(/\s+/g, ' ').slice(0, 300)}`);
-        }
-    }
+    const { passes, faults } = await axe(page);
+    counts.rules += passes;
+    for (const fault of faults) report(where, fault);
 }
 
 // Opens an address at every width and checks what happens. `status` is what the server is to answer.
@@ -245,15 +232,6 @@ class Customer {
     }
 }
 
-async function until(what, ask) {
-    for (let attempt = 0; attempt < 150; attempt += 1) {
-        const answer = await ask();
-        if (answer) return answer;
-        await new Promise((done) => setTimeout(done, 200));
-    }
-    throw new Error(`waited too long for ${what}`);
-}
-
 async function checkServer(browser) {
     const customer = new Customer();
     const { items: templates } = await customer.call('GET', '/templates?limit=100');
@@ -342,11 +320,7 @@ function fetchAt(origin, port, at) {
     });
 }
 
-const browser = await puppeteer.launch({
-    executablePath: process.env.CHROMIUM,
-    headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
+const browser = await launch();
 try {
     await { proof: checkProof, files: checkFiles, server: checkServer }[process.argv[2]](browser);
 } catch (error) {

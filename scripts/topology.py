@@ -1,6 +1,6 @@
 """Several instances of Portico and what they share, as plain processes on free ports of this machine.
 
-Used by scripts/cluster and scripts/check-rolling-restart. Everything is private to the run, and ends with it.
+Used by scripts/cluster and the checks that start several instances or a database. Everything is private to the run, and ends with it.
 """
 
 import json
@@ -152,7 +152,11 @@ class Topology:
 
     def instance(self, name, arguments, settings=None):
         """A process of Portico. The mailbox and, without S3, the files are in a directory that all of them share."""
-        return self.start(name, [self.portico, *arguments], {
+        return self.start(name, [self.portico, *arguments], {**self.own_settings(), **(settings or {})})
+
+    def own_settings(self):
+        """Of all instances."""
+        return {
             "RUST_LOG": "warn",
             "PORTICO__DATA_DIR": str(self.directory / "data"),
             "PORTICO__DATABASE__URL": os.environ[POSTGRES],
@@ -160,8 +164,31 @@ class Topology:
             "PORTICO__SERVER__PUBLIC_URL": self.url,
             "PORTICO__SERVER__TRUSTED_PROXIES": "127.0.0.1/32",
             "PORTICO__SERVER__DRAIN_DELAY": "1s",
-            **self.settings, **(settings or {}),
-        })
+            **self.settings,
+        }
+
+    def command(self, *arguments, **more):
+        """Runs a command of Portico to its end, with the settings of the instances."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("PORTICO")}
+        environment = {**inherited, **self.own_settings(), **more}
+        return subprocess.run([self.portico, *arguments], env=environment, cwd=self.directory, capture_output=True, text=True)
+
+    def super_admin(self):
+        """Makes one, and answers their API."""
+        email = "root@example.com"
+        made = self.command("admin", "create", "--email", email, PORTICO_ADMIN_PASSWORD=PASSWORD)
+        if made.returncode:
+            fail(f"no administrator: {made.stderr[-2000:]}")
+        api = Api(self.url)
+        api.sign_in(email)
+        return api
+
+    def logged_errors(self, name):
+        """Fails where an instance has logged an error."""
+        log = (self.directory / f"{name}.log").read_text(errors="replace")
+        errors = [line for line in log.splitlines() if " ERROR " in line or '"level":"ERROR"' in line]
+        if errors:
+            fail(f"{name} logged errors:\n" + "\n".join(errors[:20]))
 
     def server(self, name, port, arguments=("serve",), settings=None):
         self.instance(name, arguments, {"PORTICO__SERVER__PORT": str(port), **(settings or {})})
@@ -205,6 +232,10 @@ class Api:
         with urllib.request.urlopen(request, timeout=30) as answer:
             text = answer.read()
             return json.loads(text) if text else None
+
+    def sign_in(self, email):
+        tokens = self.call("POST", "/api/v1/auth/login", {"email": email, "password": PASSWORD})
+        self.headers["authorization"] = f"Bearer {tokens['access_token']}"
 
     def register(self, topology, email):
         """Registers, verifies the address, and returns the tenant."""

@@ -118,7 +118,7 @@ fn page(title: &str, content: &str) -> HttpResponse {
 
 fn list_page(messages: &[StoredMessage], to: &str) -> String {
     let mut html = format!(
-        "<form method=\"get\" action=\"/dev/mailbox\" role=\"search\"><label for=\"to\">Receiver</label>\
+        "<h1>Messages</h1>\n<form method=\"get\" action=\"/dev/mailbox\" role=\"search\"><label for=\"to\">Receiver</label>\
          <input id=\"to\" name=\"to\" type=\"search\" value=\"{}\" placeholder=\"ana@example.com\">\
          <button>Show</button></form>\n",
         escape(to)

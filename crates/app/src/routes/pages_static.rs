@@ -13,6 +13,8 @@ pub fn configure(config: &mut ServiceConfig) {
     const HTML: &str = "text/html; charset=utf-8";
     config
         .route("/", web::get().to(|| async { redirect("/api/docs/") }))
+        // Browsers ask for it beside every page.
+        .route("/favicon.ico", web::get().to(|| async { HttpResponse::NoContent().finish() }))
         .route("/verify-email", file(HTML, include_str!("../../assets/verify-email.html")))
         .route("/confirm-email-change", file(HTML, include_str!("../../assets/confirm-email-change.html")))
         .route("/cancel-email-change", file(HTML, include_str!("../../assets/cancel-email-change.html")))

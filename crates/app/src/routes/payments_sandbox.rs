@@ -163,7 +163,7 @@ fn list_entry(item: &Listed) -> String {
     );
     match &item.url {
         Some(url) => format!("<a href=\"{}\">{words}</a>", escape(url)),
-        None => words,
+        None => format!("<div>{words}</div>"),
     }
 }
 
