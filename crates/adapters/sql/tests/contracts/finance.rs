@@ -226,7 +226,7 @@ async fn what_was_booked_before_has_the_mode_of_what_was_paid() {
             }
             let to = PriceReference::parse("starter-1-month");
             let (tenant_id, changed_at) = (tenant, env.now());
-            let change = RecurringChange { tenant_id, live: false, revision: 1, from: None, to, changed_at };
+            let change = RecurringChange { tenant_id, live: false, revision: 1, from: None, to, from_off: None, to_off: None, changed_at };
             work.finance().record(&change).await.unwrap();
         }
         work.commit().await.unwrap();
