@@ -12,6 +12,7 @@ use portico_licensing::{
     license::{License, LicenseStatus, SeatReleases},
     policy::{Channel, catalogue},
     release::{Release, ReleaseFile, ReleaseStatus},
+    release_scan::ScanStatus,
     release_version::ReleaseVersion,
     update_manifest::manifest,
 };
@@ -109,6 +110,9 @@ fn a_manifest_of_an_update_is_verified_with_the_keys_of_license_files() {
         content_type: "application/octet-stream".to_owned(),
         size: 5 << 30,
         sha256: "ab".repeat(32),
+        scan: ScanStatus::Clean,
+        signature: None,
+        deleted_at: None,
     };
     let release = Release {
         id: env.new_id(),

@@ -75,11 +75,11 @@ impl Purchase {
             id: id_at(at, 3, number),
             customer: number % CUSTOMERS,
             amount,
-            currency: if number % 3 == 0 { "gtq" } else { "usd" },
+            currency: if number.is_multiple_of(3) { "gtq" } else { "usd" },
             product: format!("p{}", number % PRODUCTS),
             fee: amount * 29 / 1000 + 30,
             at,
-            given_back: (number % GIVEN_BACK == 0).then(|| at + time::Duration::HOUR),
+            given_back: (number.is_multiple_of(GIVEN_BACK)).then(|| at + time::Duration::HOUR),
         }
     }
 }

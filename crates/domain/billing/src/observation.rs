@@ -173,7 +173,8 @@ impl<'a> Observations<'a> {
         let forgotten =
             Answer { revision: before.revision, subscription: None, is_deleted: true, invoices: &[] };
         self.observe(tenant, forgotten).await?;
-        if let Some(call) = self.repositories.plan_calls().under_way(tenant).await? {
+        let under_way = self.repositories.plan_calls().under_way(tenant).await?;
+        if let Some(call) = under_way {
             let ended = PlanCall { stage: PlanCallStage::Ended, url: None, check_at: None, ..call };
             self.repositories.plan_calls().update(&ended).await?;
         }

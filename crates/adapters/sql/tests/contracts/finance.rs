@@ -181,7 +181,7 @@ async fn changes_of_what_is_paid_are_counted_by_month() {
             count(Some(last), &starter, &None, 1),
         ];
         assert_eq!(found, expected);
-        let next = store.reader().finance().changes(month("2026-03"), month("2026-03")).await.unwrap();
+        let next = store.reader().finance().changes(false, month("2026-03"), month("2026-03")).await.unwrap();
         let discounted: Vec<_> = next.iter().filter(|change| change.month.is_some()).collect();
         let off = ChangeCount {
             to_off: Some(RecurringOff::Percent(25)),

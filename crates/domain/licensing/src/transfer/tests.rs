@@ -60,19 +60,20 @@ async fn whoever_accepts_gets_a_new_license_and_the_old_one_ends() {
     assert_eq!(new.license.releases.count, 1, "all of its machines are gone");
     let again = transfers.accept(&accepting(&token), BOB).await;
     assert!(matches!(again, Err(LicensingError::NoTransfer)), "{again:?}");
-    let rows = repositories.rows();
-    assert_eq!((rows.licenses[0].status, rows.activations.len()), (LicenseStatus::Revoked, 0));
-    let told: Vec<_> = rows.events.iter().map(|event| (event.kind.to_string(), event.tenant)).collect();
-    let expected = [
-        ("license.transfer_offered", old.tenant_id),
-        ("license.revoked", old.tenant_id),
-        ("license.issued", tenant),
-    ];
-    assert_eq!(told, expected.map(|(kind, tenant)| (kind.to_owned(), tenant)));
-    let text = rows.events.iter().map(|event| format!("{event:?}")).collect::<String>();
-    assert!(!text.contains(&token) && !text.contains(BOB) && !text.contains(new.key.as_str()));
-    assert_eq!(rows.events[1].actor_id, None);
-    drop(rows);
+    {
+        let rows = repositories.rows();
+        assert_eq!((rows.licenses[0].status, rows.activations.len()), (LicenseStatus::Revoked, 0));
+        let told: Vec<_> = rows.events.iter().map(|event| (event.kind.to_string(), event.tenant)).collect();
+        let expected = [
+            ("license.transfer_offered", old.tenant_id),
+            ("license.revoked", old.tenant_id),
+            ("license.issued", tenant),
+        ];
+        assert_eq!(told, expected.map(|(kind, tenant)| (kind.to_owned(), tenant)));
+        let text = rows.events.iter().map(|event| format!("{event:?}")).collect::<String>();
+        assert!(!text.contains(&token) && !text.contains(BOB) && !text.contains(new.key.as_str()));
+        assert_eq!(rows.events[1].actor_id, None);
+    }
     let staff = Scope::system(None, RequestInfo::default());
     let mut administration = LicenseAdministration::new(&mut repositories, &staff, &env, &vault);
     let (given, heir) = (LicensePlace::of(&old), LicensePlace::of(&new.license));

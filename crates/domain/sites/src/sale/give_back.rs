@@ -114,7 +114,8 @@ impl Sales<'_> {
         // Those that were deleted there are restored, all others are new.
         let mut new = Vec::new();
         for asset in contents.assets {
-            match self.repositories.assets().deleted(seller, asset.id).await? {
+            let deleted = self.repositories.assets().deleted(seller, asset.id).await?;
+            match deleted {
                 Some(deleted) => {
                     let restored = Asset { purge_at: None, updated_at: now, ..deleted };
                     self.repositories.assets().update(&restored).await?;
