@@ -162,7 +162,7 @@ impl<'a> Quotas<'a> {
     /// `QuotaExceeded`; `UnverifiedStorage`.
     pub async fn check_storage(&mut self, tenant: TenantId) -> Result<(), EntitlementError> {
         let room = self.repositories.meters().storage(tenant, STORAGE_MARGIN).await?;
-        self.check_storage(tenant, room).await
+        self.check_bytes(tenant, room).await
     }
 
     /// The same where it is known what the tenant stored before this change, which is smaller than [`STORAGE_MARGIN`]; asks again
@@ -178,10 +178,10 @@ impl<'a> Quotas<'a> {
         if room.left() < STORAGE_MARGIN {
             return self.check_storage(tenant).await;
         }
-        self.check_storage(tenant, room).await
+        self.check_bytes(tenant, room).await
     }
 
-    async fn check_storage(&mut self, tenant: TenantId, room: StorageRoom) -> Result<(), EntitlementError> {
+    async fn check_bytes(&mut self, tenant: TenantId, room: StorageRoom) -> Result<(), EntitlementError> {
         refuse_unverified(room, 0)?;
         match room.limit {
             Some(limit) if room.used() > limit => {
