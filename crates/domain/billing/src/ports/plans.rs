@@ -109,7 +109,7 @@ pub trait SubscriptionRepository: Send {
     /// `limit`.
     async fn over_limit(&mut self, after: Option<TenantId>, limit: u64) -> Result<Vec<TenantId>, StoreError>;
 
-    /// Stores what was agreed with the tenant. MUST hold for [`MeterRepository::storage`](super::MeterRepository::storage), and for what callers and API keys of
-    /// the tenant are looked up with, too.
+    /// Stores what was agreed with the tenant. MUST hold for [`MeterRepository::storage`](crate::ports::MeterRepository::storage),
+    /// and for what callers and API keys of the tenant are looked up with, too.
     async fn set_overrides(&mut self, tenant: TenantId, overrides: &Overrides) -> Result<(), StoreError>;
 }

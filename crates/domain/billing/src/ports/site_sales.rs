@@ -20,7 +20,7 @@ pub trait SiteSaleRepository: Send {
     async fn lock(&mut self, tenant: TenantId, id: PurchaseId) -> Result<Option<SiteSale>, StoreError>;
 
     /// Stores status, address, name and account of the buyer, time of payment, and of the checkout all that
-    /// [`CheckoutRepository::update`](super::CheckoutRepository::update) stores. MUST leave all else as it is.
+    /// [`CheckoutRepository::update`](crate::ports::CheckoutRepository::update) stores. MUST leave all else as it is.
     async fn update(&mut self, sale: &SiteSale) -> Result<(), StoreError>;
 
     /// The tenant whose sale has this id.
