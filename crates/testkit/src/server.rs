@@ -29,6 +29,7 @@ use tokio::sync::OnceCell;
 use crate::{
     database::TestDatabase,
     payments::{RECURRENTE_SECRET, TestPayments},
+    s3::S3Server,
 };
 
 pub use client::{Answer, Client};
@@ -169,6 +170,20 @@ impl TestServer {
         adjust(&mut settings);
         let listener = TcpListener::bind(("127.0.0.1", settings.server.port)).expect("a free port");
         Self::run(settings, listener, data, database, background::start, change).await
+    }
+
+    /// Starts one on SQLite with its files in a bucket of this name, which is made.
+    pub async fn start_on_bucket(name: &str) -> Self {
+        let s3 = S3Server::get();
+        s3.make_bucket(name);
+        Self::start_with(Database::Sqlite, |settings| {
+            settings.storage.url = Some(format!("s3://{name}/files"));
+            settings.storage.endpoint = Some(s3.url.clone());
+            settings.storage.access_key_id = Some("test".to_owned());
+            settings.storage.secret_access_key = Some("secret".to_owned().into());
+            settings.storage.allow_http = true;
+        })
+        .await
     }
 
     /// Starts a second instance on the same database, files and secret. It answers requests, and leaves background work to
