@@ -1,5 +1,8 @@
 //! A whole server in the test's process, on a free port, with a client that speaks to it.
 
+mod client;
+mod shared;
+
 use std::{
     collections::BTreeMap,
     future::poll_fn,
@@ -7,10 +10,9 @@ use std::{
     path::Path,
     pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -18,19 +20,20 @@ use portico::{background, server, settings::Settings, startup, state::App};
 use portico_billing::subscription_simulation::SimulatedSubscriptions;
 use portico_runtime::worker::Workers;
 use portico_sql::SqlStore;
-use reqwest::{Method, StatusCode, header::HeaderMap};
+use reqwest::StatusCode;
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::OnceCell,
-};
+use tokio::sync::OnceCell;
 
 use crate::{
     database::TestDatabase,
     payments::{RECURRENTE_SECRET, TestPayments},
+    s3::S3Server,
 };
+
+pub use client::{Answer, Client};
+use shared::{Shared, Use};
 
 /// Which database a server runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,90 +72,6 @@ impl Drop for Own {
     fn drop(&mut self) {
         drop(self.handle.stop(false));
     }
-}
-
-/// A server that tests use one after the other.
-struct Shared {
-    server: TestServer,
-    /// Its runtime, which outlives those of the tests.
-    runtime: Runtime,
-}
-
-/// The servers of [`TestServer::shared`]. As many are started as tests run at once.
-#[derive(Default)]
-struct Pool {
-    /// Servers that no test uses now.
-    idle: Vec<Shared>,
-    /// Tests that use one now.
-    users: usize,
-}
-
-static POOL: Mutex<Pool> = Mutex::new(Pool { idle: Vec::new(), users: 0 });
-
-impl Shared {
-    fn start() -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        // On a thread of its own: a runtime cannot be entered from within another one.
-        let starting = thread::spawn(move || {
-            let server = runtime.block_on(TestServer::start_with(Database::Postgres, for_many));
-            Self { server, runtime }
-        });
-        starting.join().expect("a shared server starts")
-    }
-
-    fn stop(self) -> thread::Result<()> {
-        let stopping = thread::spawn(move || {
-            self.runtime.block_on(self.server.stop());
-            self.runtime.shutdown_timeout(Duration::from_secs(10));
-        });
-        stopping.join()
-    }
-}
-
-/// The use of a shared server by one test.
-struct Use(Option<Shared>);
-
-impl Use {
-    /// Takes an idle server, or starts another one.
-    fn begin() -> Self {
-        let idle = {
-            let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-            pool.users += 1;
-            pool.idle.pop()
-        };
-        Self(Some(idle.unwrap_or_else(Shared::start)))
-    }
-}
-
-impl Drop for Use {
-    /// Leaves the server to the next test, unless this one has failed. When no test uses any, all are stopped: nothing is
-    /// called at the end of a test run. Stopping one checks the statements that were run on its database.
-    fn drop(&mut self) {
-        let mut to_stop = Vec::new();
-        {
-            let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-            pool.users -= 1;
-            if thread::panicking() {
-                to_stop.extend(self.0.take())
-            } else {
-                pool.idle.extend(self.0.take())
-            }
-            if pool.users == 0 {
-                to_stop.append(&mut pool.idle);
-            }
-        }
-        let stopped: Vec<_> = to_stop.into_iter().map(Shared::stop).collect();
-        if !thread::panicking()
-            && let Some(fault) = stopped.into_iter().find_map(Result::err)
-        {
-            std::panic::resume_unwind(fault);
-        }
-    }
-}
-
-/// Settings of a shared server: a limit that one test exhausts must not fail another.
-fn for_many(settings: &mut Settings) {
-    settings.security.throttle.per_network = u32::MAX;
 }
 
 /// A word that no other server of this process has.
@@ -251,6 +170,20 @@ impl TestServer {
         adjust(&mut settings);
         let listener = TcpListener::bind(("127.0.0.1", settings.server.port)).expect("a free port");
         Self::run(settings, listener, data, database, background::start, change).await
+    }
+
+    /// Starts one on SQLite with its files in a bucket of this name, which is made.
+    pub async fn start_on_bucket(name: &str) -> Self {
+        let s3 = S3Server::get();
+        s3.make_bucket(name);
+        Self::start_with(Database::Sqlite, |settings| {
+            settings.storage.url = Some(format!("s3://{name}/files"));
+            settings.storage.endpoint = Some(s3.url.clone());
+            settings.storage.access_key_id = Some("test".to_owned());
+            settings.storage.secret_access_key = Some("secret".to_owned().into());
+            settings.storage.allow_http = true;
+        })
+        .await
     }
 
     /// Starts a second instance on the same database, files and secret. It answers requests, and leaves background work to
@@ -451,137 +384,6 @@ pub async fn eventually<T>(patience: Duration, mut ask: impl AsyncFnMut() -> Opt
         ticks.tick().await;
     }
     None
-}
-
-/// An HTTP client with headers of its own.
-#[derive(Clone)]
-pub struct Client {
-    http: reqwest::Client,
-    url: String,
-    /// Headers of every request, by lower-case name.
-    pub headers: BTreeMap<String, String>,
-    /// Id of the active tenant, when signed in.
-    pub tenant: String,
-}
-
-/// An answer, read to its end.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Status code.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// Body as text.
-    pub text: String,
-    /// Body as JSON; null when it is not.
-    pub json: Value,
-}
-
-impl Answer {
-    /// A header as text; empty when absent.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    /// The body, given that the status is `status`.
-    #[track_caller]
-    pub fn expect(self, status: u16) -> Value {
-        assert_eq!(self.status.as_u16(), status, "{}", self.text);
-        self.json
-    }
-
-    /// The sorted names of the fields that a 422 complains about.
-    pub fn fields(&self) -> Vec<String> {
-        let errors = self.json["errors"].as_array().cloned().unwrap_or_default();
-        let mut fields: Vec<_> =
-            errors.iter().filter_map(|e| e["field"].as_str().map(str::to_owned)).collect();
-        fields.sort();
-        fields
-    }
-}
-
-impl Client {
-    /// The same client with one more header.
-    #[must_use]
-    pub fn with(&self, name: &str, value: &str) -> Self {
-        let mut client = self.clone();
-        client.headers.insert(name.to_owned(), value.to_owned());
-        client
-    }
-
-    /// Uses the access token of a token answer from now on.
-    pub fn sign(&mut self, tokens: &Value) {
-        let token = tokens["access_token"].as_str().expect("an access token");
-        self.headers.insert("authorization".to_owned(), format!("Bearer {token}"));
-    }
-
-    /// Sends a request; without `Content-Type` where that is empty.
-    pub async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-        content_type: &str,
-    ) -> Answer {
-        let key = (method == Method::POST).then(key_of_its_own).flatten();
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        if let Some(key) = key.filter(|_| !self.headers.contains_key("idempotency-key")) {
-            request = request.header("idempotency-key", key);
-        }
-        if let Some(body) = body {
-            request = request.body(body);
-            if !content_type.is_empty() {
-                request = request.header("content-type", content_type);
-            }
-        }
-        let response = request.send().await.expect("an answer");
-        let (status, headers) = (response.status(), response.headers().clone());
-        // A stream of events has no end to read to.
-        let endless = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
-        let text = if endless { String::new() } else { response.text().await.expect("a body") };
-        let json = serde_json::from_str(&text).unwrap_or_default();
-        Answer { status, headers, text, json }
-    }
-
-    /// GET.
-    pub async fn get(&self, path: &str) -> Answer {
-        self.send(Method::GET, path, None, "").await
-    }
-
-    /// POST with JSON.
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(Method::POST, path, Some(body.to_string().into_bytes()), "application/json").await
-    }
-
-    /// POST without a body.
-    pub async fn post_empty(&self, path: &str) -> Answer {
-        self.send(Method::POST, path, None, "").await
-    }
-
-    /// PUT with JSON.
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
-        self.send(Method::PUT, path, Some(body.to_string().into_bytes()), "application/json").await
-    }
-
-    /// DELETE.
-    pub async fn delete(&self, path: &str) -> Answer {
-        self.send(Method::DELETE, path, None, "").await
-    }
-
-    /// A path of the active tenant: `t("/pages")` is `/api/v1/tenants/{tenantId}/pages`.
-    pub fn t(&self, path: &str) -> String {
-        format!("/api/v1/tenants/{}{path}", self.tenant)
-    }
-}
-
-/// A key for a POST, where `PORTICO_TEST_KEYS` is set: with one of its own, every request is answered as it is without.
-fn key_of_its_own() -> Option<String> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    std::env::var_os("PORTICO_TEST_KEYS")?;
-    Some(format!("test {}", NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Several clones of a future at once; the answers in the order of the numbers given to it.

@@ -1,7 +1,9 @@
 //! Opening, migrating, and watching the database.
 
+mod postgres;
+mod sqlite;
+
 use std::{
-    io::ErrorKind,
     str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,19 +12,14 @@ use std::{
 use portico_kernel::{CommitListener, StoreError, trace::StoreObserver};
 use portico_migrations::Migrator;
 use sea_orm::{
-    SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions,
-    sqlx::{
-        self, ConnectOptions, Connection, SqlitePool,
-        pool::PoolOptions,
-        postgres::PgConnectOptions,
-        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-    },
+    SqliteTransactionMode, TransactionOptions,
+    sqlx::{self, SqlitePool, postgres::PgConnectOptions, sqlite::SqliteConnectOptions},
 };
 use sea_orm_migration::MigratorTrait;
-use tokio::time::timeout;
 
+use self::{postgres::connect_postgres, sqlite::connect_sqlite};
 use crate::{
-    connection::{Connections, Health, PoolFigures, Slots, Source, Transaction},
+    connection::{Connections, Health, PoolFigures, Slots, Transaction},
     db::Db,
     error::store_error,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
@@ -292,83 +289,6 @@ pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
     StoreError::Unavailable(Box::new(error))
 }
 
-/// Settings of connections for background work. Queues are empty most of the time. A plan that Postgres makes then reads the whole table, which
-/// is nothing, and is kept when thousands of jobs have come: 1,000 jobs in a second instead of 16,000.
-const OF_QUEUES: [(&str, &str); 1] = [("enable_seqscan", "off")];
-
-async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore, StoreError> {
-    // What is slow is told by the observer, with the request that it was slow for.
-    let connect = PgConnectOptions::from_str(&options.url)
-        .map_err(unavailable)?
-        .application_name("portico")
-        .disable_statement_logging();
-    let background = (options.max_connections / 4).max(2);
-    let requests = options.max_connections.saturating_sub(background).max(1);
-    let slots = |size, statement_timeout, patience, further: &[(&str, &str)]| {
-        let pool = postgres_pool(session(options, statement_timeout, further));
-        Slots::new(pool, connect.clone(), size, patience)
-    };
-    let limit = options.statement_timeout * BACKGROUND;
-    let requests = slots(requests, options.statement_timeout, options.acquire_timeout, &[]);
-    // Nobody waits for an answer.
-    let background =
-        slots(background, limit, options.acquire_timeout.max(options.statement_timeout), &OF_QUEUES);
-    let health = Arc::new(Health::new(options.statement_timeout / SILENCE));
-    let source = |slots: &Arc<Slots>| Source::Slots(slots.clone());
-    let connections = Connections::new(source(&requests), options.statement_timeout, health.clone());
-    // Tells whether the address is right. The pool says only that it got no connection.
-    if let Err(error) = connections.ping().await {
-        return Err(match why_not(&connect, options.acquire_timeout).await {
-            Some(why) => StoreError::Unavailable(why.into()),
-            None => store_error(error),
-        });
-    }
-    Ok(SqlStore {
-        writer: connections.clone(),
-        reader: connections,
-        background: Some(Connections::new(source(&background), limit, health.clone()).patient(limit)),
-        pools: Pools::Postgres { requests, background },
-        health,
-        roomy: Arc::default(),
-        listener: None,
-        observer: None,
-    })
-}
-
-/// Why the database cannot be reached, in words for the operator and without the password; `None` when it can.
-async fn why_not(connect: &PgConnectOptions, patience: Duration) -> Option<String> {
-    let at = match connect.get_socket() {
-        Some(socket) => socket.display().to_string(),
-        None => format!("{}:{}", connect.get_host(), connect.get_port()),
-    };
-    let user = connect.get_username();
-    let error = match timeout(patience, connect.connect()).await {
-        Ok(Ok(connection)) => {
-            let _ = connection.close().await;
-            return None;
-        }
-        Ok(Err(error)) => error,
-        Err(_) => return Some(format!("{at} does not answer within {} ms", patience.as_millis())),
-    };
-    Some(match &error {
-        sqlx::Error::Io(cause) if cause.kind() == ErrorKind::ConnectionRefused => {
-            format!("{at} refuses connections: no Postgres listens there")
-        }
-        sqlx::Error::Io(cause) => format!("{at} cannot be reached: {cause}"),
-        sqlx::Error::Tls(cause) => format!("{at}: TLS failed: {cause}"),
-        // SQLSTATE, Postgres manual, appendix A.
-        sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
-            Some("28P01") => format!("{at} refuses the password of the user {user:?}"),
-            Some("28000") => format!("{at} does not let the user {user:?} in: {}", refusal.message()),
-            Some("3D000") => {
-                format!("there is no database {:?} at {at}", connect.get_database().unwrap_or(user))
-            }
-            _ => format!("{at}: {}", refusal.message()),
-        },
-        other => format!("{at}: {other}"),
-    })
-}
-
 /// Whether this can be the URL of a database. Connects to none.
 ///
 /// # Errors
@@ -404,154 +324,11 @@ pub fn names_missing_file(url: &str) -> bool {
         && SqliteConnectOptions::from_str(url).is_ok_and(|options| !options.get_filename().exists())
 }
 
-/// Makes the file of a database, which only the user of this process can read; its log and index get the mode of the file. One
-/// that is there is closed to those who are neither in the group nor the owner.
-#[cfg(unix)]
-fn keep_private(file: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut made = std::fs::OpenOptions::new();
-    match made.write(true).create_new(true).mode(0o600).open(file) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        made => return made.map(drop),
-    }
-    for ending in ["", "-wal", "-shm"] {
-        let mut path = file.as_os_str().to_owned();
-        path.push(ending);
-        let Ok(about) = std::fs::metadata(&path) else { continue };
-        let mode = about.permissions().mode();
-        if mode & 0o007 != 0 {
-            // It may belong to another user, who lets this one write: then it is theirs to close.
-            let _ = std::fs::set_permissions(&path, PermissionsExt::from_mode(mode & 0o770));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn keep_private(_: &std::path::Path) -> std::io::Result<()> {
-    Ok(())
-}
-
-/// How long the file of SQLite may take to be opened.
-const OPENING: Duration = Duration::from_secs(30);
-
 /// How much longer a statement of background work may take.
 const BACKGROUND: u32 = 3;
 
 /// A part of the deadline of a statement: while the database answers nobody at all, no statement waits for longer.
 const SILENCE: u32 = 5;
-
-fn postgres_pool(session: [Vec<String>; 2]) -> PoolOptions<sqlx::Postgres> {
-    /// A connection that was idle for longer is asked whether it still lives. Asking each time would cost a round trip.
-    const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
-    PoolOptions::<sqlx::Postgres>::new()
-        .test_before_acquire(false)
-        .after_connect(move |connection, _| {
-            let [names, values] = session.clone();
-            Box::pin(async move {
-                sqlx::query(SESSION).bind(names).bind(values).execute(connection).await?;
-                Ok(())
-            })
-        })
-        .before_acquire(|connection, metadata| {
-            Box::pin(async move {
-                if metadata.idle_for >= TEST_IF_IDLE_FOR {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-}
-
-/// Sets settings of a session: their names are `$1`, their values `$2`.
-const SESSION: &str =
-    "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as wanted(name, value)";
-
-/// What the server does about a client that is gone or does not go on (Postgres manual, sections 20.3.2 and 20.11.1): names
-/// and values of settings. It gives up a statement when it is given up here, so that nothing is left over.
-fn session(
-    options: &StoreOptions,
-    statement_timeout: Duration,
-    further: &[(&str, &str)],
-) -> [Vec<String>; 2] {
-    let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
-    let (statement, patience) = (milliseconds(statement_timeout), milliseconds(options.statement_timeout));
-    let settings = [
-        ("statement_timeout", &*statement),
-        ("lock_timeout", &patience),
-        ("idle_in_transaction_session_timeout", &patience),
-        // Longer than a pool keeps one that it knows of.
-        ("idle_session_timeout", "20min"),
-        ("tcp_keepalives_idle", "10s"),
-        ("tcp_keepalives_interval", "5s"),
-        ("tcp_keepalives_count", "3"),
-        ("tcp_user_timeout", "10s"),
-    ];
-    let all = || settings.iter().chain(further);
-    [
-        all().map(|(name, _)| (*name).to_owned()).collect(),
-        all().map(|(_, value)| (*value).to_owned()).collect(),
-    ]
-}
-
-async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, StoreError> {
-    let connect = SqliteConnectOptions::from_str(&options.url)
-        .map_err(unavailable)?
-        .create_if_missing(true)
-        .foreign_keys(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // What is committed is in the log, which outlives the process; only a power cut can take the last of it.
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(options.acquire_timeout)
-        .pragma("temp_store", "memory")
-        .disable_statement_logging();
-    keep_private(connect.get_filename()).map_err(|error| unavailable(sqlx::Error::Io(error)))?;
-    // In KiB, for each connection. Little, so that an idle server stays small; the operating system caches the file too.
-    let writing = connect.clone().pragma("cache_size", "-8192");
-    let reading = connect.pragma("cache_size", "-4096").pragma("query_only", "on");
-    let health = Arc::new(Health::new(options.statement_timeout / SILENCE));
-    let pool = || {
-        PoolOptions::<sqlx::Sqlite>::new().acquire_timeout(options.acquire_timeout).test_before_acquire(false)
-    };
-    // Makes the file and sets the journal mode, which stays with the file. On a busy disk that takes longer than requests wait.
-    let opened = timeout(OPENING, writing.connect()).await;
-    let first = opened.map_err(|late| StoreError::Unavailable(Box::new(late)))?.map_err(unavailable)?;
-    let in_doubt = health.clone();
-    let writer = pool()
-        .max_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // The library counts transactions by itself: where SQLite has ended one alone, as it does when the disk is full, all that
-        // came later would be parts of a transaction that is never committed.
-        .after_release(move |connection, _| {
-            let health = in_doubt.clone();
-            Box::pin(async move {
-                // The answer comes after that of a rollback that waits.
-                connection.ping().await?;
-                Ok(!health.take_doubt() && !connection.is_in_transaction())
-            })
-        })
-        .connect_with(writing)
-        .await
-        .map_err(unavailable)?;
-    let readers =
-        pool().max_connections(options.max_connections).connect_with(reading).await.map_err(unavailable)?;
-    first.close().await.map_err(unavailable)?;
-    let bounded = |pool: &SqlitePool| {
-        let pool = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone());
-        Connections::new(Source::Shared(pool), options.statement_timeout, health.clone())
-    };
-    Ok(SqlStore {
-        writer: bounded(&writer),
-        reader: bounded(&readers),
-        background: None,
-        pools: Pools::Sqlite { writer, readers },
-        health,
-        roomy: Arc::default(),
-        listener: None,
-        observer: None,
-    })
-}
 
 #[cfg(test)]
 #[path = "store_tests.rs"]

@@ -6,10 +6,7 @@ use portico::settings::Settings;
 use portico_billing::plan::catalogue;
 use portico_kernel::{Job, JobState, Meter, PlatformRole, TenantRole, Timestamp};
 use portico_testkit::jobs;
-use portico_testkit::{
-    s3::S3Server,
-    server::{Answer, Client, Database, TestServer, at_once, eventually},
-};
+use portico_testkit::server::{Answer, Client, Database, TestServer, at_once, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -713,16 +710,7 @@ async fn nothing_refers_to_files_that_are_no_pictures_of_the_tenant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_works_on_s3_too() {
-    let s3 = S3Server::get();
-    s3.make_bucket("portico-http");
-    let server = TestServer::start_with(Database::Sqlite, |settings| {
-        settings.storage.url = Some("s3://portico-http/files".to_owned());
-        settings.storage.endpoint = Some(s3.url.clone());
-        settings.storage.access_key_id = Some("test".to_owned());
-        settings.storage.secret_access_key = Some("secret".to_owned().into());
-        settings.storage.allow_http = true;
-    })
-    .await;
+    let server = TestServer::start_on_bucket("portico-http").await;
     let ada = Person::new(&server, server.email("ada"), |_| {}).await;
     let client = &ada.client;
     let (picture, _, site) = illustrated(client).await;

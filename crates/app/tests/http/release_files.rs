@@ -136,16 +136,7 @@ async fn who_downloaded_what_is_forgotten_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_a_bucket_come_from_there_and_only_with_a_license() {
-    let s3 = S3Server::get();
-    s3.make_bucket("portico-releases");
-    let server = TestServer::start_with(Database::Sqlite, |settings| {
-        settings.storage.url = Some("s3://portico-releases/files".to_owned());
-        settings.storage.endpoint = Some(s3.url.clone());
-        settings.storage.access_key_id = Some("test".to_owned());
-        settings.storage.secret_access_key = Some("secret".to_owned().into());
-        settings.storage.allow_http = true;
-    })
-    .await;
+    let server = TestServer::start_on_bucket("portico-releases").await;
     let (ada, staff) = (server.customer(server.email("ada")).await, staff(&server).await);
     let bytes = program(9_000_000);
     let (_, slug) = offered(&staff, wanted(&server, "2.0.0"), &bytes).await;
@@ -154,7 +145,7 @@ async fn files_of_a_bucket_come_from_there_and_only_with_a_license() {
     let sent = fetched(&server, Method::GET, &address, &[("range", "bytes=8999990-")]).await;
     let direct = &sent.headers["location"];
     assert!(
-        sent.status == 302 && direct.starts_with(&s3.url) && direct.contains("/setup-2.0.exe?"),
+        sent.status == 302 && direct.starts_with(&S3Server::get().url) && direct.contains("/setup-2.0.exe?"),
         "{direct}"
     );
     let http = reqwest::Client::builder().build().unwrap();

@@ -7,8 +7,7 @@ use portico_licensing::{
 };
 use portico_testkit::{
     jobs,
-    s3::S3Server,
-    server::{Answer, Client, Database, TestServer},
+    server::{Answer, Client, TestServer},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -142,16 +141,7 @@ async fn parts_come_in_any_order_twice_and_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_are_put_together_in_a_bucket() {
-    let s3 = S3Server::get();
-    s3.make_bucket("portico-uploads");
-    let server = TestServer::start_with(Database::Sqlite, |settings| {
-        settings.storage.url = Some("s3://portico-uploads/files".to_owned());
-        settings.storage.endpoint = Some(s3.url.clone());
-        settings.storage.access_key_id = Some("test".to_owned());
-        settings.storage.secret_access_key = Some("secret".to_owned().into());
-        settings.storage.allow_http = true;
-    })
-    .await;
+    let server = TestServer::start_on_bucket("portico-uploads").await;
     uploads_in_parts(&server).await;
     server.stop().await;
 }

@@ -1,8 +1,9 @@
 //! Feeds random and mutated inputs to every parser of untrusted input: the same inputs for the same seed.
 //!
-//! DnsOutcome are panics, inputs that take longer than 100 ms, results that change when they are parsed once more, results that could
+//! Findings are panics, inputs that take longer than 100 ms, results that change when they are parsed once more, results that could
 //! do harm in a browser, which a separate tokenizer judges, and credentials that are accepted although they were never issued.
 
+mod corpus;
 mod edge;
 mod harm;
 mod inputs;

@@ -1,8 +1,10 @@
 //! A page of a site.
 
 mod schedule;
+mod to_review;
 
 pub use schedule::{DeploySite, PublishPage};
+pub(crate) use to_review::{review, sample_places};
 
 use portico_kernel::{
     Env, Event, EventDeclaration, FieldError, List, PageId, PageRequest, Permission, Scope, SectionId,
@@ -14,7 +16,7 @@ use crate::{
     SitesError, events, language,
     navigation::Navigation,
     ports::{PageFilter, SiteRepositories},
-    section::{ContentReview, SamplePlace, Section, StockPicture, copy_origins, stock_fields},
+    section::{Section, copy_origins},
     site, version,
 };
 
@@ -454,49 +456,6 @@ fn same_site(original: Option<Page>, site: SiteId) -> Result<Option<PageId>, Sit
         )])),
         original => Ok(original.map(|page| page.translation_of.unwrap_or(page.id))),
     }
-}
-
-/// The sections of these pages with content that nobody wrote or confirmed, in the order of the pages.
-pub(crate) fn sample_places(pages: &[Page], sections: &[Section]) -> Vec<SamplePlace> {
-    let on = |page: &Page| {
-        let title = page.title.clone();
-        let id = page.id;
-        let unconfirmed = sections.iter().filter(move |s| s.page_id == id && !s.provenance.is_own());
-        unconfirmed.map(move |section| SamplePlace {
-            page_id: id,
-            page_title: title.clone(),
-            section_id: section.id,
-            kind: section.kind,
-            position: section.position,
-            provenance: section.provenance,
-        })
-    };
-    pages.iter().flat_map(on).collect()
-}
-
-/// What is left to be looked at on these pages, in their order.
-pub(crate) fn review(pages: &[Page], sections: &[Section]) -> ContentReview {
-    let on = |page: &Page| -> Vec<StockPicture> {
-        let shown = sections.iter().filter(|section| section.page_id == page.id);
-        shown.flat_map(|section| stock_pictures(page, section)).collect()
-    };
-    ContentReview {
-        sample_content: sample_places(pages, sections),
-        stock_pictures: pages.iter().flat_map(on).collect(),
-    }
-}
-
-fn stock_pictures(page: &Page, section: &Section) -> Vec<StockPicture> {
-    let place = |field| StockPicture {
-        page_id: page.id,
-        page_title: page.title.clone(),
-        page_slug: page.slug.clone(),
-        section_id: section.id,
-        kind: section.kind,
-        position: section.position,
-        field,
-    };
-    stock_fields(section.kind, &section.content).into_iter().map(place).collect()
 }
 
 /// The first of `base`, `base-2`, `base-3` … that is not taken.

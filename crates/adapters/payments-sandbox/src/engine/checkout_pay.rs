@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     checkout, customers, discounts, invoices,
     payment_intents::{self, Attempt, How},
-    payment_methods, setup_intents, subscriptions,
+    payment_methods, setup_intents, subscription_start,
     world::{World, metadata, shown},
 };
 use crate::{
@@ -204,7 +204,7 @@ fn try_subscribe(
         w.save(&price);
     }
     let how = How { off_session: false, authenticated };
-    let started = subscriptions::start(w, &customer, &p, how);
+    let started = subscription_start::start(w, &customer, &p, how);
     for price in &inactive {
         w.save(price);
     }

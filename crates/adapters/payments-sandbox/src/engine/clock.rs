@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    billing_cycle, checkout, collection, disputes, payment_intents, pending_updates, refunds, schedules,
-    subscriptions, world::World,
+    billing_cycle, checkout, collection, disputes, payment_intents, pending_updates, refunds,
+    schedule_course, subscriptions, world::World,
 };
 
 /// How many timers fire in one go, at most; what is left fires with the next call.
@@ -86,7 +86,7 @@ pub(crate) fn next(w: &World, clock: &str) -> Option<Timer> {
 fn fire(w: &mut World, timer: &Timer) {
     let (id, at) = (timer.id.as_str(), timer.at);
     match timer.task {
-        Task::Phase => schedules::phase_ended(w, id, at),
+        Task::Phase => schedule_course::phase_ended(w, id, at),
         Task::CancelAt => subscriptions::cancel_due(w, id, at),
         Task::Renew => billing_cycle::period_ended(w, id, at),
         Task::TrialWillEnd => subscriptions::trial_will_end(w, id),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{clock::Task, invoices, subscriptions, world::World};
+use super::{clock::Task, invoices, subscription_start, subscriptions, world::World};
 use crate::value::{Read, Write};
 
 /// Fields that a change of items, trial or anchor touches.
@@ -26,7 +26,7 @@ pub(crate) fn begin(w: &mut World, id: &str, p: &Value, resets: bool) {
         return;
     };
     let before = sub.clone();
-    let expires = w.now + subscriptions::HOURS_TO_PAY;
+    let expires = w.now + subscription_start::HOURS_TO_PAY;
     let items = sub.at("_pending.after.items.data").clone();
     let anchor = if resets { sub.at("_pending.after.billing_cycle_anchor").clone() } else { Value::Null };
     let trial = if p.is("trial_end", "now") { json!(w.now) } else { Value::Null };

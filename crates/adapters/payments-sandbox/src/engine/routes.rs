@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{
     catalog, charges, checkout, checkout_pay, collection, customers, discounts, disputes, events,
     invoice_items, invoices, lists, payment_intents, payment_methods, portal, preview, refunds, schedules,
-    setup_intents, subscription_updates, subscriptions, test_clocks, webhooks, world::World,
+    setup_intents, subscription_start, subscription_updates, subscriptions, test_clocks, webhooks,
+    world::World,
 };
 use crate::{
     errors::{Answer, ApiError},
@@ -137,7 +138,7 @@ fn plans(w: &mut World, method: &str, template: &str, id: &str, p: &Value) -> Op
     const ONE: &str = "/v1/subscriptions/{subscription_exposed_id}";
     Some(match (method, template) {
         ("GET", "/v1/subscriptions") => subscriptions::list(w, p),
-        ("POST", "/v1/subscriptions") => subscriptions::create(w, p),
+        ("POST", "/v1/subscriptions") => subscription_start::create(w, p),
         ("GET", ONE) => w.need("subscription", id, "id"),
         ("POST", ONE) => subscription_updates::update(w, id, p),
         ("DELETE", ONE) => subscriptions::cancel(w, id, p),
