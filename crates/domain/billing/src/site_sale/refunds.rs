@@ -318,7 +318,6 @@ mod tests {
     use crate::{
         ledger_check::check_ledger,
         payment::RefundState,
-        seller::Seller,
         site_sale::SiteSales,
         testing::{Repositories, env, sale},
     };
@@ -483,20 +482,6 @@ mod tests {
             let refused = SiteRefunds::new(&mut repositories, &scope, &env).settle(tenant, id, &odd).await;
             assert!(matches!(refused, Err(BillingError::Payment(PaymentError::Refused(_)))), "{refused:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn what_was_given_back_before_the_hand_over_is_on_the_invoice() {
-        let (mut repositories, env, sale) = sold(SiteSaleStatus::Paid).await;
-        repositories.shop.rows().sales[0].buyer = Some((env.new_id(), env.new_id()));
-        let part = observed("re_1", 50_000, RefundState::Succeeded);
-        settle(&mut repositories, &env, &sale, &part).await;
-        let scope = staff();
-        let mut sales = SiteSales::new(&mut repositories, &scope, &env);
-        let due = sales.to_be_handed_over(sale.tenant_id, sale.id).await.unwrap().unwrap();
-        sales.complete(due, &Seller::default()).await.unwrap();
-        let rows = repositories.shop.rows();
-        assert_eq!((rows.invoices[0].amount_paid, rows.invoices[0].amount_refunded), (150_000, 50_000));
     }
 
     #[tokio::test]
