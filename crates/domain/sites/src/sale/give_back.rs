@@ -1,8 +1,8 @@
 //! Returning a site that was handed over and paid back to the tenant that sold it.
 //!
 //! The way back is that of the hand-over: everything is stored anew under the other tenant with the ids that it has, and the rows of the
-//! buyer go with their site. The seller gets what came with the site, as it is now, and what the buyer has added and shown to visitors, as a
-//! draft that answers nowhere. All else of the buyer's time is deleted: messages, visits, versions, deployments, domains, and pages,
+//! buyer go with their site. The seller gets what came with the site, as it is now, and what the buyer has added and shown to visitors,
+//! as a draft that answers nowhere. All else of the buyer's time is deleted: messages, visits, versions, deployments, domains, and pages,
 //! sections and entries of the navigation that were not deployed.
 //!
 //! These use cases ask for no permission: what they do follows from the decision about a refund.
@@ -52,8 +52,8 @@ impl Sales<'_> {
         Ok(Parcel { site, assets })
     }
 
-    /// Takes a site from its buyer and gives it back to the tenant that sold it, as a draft. `sold_at` is when it was paid, `copied` are the
-    /// pictures whose files were copied. Plans are the caller's matter on the side of the seller.
+    /// Takes a site from its buyer and gives it back to the tenant that sold it, as a draft. `sold_at` is when it was paid, `copied` are
+    /// the pictures whose files were copied. Plans are the caller's matter on the side of the seller.
     ///
     /// # Errors
     /// `NotFound` where the buyer does not have it any more; `SiteForSale` or `SiteSold` where they sell it themselves; `Store` with
