@@ -36,7 +36,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
-        // The next answer of the provider books them.
+        // They are booked when the provider says that they have arrived, and counted with its next answer.
         Ok(())
     }
 }

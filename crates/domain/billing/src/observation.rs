@@ -173,13 +173,15 @@ impl<'a> Observations<'a> {
         let forgotten =
             Answer { revision: before.revision, subscription: None, is_deleted: true, invoices: &[] };
         self.observe(tenant, forgotten).await?;
+        let emptied = self.lock(tenant).await?;
         let under_way = self.repositories.plan_calls().under_way(tenant).await?;
         if let Some(call) = under_way {
+            plan_coupon::settle(self.repositories, &call, &emptied).await?;
             let ended = PlanCall { stage: PlanCallStage::Ended, url: None, check_at: None, ..call };
             self.repositories.plan_calls().update(&ended).await?;
         }
         // A trial of play money was none.
-        let account = BillingAccount { live: true, had_trial: false, ..self.lock(tenant).await? };
+        let account = BillingAccount { live: true, had_trial: false, ..emptied };
         self.repositories.accounts().update(&account).await?;
         Ok(account)
     }

@@ -115,7 +115,7 @@ pub struct SiteSale {
     /// When it was found to be paid; absent while it is not.
     pub paid_at: Option<Timestamp>,
     /// Whether a site that was handed over goes back to the seller once all of the money is given back: staff's decision about the newest
-    /// refund. No more once that is done.
+    /// refund. No more once that is done, or the refund has failed.
     #[serde(skip)]
     pub returns_site: bool,
     /// The payment.

@@ -155,8 +155,8 @@ pub(super) async fn coupon(client: &Client, new: &NewCoupon) -> Result<String, P
     if let Some(months) = new.months {
         form["duration_in_months"] = json!(months);
     }
-    let key = format!("coupon_{}", new.reference);
-    match client.post::<Named>("/coupons", &form, Some(&key)).await {
+    // Its id makes it one. Under a key, those who ask at once would be refused, and one that was deleted would not be made again for a day.
+    match client.post::<Named>("/coupons", &form, None).await {
         Ok(made) => Ok(made.id),
         // Somebody else has made it in this moment.
         Err(PaymentError::Refused(reason)) => {

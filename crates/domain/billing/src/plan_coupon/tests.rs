@@ -5,7 +5,10 @@ use super::*;
 use crate::{
     coupon_edit::{CouponAdministration, CouponInput},
     coupon_scope::{CouponDuration, CouponUse, share, taken_off},
-    observation::desk::{Desk, wish},
+    observation::{
+        Observations,
+        desk::{Desk, wish},
+    },
     plan_change::{ChangePreview, PlanPreviews, PlanWish},
     plan_discount::RecurringOff,
     subscription_provider::SubscriptionProvider,
@@ -177,6 +180,16 @@ async fn what_comes_to_nothing_gives_its_coupon_back() {
     desk.provider.set_declining(None);
     desk.upgrade(&with("enterprise", "summer")).await.unwrap().shown();
     assert_eq!(used(&desk), (1, 1));
+}
+
+#[tokio::test]
+async fn a_page_of_play_money_gives_its_coupon_back_once_real_money_is_moved() {
+    let mut desk = Desk::new(0);
+    with_coupon(&mut desk, CouponInput { max_redemptions: Some(1), ..CouponInput::default() }).await;
+    desk.upgrade(&with("starter", "summer")).await.unwrap().page();
+    assert_eq!(used(&desk), (1, 1));
+    Observations::new(&mut desk.rows, &desk.scope, &desk.env).go_live(desk.tenant).await.unwrap();
+    assert_eq!(used(&desk), (0, 0));
 }
 
 #[tokio::test]

@@ -179,6 +179,9 @@ impl<'a> SiteRefunds<'a> {
         if status == SiteSaleStatus::Refunded {
             sale = sale.anonymous();
         }
+        let is_newest = refunds.iter().all(|other| other.created_at <= refund.created_at);
+        // What was decided with a refund goes with it: one that is made in the provider's panel later returns no site.
+        sale.returns_site &= !(is_newest && refund.status == RefundStatus::Failed);
         sale.checkout.check_at = next_check(now, &refunds);
         self.repositories.site_sales().update(&sale).await?;
         let is_new = |status: RefundStatus| {
@@ -218,6 +221,7 @@ impl<'a> SiteRefunds<'a> {
         let after = stored.clone();
         self.repositories.site_refunds().store(&after).await?;
         sale.checkout.check_at = next_check(self.env.now(), &refunds);
+        sale.returns_site = false;
         self.repositories.site_sales().update(&sale).await?;
         self.failed(Some(&before), &after, &sale).await?;
         Ok(after)

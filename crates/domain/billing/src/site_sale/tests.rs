@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     BillingError,
-    payment::{Checkout, CheckoutState, PaymentError},
+    payment::{Checkout, CheckoutState, PaymentError, Refund, RefundState},
     seller::Seller,
     testing::{Repositories, env},
 };
@@ -248,6 +248,23 @@ async fn a_site_waits_for_the_owner_of_the_address_and_is_claimed_once() {
     assert_eq!((invoice.number.as_deref(), invoice.seller.as_ref()), (Some("TEST-000001"), Some(&seller)));
     assert_eq!((invoice.amount_paid, invoice.tax), (sale.amount, seller.tax_in(sale.amount)));
     assert_eq!(invoice.lines[0].description, sale.site_name);
+}
+
+#[tokio::test]
+async fn what_was_given_back_before_the_hand_over_is_on_the_invoice() {
+    let (mut repositories, env) = (Repositories::default(), env());
+    let sale = begun(&mut repositories, &env).await;
+    let sale = settle(&mut repositories, &env, &sale, paid()).await.sale;
+    let amount = Money { amount: 50_000, currency: sale.currency.clone() };
+    let part = Refund { id: "re_1".to_owned(), amount, state: RefundState::Succeeded, reference: None };
+    let (tenant, id, scope) = (sale.tenant_id, sale.id, scope());
+    SiteRefunds::new(&mut repositories, &scope, &env).settle(tenant, id, &part).await.unwrap();
+    repositories.shop.rows().sales[0].buyer = Some((env.new_id(), env.new_id()));
+    let mut sales = SiteSales::new(&mut repositories, &scope, &env);
+    let due = sales.to_be_handed_over(tenant, id).await.unwrap().unwrap();
+    sales.complete(due, &Seller::default()).await.unwrap();
+    let rows = repositories.shop.rows();
+    assert_eq!((rows.invoices[0].amount_paid, rows.invoices[0].amount_refunded), (150_000, 50_000));
 }
 
 #[tokio::test]

@@ -12,10 +12,12 @@ use crate::{
     BillingError,
     checkout::{CheckoutStage, FIRST_CHECK, PurchaseCheckout},
     events,
+    invoice::Invoice,
     ledger::{LedgerTransaction, SourceKind},
     payment::{Checkout, CheckoutState, PaymentError},
     ports::BillingRepositories,
     receipt,
+    refund::PurchaseRefund,
     seller::Seller,
     settlement::{Difference, Mismatch, differences},
     subject::Subject,
@@ -258,8 +260,11 @@ impl<'a> SiteSales<'a> {
         if let Some(invoice) = invoice {
             let series = receipt::series(sale.checkout.live);
             let place = self.repositories.invoices().next_number(series).await?;
+            // A part may have been given back at the provider while the site waited for its buyer.
+            let refunds = self.repositories.site_refunds().of_purchase(sale.tenant_id, sale.id).await?;
+            let amount_refunded = refunds.iter().map(PurchaseRefund::refunded).sum::<i64>();
             let invoice = invoice.sold_by(seller, receipt::number(series, place));
-            self.repositories.invoices().upsert(&invoice).await?;
+            self.repositories.invoices().upsert(&Invoice { amount_refunded, ..invoice }).await?;
         }
         let after = SiteSale { status: SiteSaleStatus::Completed, ..sale.clone() }.anonymous();
         self.store(&events::SITE_SALE_COMPLETED, &sale, after).await

@@ -1,8 +1,9 @@
 //! Returning a site that was handed over and paid back to the tenant that sold it.
 //!
 //! The way back is that of the hand-over: everything is stored anew under the other tenant with the ids that it has, and the rows of the
-//! buyer go with their site. The seller gets what visitors could see, as a draft that answers nowhere. What the buyer has not shown to
-//! visitors is deleted: messages, visits, versions, deployments, and the drafts and domains of their time.
+//! buyer go with their site. The seller gets what came with the site, as it is now, and what the buyer has added and shown to visitors,
+//! as a draft that answers nowhere. All else of the buyer's time is deleted: messages, visits, versions, deployments, domains, and pages,
+//! sections and entries of the navigation that were not deployed.
 //!
 //! These use cases ask for no permission: what they do follows from the decision about a refund.
 
@@ -51,8 +52,8 @@ impl Sales<'_> {
         Ok(Parcel { site, assets })
     }
 
-    /// Takes a site from its buyer and gives it back to the tenant that sold it, as a draft. `sold_at` is when it was paid, `copied` are the
-    /// pictures whose files were copied. Plans are the caller's matter on the side of the seller.
+    /// Takes a site from its buyer and gives it back to the tenant that sold it, as a draft. `sold_at` is when it was paid, `copied` are
+    /// the pictures whose files were copied. Plans are the caller's matter on the side of the seller.
     ///
     /// # Errors
     /// `NotFound` where the buyer does not have it any more; `SiteForSale` or `SiteSold` where they sell it themselves; `Store` with
@@ -138,17 +139,29 @@ impl Sales<'_> {
 }
 
 impl Contents {
-    /// Without what the buyer has made since and visitors could not see, and what belongs to it.
+    /// Without what the buyer has made since and visitors could not see, and what belongs to it. Visitors see what was last changed before
+    /// the deployment that answers was begun.
     fn shown(mut self, sold_at: Timestamp) -> Self {
-        self.pages.retain(|page| page.created_at <= sold_at || page.status == PageStatus::Published);
+        let deployed_at = self.live.as_ref().and_then(|live| live.started_at);
+        let came_along = |created_at: Timestamp| created_at <= sold_at;
+        let is_seen = |updated_at: Timestamp| deployed_at.is_some_and(|begun| updated_at < begun);
+        self.pages.retain(|page| {
+            came_along(page.created_at) || (page.status == PageStatus::Published && is_seen(page.updated_at))
+        });
         let kept: BTreeSet<PageId> = self.pages.iter().map(|page| page.id).collect();
         for page in &mut self.pages {
             page.translation_of = page.translation_of.filter(|original| kept.contains(original));
         }
-        self.sections.retain(|section| kept.contains(&section.page_id));
+        self.sections.retain(|section| {
+            let is_shown = section.visible && is_seen(section.updated_at);
+            kept.contains(&section.page_id) && (came_along(section.created_at) || is_shown)
+        });
         self.origins.retain(|origin| kept.contains(&origin.page_id));
         self.seo.retain(|seo| kept.contains(&seo.page_id));
-        self.items.retain(|item| item.page_id.is_none_or(|page| kept.contains(&page)));
+        self.items.retain(|item| {
+            let has_page = item.page_id.is_none_or(|page| kept.contains(&page));
+            has_page && (came_along(item.created_at) || is_seen(item.updated_at))
+        });
         // Whatever is under an entry that is gone goes, too.
         loop {
             let ids: BTreeSet<NavItemId> = self.items.iter().map(|item| item.id).collect();
@@ -158,7 +171,7 @@ impl Contents {
                 break;
             }
         }
-        self.domains.retain(|domain| domain.created_at <= sold_at);
+        self.domains.retain(|domain| came_along(domain.created_at));
         let shown = pictures(&self.sections, &self.seo);
         self.assets.retain(|asset| shown.contains(&asset.id));
         self.live = None;

@@ -25,7 +25,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 ///
 /// For staff: gives all that was paid for a site back. A site that was not handed over yet stays with the tenant that sells, and can be
 /// offered again. One that was handed over stays with its buyer, or with `returnSite` goes back once the money is given back: as a draft,
-/// without what the buyer has not shown to visitors. The answer is the refund after the payment provider was asked; it is
+/// without what the buyer has added and not deployed. The answer is the refund after the payment provider was asked; it is
 /// `requested` where that does not answer, and `failed` where that refuses it. With an `Idempotency-Key` it is answered again as it was
 /// stored, before the provider was asked.
 #[utoipa::path(

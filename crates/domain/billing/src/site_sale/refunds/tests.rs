@@ -121,6 +121,30 @@ async fn a_site_that_was_handed_over_is_returned_if_staff_say_so() {
 }
 
 #[tokio::test]
+async fn a_refund_that_fails_takes_the_decision_about_the_site_along() {
+    for is_refused in [true, false] {
+        let (mut repositories, env, sale) = sold(SiteSaleStatus::Completed).await;
+        let (scope, input) = (staff(), SiteRefundInput { return_site: true, ..SiteRefundInput::default() });
+        let mut refunds = SiteRefunds::new(&mut repositories, &scope, &env);
+        let refund = refunds.begin(sale.id, &input).await.unwrap();
+        if is_refused {
+            refunds.give_up(&refund).await.unwrap();
+        } else {
+            settle(&mut repositories, &env, &sale, &observed("re_1", 150_000, RefundState::Pending)).await;
+            settle(&mut repositories, &env, &sale, &observed("re_1", 150_000, RefundState::Failed)).await;
+        }
+        // In the provider's panel.
+        settle(&mut repositories, &env, &sale, &observed("re_2", 150_000, RefundState::Succeeded)).await;
+        assert_eq!(repositories.shop.rows().sales[0].status, SiteSaleStatus::Refunded);
+        let mut sales = SiteSales::new(&mut repositories, &scope, &env);
+        assert_eq!(sales.to_be_returned(sale.tenant_id, sale.id).await.unwrap(), None);
+        let jobs: Vec<String> =
+            repositories.shop.rows().jobs.iter().map(|job| job.kind.to_string()).collect();
+        assert!(!jobs.iter().any(|kind| kind == ReturnSite::KIND), "{jobs:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refund_that_fails_lets_the_site_go_on() {
     let (mut repositories, env, sale) = sold(SiteSaleStatus::Paid).await;
     let (scope, input) = (staff(), SiteRefundInput::default());

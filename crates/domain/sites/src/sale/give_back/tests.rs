@@ -1,4 +1,4 @@
-use portico_kernel::{DomainId, name::Slug};
+use portico_kernel::{DomainId, SectionId, name::Slug};
 use time::Duration;
 use uuid::Uuid;
 
@@ -8,6 +8,7 @@ use crate::{
     navigation::NavItem,
     page::Page,
     sale::hand_over::tests::{branding, sold, system},
+    section::Section,
     testing::{Store, env, tenant},
 };
 
@@ -23,17 +24,32 @@ async fn bought(store: &mut Store) -> (Site, AssetId, Timestamp) {
 }
 
 #[tokio::test]
-async fn the_seller_gets_what_visitors_saw_as_a_draft() {
+async fn the_seller_gets_what_they_sold_and_what_visitors_saw_as_a_draft() {
     let (mut store, env, scope) = (Store::default(), env(), system());
     let (site, shown, sold_at) = bought(&mut store).await;
     let later = sold_at + Duration::DAY;
-    // Of the time of the buyer: a page that visitors see, a draft with an entry, and a domain.
+    // Of the time of the buyer: a page that visitors see, a draft with an entry, a page that is not deployed yet, and a domain.
     let page = store.pages[0].clone();
-    for (number, status, slug) in [(101, PageStatus::Published, "news"), (102, PageStatus::Draft, "secret")] {
+    for (number, status, slug, days) in [
+        (101, PageStatus::Published, "news", 1),
+        (102, PageStatus::Draft, "secret", 1),
+        (106, PageStatus::Published, "planned", 3),
+    ] {
         let (id, slug) = (PageId::from_uuid(Uuid::from_u128(number)), Slug::from_title(slug));
         let mut added = Page { id, status, slug, is_home: false, ..page.clone() };
-        added.created_at = later;
+        (added.created_at, added.updated_at) = (later, sold_at + Duration::days(days));
         store.pages.push(added);
+    }
+    // Sections that the buyer has added to the seller's page: seen, not deployed yet, and not visible.
+    let section = store.sections[0].clone();
+    for (number, place, visible, days) in [(107, 1, true, 1), (108, 2, true, 3), (109, 3, false, 1)] {
+        let (id, position) = (SectionId::from_uuid(Uuid::from_u128(number)), section.position + place);
+        let mut added = Section { id, position, visible, created_at: later, ..section.clone() };
+        added.updated_at = sold_at + Duration::days(days);
+        store.sections.push(added);
+    }
+    for deployment in &mut store.deployments {
+        deployment.started_at = Some(sold_at + Duration::days(2));
     }
     store.pages[0].translation_of = Some(PageId::from_uuid(Uuid::from_u128(102)));
     let item = store.items[0].clone();
@@ -61,7 +77,13 @@ async fn the_seller_gets_what_visitors_saw_as_a_draft() {
     let published = PageId::from_uuid(Uuid::from_u128(101));
     let mut expected = vec![(tenant(1), page.id), (tenant(1), published)];
     expected.sort_unstable();
-    assert_eq!(pages, expected, "without the draft");
+    assert_eq!(pages, expected, "without what was not deployed");
+    let mut sections: Vec<_> = store.sections.iter().map(|section| (section.tenant, section.id)).collect();
+    sections.sort_unstable();
+    let added = SectionId::from_uuid(Uuid::from_u128(107));
+    let mut expected = vec![(tenant(1), section.id), (tenant(1), added)];
+    expected.sort_unstable();
+    assert_eq!(sections, expected, "without what was not deployed");
     assert!(store.pages.iter().all(|page| page.translation_of.is_none()));
     let items: Vec<_> = store.items.iter().map(|item| (item.tenant, item.id)).collect();
     assert_eq!(items, [(tenant(1), item.id)]);
