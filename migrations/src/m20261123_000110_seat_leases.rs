@@ -11,8 +11,8 @@ pub struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Machines that were stored before hold their seats until they are freed. The first index counts the seats of a license, the second
-        // one has nothing but what a schedule looks for.
+        // Machines that were stored before hold their seats until they are freed. The first index counts the seats of a license, the others
+        // have nothing but what a schedule looks for: leases that run, and machines that are known for a week more.
         run(
             manager,
             "
@@ -20,7 +20,8 @@ impl MigrationTrait for Migration {
             alter table license_activations add column lapsed boolean not null default false;
             create index license_activations_held_idx on license_activations (tenant_id, license_id, lease_ends_at);
             create index license_activations_lease_ends_at_idx on license_activations (lease_ends_at)
-                where lease_ends_at is not null;
+                where lease_ends_at is not null and not lapsed;
+            create index license_activations_lapsed_idx on license_activations (lease_ends_at) where lapsed;
             ",
         )
         .await
@@ -30,6 +31,7 @@ impl MigrationTrait for Migration {
         run(
             manager,
             "
+            drop index license_activations_lapsed_idx;
             drop index license_activations_lease_ends_at_idx;
             drop index license_activations_held_idx;
             alter table license_activations drop column lapsed;

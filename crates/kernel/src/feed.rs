@@ -28,7 +28,10 @@ pub enum Followed {
     /// Those of a tenant.
     Tenant(TenantId),
     /// Those about the support tickets of all tenants, also what only staff may know of ([`TICKETS`]).
-    Tickets,
+    Tickets {
+        /// Also those of tenants that somebody with a role of the platform owns.
+        all: bool,
+    },
 }
 
 /// The sort of resource that [`Followed::Tickets`] are about. Names of their events begin with it.

@@ -182,7 +182,8 @@ impl Signals {
             self.live.wake(Followed::Tenant(tenant));
         }
         if declared.is_none_or(|declared| declared.resource() == TICKETS) {
-            self.live.wake(Followed::Tickets);
+            self.live.wake(Followed::Tickets { all: false });
+            self.live.wake(Followed::Tickets { all: true });
         }
         // An unknown event may concern anything: an unnecessary query is better than an outdated answer.
         if declared.is_none_or(|declared| declared.invalidates.contains(&CacheTopic::Responses))

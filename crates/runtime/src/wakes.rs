@@ -56,7 +56,7 @@ mod tests {
     async fn whom_it_concerns_is_woken() {
         let wakes = Wakes::default();
         let one = Followed::Tenant(TenantId::from_uuid(Uuid::from_u128(1)));
-        let other = Followed::Tickets;
+        let other = Followed::Tickets { all: false };
         let (sleeper, undisturbed) = (wakes.subscribe(one), wakes.subscribe(other));
         let woken =
             async |sleeper: &Notify| timeout(Duration::from_millis(20), sleeper.notified()).await.is_ok();

@@ -18,6 +18,10 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from events where (transaction_id, sequence) > (", "readers of the log, and how far behind they are"),
     (
         "from events where resource_type = $ and transaction_id <",
+        "the newest event about a ticket, for super admins",
+    ),
+    (
+        "from events where resource_type = $ and not exists (select",
         "the newest event about a ticket, for staff",
     ),
     ("from events where id = $ and resource_type = $", "where a live stream of staff goes on"),

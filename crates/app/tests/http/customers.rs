@@ -77,7 +77,7 @@ async fn staff_finds_customers_and_none_of_the_operators_people() {
         }
         let ticket =
             json!({"subject": "My own", "description": "It does not start.", "category": "technical"});
-        staff.post("/api/v1/support/tickets", ticket).await.expect(201);
+        let ticket = staff.post("/api/v1/support/tickets", ticket).await.expect(201);
         let queue = format!("/api/v1/admin/support/tickets?customerId={}", staff.tenant);
         for (client, total) in [(&staff, 0), (&boss, 1)] {
             assert_eq!(
@@ -86,6 +86,18 @@ async fn staff_finds_customers_and_none_of_the_operators_people() {
                 "the queue is that of customers"
             );
         }
+        let ticket = customer(&staff, &format!("/tickets/{}", ticket["id"].as_str().unwrap()));
+        let answer = json!({"body": "It does."});
+        for refused in [
+            staff.get(&ticket).await,
+            staff.put(&ticket, json!({"priority": "high"})).await,
+            staff.post(&format!("{ticket}/messages"), answer).await,
+            staff.post_empty(&format!("{ticket}/resolve")).await,
+            staff.post_empty(&format!("{ticket}/close")).await,
+        ] {
+            assert_eq!(refused.status.as_u16(), 404, "{}", refused.text);
+        }
+        assert_eq!(boss.get(&ticket).await.expect(200)["status"], "open");
         let others =
             staff.get(&format!("/api/v1/admin/customers?q={}", server.email("boss"))).await.expect(200);
         assert_eq!(others["total"], 0);

@@ -158,6 +158,33 @@ async fn only_those_who_look_after_tickets_listen_at_the_desk_and_no_longer() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_of_the_operators_own_people_are_heard_of_by_super_admins_only() {
+    TestServer::on_each_database(async |here| {
+        let customer = here.customer("customer@example.com").await;
+        let root =
+            Person::new(here, "root@example.com", |user| user.role = PlatformRole::SuperAdmin).await.client;
+        // Who owns a tenant besides.
+        let clerk = clerk(here, "clerk@example.com").await.client;
+        let mut desk = Listener::at(here, &clerk, DESK, None).await;
+        let mut all = Listener::at(here, &root, DESK, None).await;
+        let own = ticket(&clerk).await;
+        let note = json!({"body": "A zebra.", "internal": true});
+        root.post(&at_desk(&clerk.tenant, &own, "/messages"), note).await.expect(201);
+        let asked = ticket(&customer).await;
+        let heard = desk.expect("support_ticket.created").await;
+        assert_eq!(heard.data["resource"]["id"], asked["id"], "neither the other ticket nor the note");
+        for (kind, id) in [
+            ("support_ticket.created", &own["id"]),
+            ("support_ticket.noted", &own["id"]),
+            ("support_ticket.created", &asked["id"]),
+        ] {
+            assert_eq!(&all.expect(kind).await.data["resource"]["id"], id);
+        }
+    })
+    .await;
+}
+
 /// SQLite has one writer at a time; only Postgres has transactions that overlap.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_that_commits_late_is_not_missed_at_the_desk() {

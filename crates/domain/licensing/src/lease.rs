@@ -33,7 +33,6 @@ impl<'a> LeaseEnds<'a> {
     /// Those of the store.
     pub async fn note(&mut self) -> Result<bool, LicensingError> {
         let now = self.env.now();
-        let forgotten = self.repositories.activations().forget_lapsed(now - KNOWN, BATCH).await?;
         let over = self.repositories.activations().lapsing(now, BATCH).await?;
         for found in &over {
             let (tenant, license) = (found.tenant_id, found.license_id);
@@ -48,6 +47,8 @@ impl<'a> LeaseEnds<'a> {
             self.repositories.events().append(event.in_tenant(tenant).before(&machine)).await?;
             self.repositories.activations().update(&Activation { lapsed: true, ..machine }).await?;
         }
+        // Last: it locks machines without their licenses, and a heartbeat locks the license first. No license is locked after it.
+        let forgotten = self.repositories.activations().forget_lapsed(now - KNOWN, BATCH).await?;
         Ok((over.len() as u64) < BATCH && forgotten < BATCH)
     }
 }

@@ -84,7 +84,7 @@ impl End {
 pub enum Topic {
     /// Selected events of the caller's tenant.
     Tenant(Selection),
-    /// What happens to the support tickets of all tenants.
+    /// What happens to the support tickets of all customers. Tenants of the operator's own people are none, except to super admins.
     Tickets,
 }
 
@@ -99,7 +99,7 @@ impl Topic {
             }
             Self::Tickets => {
                 scope.require_platform(Permission::PlatformSupport)?;
-                Ok(Followed::Tickets)
+                Ok(Followed::Tickets { all: scope.crosses_tenants() })
             }
         }
     }
@@ -364,7 +364,7 @@ impl Stream {
         let impersonator = self.scope.impersonator().map_or(0, |user| signals.user_epoch(user));
         let tenant = match self.followed {
             Followed::Tenant(tenant) => signals.tenant_epoch(tenant),
-            Followed::Tickets => 0,
+            Followed::Tickets { .. } => 0,
         };
         (user, tenant, impersonator)
     }

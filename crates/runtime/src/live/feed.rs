@@ -72,7 +72,9 @@ fn told(followed: Followed, event: &Event) -> Option<Published> {
     match followed {
         Followed::Tenant(_) => catalogue().published(&event.kind),
         // Notes of staff, too.
-        Followed::Tickets => Some(catalogue().find(&event.kind)?.published_to(Permission::PlatformSupport)),
+        Followed::Tickets { .. } => {
+            Some(catalogue().find(&event.kind)?.published_to(Permission::PlatformSupport))
+        }
     }
 }
 
@@ -342,13 +344,15 @@ mod tests {
         let env = system_env();
         let noted = [placed(&env, "support_ticket.noted", 1)];
         assert!(Batch::new(of_a_tenant(), &noted).unwrap().updates.is_empty());
-        let batch = Batch::new(Followed::Tickets, &noted).unwrap();
+        let batch = Batch::new(Followed::Tickets { all: false }, &noted).unwrap();
         let published = batch.updates[0].published;
         assert_eq!(
             (published.name, published.permission, published.author_permission),
             ("support_ticket.noted", Permission::PlatformSupport, None)
         );
-        let told = |kind| Batch::new(Followed::Tickets, &[placed(&env, kind, 2)]).unwrap().updates.len();
+        let told = |kind| {
+            Batch::new(Followed::Tickets { all: true }, &[placed(&env, kind, 2)]).unwrap().updates.len()
+        };
         assert_eq!(told("support_ticket.answered"), 1);
     }
 

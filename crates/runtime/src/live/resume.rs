@@ -22,7 +22,7 @@ const POSITION: &str = "pos_";
 fn bound(followed: Followed) -> Vec<u8> {
     match followed {
         Followed::Tenant(tenant) => tenant.uuid().as_bytes().to_vec(),
-        Followed::Tickets => TICKETS.as_bytes().to_vec(),
+        Followed::Tickets { .. } => TICKETS.as_bytes().to_vec(),
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let id = position(&sealer, one, event).unwrap();
         assert_eq!(event_of(&sealer, one, &id), Some(event));
         assert_eq!(event_of(&sealer, other, &id), None);
-        assert_eq!(event_of(&sealer, Followed::Tickets, &id), None);
+        assert_eq!(event_of(&sealer, Followed::Tickets { all: true }, &id), None);
         assert!(!id.contains("0199f3c2"));
         assert_ne!(position(&sealer, one, event).unwrap(), id);
         assert_eq!(event_of(&sealer, one, &event.to_string()), Some(event));

@@ -11,6 +11,7 @@ use super::{events, readers::Position};
 use crate::{
     SqlStore,
     db::{Param, Params},
+    looked_after::looked_after,
 };
 
 impl From<Position> for LogPosition {
@@ -38,8 +39,17 @@ fn those(followed: Followed, values: impl Params) -> (String, Vec<Value>) {
             values.push(tenant.value());
             (format!("tenant_id = ${}", values.len()), values)
         }
-        // Word for word as in the partial index, so that it is used.
-        Followed::Tickets => (format!("resource_type = '{TICKETS}'"), values),
+        // The first condition word for word as in the partial index, so that it is used.
+        Followed::Tickets { all: true } => (format!("resource_type = '{TICKETS}'"), values),
+        // Whose it is, the ticket says: events about notes are the platform's.
+        Followed::Tickets { all: false } => {
+            let those = format!(
+                "resource_type = '{TICKETS}' and not exists (select 1 from support_tickets t \
+                 where t.id = events.resource_id and not ({}))",
+                looked_after(false, "t.tenant_id")
+            );
+            (those, values)
+        }
     }
 }
 

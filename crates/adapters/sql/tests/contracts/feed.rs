@@ -79,6 +79,8 @@ async fn a_tenant_is_followed_from_any_place_and_apart_from_others() {
     .await;
 }
 
+const DESK: Followed = Followed::Tickets { all: false };
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tickets_are_followed_across_tenants_and_apart_from_other_events() {
     on_each_database(async |database| {
@@ -93,16 +95,16 @@ async fn tickets_are_followed_across_tenants_and_apart_from_other_events() {
         }
         let (mut place, mut found) = (LogPosition::default(), Vec::new());
         while found.len() < ids.len() {
-            let piece = store.after(Followed::Tickets, place, 3).await.unwrap();
+            let piece = store.after(DESK, place, 3).await.unwrap();
             place = piece.events.last().map_or(place, |placed| placed.place);
             found.extend(piece.events.iter().map(|placed| placed.event.id));
         }
         assert_eq!(found, ids);
-        assert_eq!(store.newest(Followed::Tickets).await.unwrap(), Some((place, ids[3])));
-        let first = store.find(Followed::Tickets, ids[0]).await.unwrap().unwrap();
-        assert_eq!(store.find(Followed::Tickets, before.id).await.unwrap(), None, "about a page");
-        assert_eq!(store.count_after(Followed::Tickets, first, 100).await.unwrap(), 3);
-        assert_eq!(store.count_after(Followed::Tickets, first, 2).await.unwrap(), 2);
+        assert_eq!(store.newest(DESK).await.unwrap(), Some((place, ids[3])));
+        let first = store.find(DESK, ids[0]).await.unwrap().unwrap();
+        assert_eq!(store.find(DESK, before.id).await.unwrap(), None, "about a page");
+        assert_eq!(store.count_after(DESK, first, 100).await.unwrap(), 3);
+        assert_eq!(store.count_after(DESK, first, 2).await.unwrap(), 2);
     })
     .await;
 }

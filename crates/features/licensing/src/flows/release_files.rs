@@ -3,6 +3,8 @@
 //! A file is whole in the store before the row that names it. What a crash, a client that goes away or a refusal leaves is deleted by a job
 //! that is enqueued before the first byte is stored.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web::Payload};
 use futures_util::StreamExt;
 use portico_kernel::{FieldError, Job, Kind, Permission, ReleaseId, malware::Verdict};
@@ -21,6 +23,9 @@ use crate::state::App;
 
 /// Bytes that are read from the store at once, of a file that is scanned or put together.
 pub(super) const PIECE: u64 = 1 << 20;
+
+/// How long a scan may take: less than a job may, which would end without a word about the file.
+const SCAN_TIME: Duration = Duration::from_secs(14 * 60);
 
 /// Gives a draft the file that comes as the body of a request, of which `length` is known at most before it comes.
 ///
@@ -114,7 +119,9 @@ pub async fn scan(app: &App, scan: ScanReleaseFile, _: &Job) -> Result<(), JobEr
     let waiting = ReleaseScans::new(&mut *repositories, &app.core.env).waiting(&scan).await?;
     drop(repositories);
     let Some(file) = waiting else { return Ok(()) };
-    let verdict = scanned(app, &Release::file_key(scan.release_id, file.id, &file.name), file.size).await;
+    let key = Release::file_key(scan.release_id, file.id, &file.name);
+    let verdict = timeout(SCAN_TIME, scanned(app, &key, file.size)).await;
+    let verdict = verdict.unwrap_or_else(|_| Err("the scanner took too long".to_owned()));
     let mut work = app.core.begin().await?;
     let failure = verdict.as_ref().err().cloned();
     ReleaseScans::new(&mut *work, &app.core.env).note(&scan, verdict.ok()).await?;

@@ -139,20 +139,46 @@ pub async fn complete(
     release: ReleaseId,
     id: ReleaseFileId,
 ) -> Result<HttpResponse, Problem> {
-    let (scope, env) = (&caller.0, &app.core.env);
-    scope.require_platform(Permission::PlatformReleases)?;
-    let mut repositories = app.core.reader();
-    let completed = ReleaseUploads::new(&mut *repositories, scope, env).completed(release, id).await?;
-    drop(repositories);
-    if let Some(release) = completed {
+    caller.0.require_platform(Permission::PlatformReleases)?;
+    if let Some(release) = completed(app, caller, release, id).await? {
         return Ok(HttpResponse::Ok().json(release));
     }
+    let upload = match whole(app, caller, release, id).await {
+        Ok(upload) => upload,
+        // Another request may have completed it meanwhile: then its parts are gone, and there is nothing to complain of.
+        Err(problem) => {
+            let release = completed(app, caller, release, id).await?.ok_or(problem)?;
+            return Ok(HttpResponse::Ok().json(release));
+        }
+    };
+    let mut work = app.core.begin().await?;
+    let mut uploads = ReleaseUploads::new(&mut *work, &caller.0, &app.core.env);
+    let stored = uploads.complete(&upload, app.scan_status()).await?;
+    caller.commit(work, HttpResponse::Ok().json(stored)).await
+}
+
+/// The release that has the file of an upload; `None` while it has not.
+async fn completed(
+    app: &App,
+    caller: &Caller,
+    release: ReleaseId,
+    id: ReleaseFileId,
+) -> Result<Option<Release>, Problem> {
+    let mut repositories = app.core.reader();
+    Ok(ReleaseUploads::new(&mut *repositories, &caller.0, &app.core.env).completed(release, id).await?)
+}
+
+/// An upload whose file is stored whole.
+async fn whole(
+    app: &App,
+    caller: &Caller,
+    release: ReleaseId,
+    id: ReleaseFileId,
+) -> Result<ReleaseUpload, Problem> {
     let (upload, parts) = state(app, caller, release, id).await?;
     upload.require_parts(&parts)?;
     timeout(PATIENCE, put_together(app, &upload)).await.map_err(|_| Problem::request_timeout())??;
-    let mut work = app.core.begin().await?;
-    let stored = ReleaseUploads::new(&mut *work, scope, env).complete(&upload, app.scan_status()).await?;
-    caller.commit(work, HttpResponse::Ok().json(stored)).await
+    Ok(upload)
 }
 
 async fn put_together(app: &App, upload: &ReleaseUpload) -> Result<(), Problem> {

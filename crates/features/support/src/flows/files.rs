@@ -12,6 +12,7 @@ use serde::Serialize;
 use time::Duration;
 use utoipa::ToSchema;
 
+use super::staff::check_customer;
 use crate::state::App;
 
 /// How long a member of staff can load a file.
@@ -59,6 +60,7 @@ pub async fn link_for_staff(
     (customer, ticket, asset): (TenantId, SupportTicketId, AssetId),
 ) -> Result<AttachmentLink, Problem> {
     let mut reader = app.core.reader();
+    check_customer(app, caller, &mut *reader, customer).await?;
     Desk::new(&mut *reader, &caller.0, &app.core.env).attachment(customer, ticket, asset).await?;
     if reader.assets().find(customer, asset).await?.is_none() {
         return Err(Problem::not_found());

@@ -29,7 +29,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     flows::{
         files::{self, AttachmentLink},
-        staff::check_assignee,
+        staff::{check_assignee, check_customer},
     },
     state::App,
 };
@@ -153,6 +153,7 @@ async fn read(
 ) -> Result<HttpResponse, Problem> {
     let (customer, id) = path.into_inner();
     let mut repositories = app.core.reader();
+    check_customer(&app, &caller, &mut *repositories, customer).await?;
     let thread = Desk::new(&mut *repositories, &caller.0, &app.core.env).get(customer, id).await?;
     Ok(HttpResponse::Ok().json(thread))
 }
@@ -178,7 +179,7 @@ async fn update(
     let (customer, id) = path.into_inner();
     caller
         .write(&app.core, async |work| {
-            caller.0.require_platform(Permission::PlatformSupport)?;
+            check_customer(&app, &caller, &mut *work, customer).await?;
             check_assignee(&mut *work, body.0.assignee_id.flatten()).await?;
             let ticket = Desk::new(&mut *work, &caller.0, &app.core.env)
                 .update(customer, id, body.0, &app.rule.targets)
@@ -212,6 +213,7 @@ async fn write(
     let (customer, id) = path.into_inner();
     caller
         .write(&app.core, async |work| {
+            check_customer(&app, &caller, &mut *work, customer).await?;
             let message = Desk::new(&mut *work, &caller.0, &app.core.env).write(customer, id, body.0).await?;
             Ok(HttpResponse::Created().json(message))
         })
@@ -240,6 +242,7 @@ async fn resolve(
     let (customer, id) = path.into_inner();
     caller
         .write(&app.core, async |work| {
+            check_customer(&app, &caller, &mut *work, customer).await?;
             let ticket = Desk::new(&mut *work, &caller.0, &app.core.env).resolve(customer, id).await?;
             Ok(HttpResponse::Ok().json(ticket))
         })
@@ -268,6 +271,7 @@ async fn close(
     let (customer, id) = path.into_inner();
     caller
         .write(&app.core, async |work| {
+            check_customer(&app, &caller, &mut *work, customer).await?;
             let ticket = Desk::new(&mut *work, &caller.0, &app.core.env).close(customer, id).await?;
             Ok(HttpResponse::Ok().json(ticket))
         })
@@ -304,6 +308,7 @@ async fn merge(
     };
     caller
         .write(&app.core, async |work| {
+            check_customer(&app, &caller, &mut *work, customer).await?;
             let ticket = Desk::new(&mut *work, &caller.0, &app.core.env).merge(customer, id, into).await?;
             Ok(HttpResponse::Ok().json(ticket))
         })
@@ -357,6 +362,7 @@ async fn mail(
 ) -> Result<HttpResponse, Problem> {
     let (customer, message) = path.into_inner();
     let mut repositories = app.core.reader();
+    check_customer(&app, &caller, &mut *repositories, customer).await?;
     let mail = Desk::new(&mut *repositories, &caller.0, &app.core.env).mail(customer, message).await?;
     // A browser saves it, and shows nothing of it.
     Ok(HttpResponse::Ok()
