@@ -37,7 +37,9 @@ const LONGEST_PAUSE: Duration = Duration::DAY;
 pub(crate) const KEY_LIVES: Duration = Duration::hours(23);
 
 /// How far a checkout is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum CheckoutStage {
     /// The provider is being asked to make it, or the process that did so has died.
     Creating,

@@ -176,8 +176,11 @@ impl<'a> SiteRefunds<'a> {
         let is_whole = given_back >= before.amount;
         let status = if is_whole { SiteSaleStatus::Refunded } else { before.status };
         let mut sale = SiteSale { status, ..before.clone() };
+        let waits = matches!(before.status, SiteSaleStatus::Paid | SiteSaleStatus::Waiting);
         if status == SiteSaleStatus::Refunded {
             sale = sale.anonymous();
+            // One that was not handed over is there already.
+            sale.returns_site &= !waits;
         }
         sale.checkout.check_at = next_check(now, &refunds);
         self.repositories.site_sales().update(&sale).await?;
@@ -195,7 +198,6 @@ impl<'a> SiteRefunds<'a> {
             let job = NewJob::new(self.env, self.scope, tenant, &ReturnSite { purchase_id: id });
             self.repositories.jobs().enqueue(job).await?;
         }
-        let waits = matches!(before.status, SiteSaleStatus::Paid | SiteSaleStatus::Waiting);
         Ok(SettledSiteRefund { is_freed: waits && status == SiteSaleStatus::Refunded, sale, refund })
     }
 
@@ -421,7 +423,8 @@ mod tests {
             assert_eq!(early, None, "the money is not given back yet");
             let seen = observed("re_1", 150_000, RefundState::Succeeded);
             for _ in 0..2 {
-                settle(&mut repositories, &env, &sale, &seen).await;
+                let settled = settle(&mut repositories, &env, &sale, &seen).await;
+                assert_eq!(settled.sale.returns_site, expected == 1, "{status:?}");
             }
             let begun = repositories.events()[0].after.clone().unwrap();
             assert_eq!((&begun["returnsSite"], &begun["amount"]), (&return_site.into(), &150_000.into()));
