@@ -148,6 +148,7 @@ impl SiteSale {
             success_url: self.checkout.success_url.clone(),
             cancel_url: self.checkout.cancel_url.clone(),
             expires_at: self.checkout.expires_at,
+            email: None,
         }
     }
 
