@@ -58,6 +58,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ),
     ("insert into growth_figures", "the figures of a month"),
     ("from licenses where licenses.id is not null", "the list of licenses, for staff"),
+    ("from site_sales where id is not null", "the list of sales of sites, for staff"),
     ("from downloads where release_id =", "who has downloaded a release, for staff"),
     (
         "from downloads d join releases r on r.id = d.release_id where d.release_id =",
