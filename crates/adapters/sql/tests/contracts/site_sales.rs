@@ -17,7 +17,7 @@ use time::Duration;
 use crate::fixtures::{at_once, stored_tenant, stored_user};
 
 /// A sale that is to be paid, not stored yet.
-fn sale(env: &Env, tenant: TenantId, site: SiteId) -> SiteSale {
+pub fn sale(env: &Env, tenant: TenantId, site: SiteId) -> SiteSale {
     let id: PurchaseId = env.new_id();
     SiteSale {
         id,
@@ -53,7 +53,7 @@ fn sale(env: &Env, tenant: TenantId, site: SiteId) -> SiteSale {
     }
 }
 
-async fn insert(store: &SqlStore, sale: &SiteSale) -> Result<(), StoreError> {
+pub async fn insert(store: &SqlStore, sale: &SiteSale) -> Result<(), StoreError> {
     let mut work = store.begin().await.unwrap();
     work.site_sales().insert(sale).await?;
     work.commit().await
