@@ -1,9 +1,11 @@
 //! Sales of sites as staff, sellers and everybody else look them up.
 
+use std::time::Duration;
+
 use portico_billing::site_sale::SiteSaleStatus;
 use portico_kernel::PlatformRole;
 use portico_recurrente::stand_in::Act;
-use portico_testkit::server::{Client, TestServer};
+use portico_testkit::server::{Client, TestServer, eventually};
 use serde_json::{Value, json};
 
 use crate::{
@@ -133,8 +135,7 @@ async fn sales_are_found_by_what_somebody_knows_of_them() {
         let user = format!("/api/v1/users/{}", narrowed.claims.user);
         boss.client.put(&user, json!({"staffAreas": ["operations"]})).await.expect(200);
         let hidden = async || (narrowed.client.get(SALES).await.status == 403).then_some(());
-        let hidden = portico_testkit::server::eventually(std::time::Duration::from_secs(1), hidden);
-        hidden.await.expect("the areas hold");
+        eventually(Duration::from_secs(1), hidden).await.expect("the areas hold");
     })
     .await;
 }
