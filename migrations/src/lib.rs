@@ -78,6 +78,7 @@ mod m20261123_000110_seat_leases;
 mod m20261123_000111_license_heirs;
 mod m20261123_000112_ticket_events;
 mod m20261123_000113_returned_sites;
+mod m20261123_000114_sale_lists;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -153,6 +154,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000111_license_heirs::Migration),
             Box::new(m20261123_000112_ticket_events::Migration),
             Box::new(m20261123_000113_returned_sites::Migration),
+            Box::new(m20261123_000114_sale_lists::Migration),
         ]
     }
 }

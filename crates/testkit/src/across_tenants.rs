@@ -60,8 +60,10 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "insert into tenant_activity (tenant_id, month, resource_type) select distinct",
         "what tenants did on a day",
     ),
+    ("update tenants set first_published_at = (select", "who has published for the first time on a day"),
     ("insert into growth_figures", "the figures of a month"),
     ("from licenses where licenses.id is not null", "the list of licenses, for staff"),
+    ("from site_sales where id is not null", "the list of sales of sites, for staff"),
     ("from downloads where release_id =", "who has downloaded a release, for staff"),
     (
         "from downloads d join releases r on r.id = d.release_id where d.release_id =",

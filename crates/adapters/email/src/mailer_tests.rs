@@ -214,6 +214,7 @@ fn mails() -> Vec<MailContent> {
     for notice in [
         SubscriptionNotice::PaymentFailed { falls_at: at() },
         SubscriptionNotice::PaymentOverdue { days: 3, falls_at: at() },
+        SubscriptionNotice::PaymentReceived,
         SubscriptionNotice::TrialPaid,
         SubscriptionNotice::TrialOver,
         SubscriptionNotice::Ended,

@@ -150,7 +150,11 @@ fn request(new: &NewCheckout) -> Result<CreateCheckoutSession, PaymentError> {
     let metadata = || HashMap::from([(REFERENCE.to_owned(), new.reference.clone())]);
     let mut payment = CreateCheckoutSessionPaymentIntentData::new();
     payment.metadata = Some(metadata());
-    Ok(CreateCheckoutSession::new()
+    let mut request = CreateCheckoutSession::new();
+    if let Some(email) = &new.email {
+        request = request.customer_email(email);
+    }
+    Ok(request
         .mode(CheckoutSessionMode::Payment)
         .line_items(items)
         .adaptive_pricing(no_adaptive_pricing())

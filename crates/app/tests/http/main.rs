@@ -84,6 +84,7 @@ mod sandbox_subscriptions;
 mod seo;
 mod site_purchases;
 mod site_refunds;
+mod site_sale_register;
 mod site_sales;
 mod sites;
 mod slow_clients;

@@ -105,6 +105,7 @@ async fn whoever_pays_and_closes_the_window_has_bought_once() {
     assert_eq!(page, format!("{}{SANDBOX}/checkout/{session}", server.url));
     let shown = server.client().get(page.strip_prefix(&server.url).unwrap()).await;
     assert_eq!(shown.status.as_u16(), 200);
+    assert!(shown.text.contains("ada@example.com"), "the page has the address already: {}", shown.text);
     assert!(
         shown.text.contains("359.00 USD") && shown.text.contains("Base Software License"),
         "{}",

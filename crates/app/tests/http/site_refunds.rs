@@ -20,16 +20,16 @@ use crate::{
     sites::events,
 };
 
-async fn clerk(server: &TestServer) -> Client {
+pub async fn clerk(server: &TestServer) -> Client {
     Person::new(server, server.email("clerk"), |user| user.role = PlatformRole::Staff).await.client
 }
 
-fn refund_of(id: &str) -> String {
+pub fn refund_of(id: &str) -> String {
     format!("/api/v1/admin/site-sales/{id}/refund")
 }
 
 /// Pays for a site, and waits until its sale has a status. Answers the id of the sale.
-async fn paid(server: &TestServer, seller: &Client, made: &Value, status: SiteSaleStatus) -> String {
+pub async fn paid(server: &TestServer, seller: &Client, made: &Value, status: SiteSaleStatus) -> String {
     for webhook in happens(server, &checkout_of(made), Act::Pay).await {
         tell(server, &webhook).await.expect(200);
     }

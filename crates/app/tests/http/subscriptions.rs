@@ -237,6 +237,8 @@ async fn a_renewal_that_fails_is_told_and_is_made_up_for() {
             mails.to_string().contains("A payment for").then_some(())
         };
         eventually(Duration::from_secs(20), told).await.expect("a mail to the owner");
+        missing_for(server, &ada, 1).await;
+        server.mail(email, "is still missing").await;
         server.subscriptions.set_declining(None);
         server.subscriptions.advance_to(later + time::Duration::days(4));
         sync(server, &ada).await;
@@ -244,6 +246,7 @@ async fn a_renewal_that_fails_is_told_and_is_made_up_for() {
         for kind in ["subscription.payment_failed", "subscription.recovered"] {
             assert_eq!(events(&ada, kind).await, 1, "{kind}");
         }
+        server.mail(email, "The plan goes on").await;
     })
     .await;
 }

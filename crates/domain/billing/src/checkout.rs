@@ -37,7 +37,9 @@ const LONGEST_PAUSE: Duration = Duration::DAY;
 pub(crate) const KEY_LIVES: Duration = Duration::hours(23);
 
 /// How far a checkout is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum CheckoutStage {
     /// The provider is being asked to make it, or the process that did so has died.
     Creating,
@@ -146,7 +148,7 @@ impl PurchaseCheckout {
         format!("checkout_{}", self.id)
     }
 
-    /// The call that makes it: the same at every try, because it is made of what is stored.
+    /// The call that makes it, without the address of the buyer: the same at every try, because it is made of what is stored.
     pub fn call(&self, purchase: &Purchase) -> NewCheckout {
         // A line that costs nothing any more is not paid.
         let is_paid = |item: &&PurchaseItem| item.discount < item.total() || item.discount == 0;
@@ -157,6 +159,7 @@ impl PurchaseCheckout {
             success_url: self.success_url.clone(),
             cancel_url: self.cancel_url.clone(),
             expires_at: self.expires_at,
+            email: None,
         }
     }
 

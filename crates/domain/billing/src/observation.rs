@@ -240,6 +240,10 @@ impl<'a> Observations<'a> {
         if let Some(reason) = before.1.cancel_reason.as_deref().filter(|_| ends) {
             noted["reason"] = reason.into();
         }
+        if meaning == Meaning::Recovered {
+            // Who was reminded is told that the payment has come.
+            noted["reminders"] = before.1.reminders.into();
+        }
         let tenant = was.tenant_id;
         let event = Event::new(self.env, self.scope, declared, tenant.uuid()).in_tenant(tenant);
         Ok(self.repositories.events().append(event.before(&was).after(&noted)).await?)

@@ -70,6 +70,9 @@ pub struct NewCheckout {
     pub cancel_url: String,
     /// Nothing can be paid after this time.
     pub expires_at: Timestamp,
+    /// Address of the account that buys, so that the page need not ask for it; `None` where it asks. Personal data: it goes to the provider
+    /// only, and not into events or logs.
+    pub email: Option<String>,
 }
 
 /// How far a payment on pages of the provider is.

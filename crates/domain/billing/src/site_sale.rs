@@ -4,9 +4,11 @@
 //! settled in one place, however often and in whichever order it comes.
 
 mod refunds;
+mod register;
 mod use_cases;
 
 pub use refunds::{SettledSiteRefund, SiteRefundInput, SiteRefunds};
+pub use register::{FoundSale, ManagedSiteSale, SaleStep, SiteSaleDetails, SiteSaleFilter, SiteSaleRegister};
 pub use use_cases::SiteSales;
 
 use portico_kernel::{
@@ -32,6 +34,7 @@ const CURRENCIES: [&str; 2] = ["gtq", "usd"];
 /// What became of a sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SiteSaleStatus {
     /// Not paid yet: the site is reserved.
     Pending,
@@ -80,9 +83,10 @@ impl SiteSaleStatus {
     }
 }
 
-/// A sale of a site. Its JSON form goes into events; the buyer does not.
+/// A sale of a site. Its JSON form goes into events and to the seller; the buyer does not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SiteSale {
     /// UUIDv7. Its checkout has the same.
     pub id: PurchaseId,
@@ -92,8 +96,10 @@ pub struct SiteSale {
     /// The site.
     pub site_id: SiteId,
     /// Its name when it was bought.
+    #[cfg_attr(feature = "openapi", schema(example = "Panadería Luz"))]
     pub site_name: String,
     /// Its subdomain when it was bought.
+    #[cfg_attr(feature = "openapi", schema(example = "panaderia-luz"))]
     pub slug: String,
     /// Address of a buyer whose account is not known. Empty for others, and once nothing is to be done with it any more.
     #[serde(skip)]
@@ -105,14 +111,16 @@ pub struct SiteSale {
     #[serde(skip)]
     pub buyer: Option<(UserId, TenantId)>,
     /// Price when it was bought, in minor units of the currency.
+    #[cfg_attr(feature = "openapi", schema(example = 150_000))]
     pub amount: i64,
     /// Lower-case ISO 4217.
+    #[cfg_attr(feature = "openapi", schema(example = "gtq"))]
     pub currency: String,
     /// What became of it.
     pub status: SiteSaleStatus,
     /// When it was made, before it was paid.
     pub created_at: Timestamp,
-    /// When it was found to be paid; absent while it is not.
+    /// When it was found to be paid; null while it is not.
     pub paid_at: Option<Timestamp>,
     /// Whether a site that was handed over goes back to the seller once all of the money is given back: staff's decision about the newest
     /// refund. No more once that is done, or the refund has failed.
@@ -140,6 +148,7 @@ impl SiteSale {
             success_url: self.checkout.success_url.clone(),
             cancel_url: self.checkout.cancel_url.clone(),
             expires_at: self.checkout.expires_at,
+            email: None,
         }
     }
 

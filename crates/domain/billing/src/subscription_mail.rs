@@ -20,6 +20,8 @@ pub enum SubscriptionNotice {
         /// When the plan falls.
         falls_at: Timestamp,
     },
+    /// The missing payment has come, after a reminder.
+    PaymentReceived,
     /// The trial is over, and the plan is paid for from now on.
     TrialPaid,
     /// The trial is over, and the free plan follows.
@@ -48,6 +50,7 @@ impl Mail for SubscriptionMail {
             SubscriptionNotice::PaymentOverdue { days, falls_at } => {
                 ("subscription.payment_overdue", Some(days), Some(falls_at))
             }
+            SubscriptionNotice::PaymentReceived => ("subscription.payment_received", None, None),
             SubscriptionNotice::TrialPaid => ("subscription.trial_paid", None, None),
             SubscriptionNotice::TrialOver => ("subscription.trial_over", None, None),
             SubscriptionNotice::Ended => ("subscription.ended", None, None),
@@ -78,5 +81,10 @@ mod tests {
         let keys = [SubscriptionNotice::TrialPaid, SubscriptionNotice::TrialOver, SubscriptionNotice::Ended]
             .map(|notice| content(notice).key);
         assert_eq!(keys, ["subscription.trial_paid", "subscription.trial_over", "subscription.ended"]);
+        let received = content(SubscriptionNotice::PaymentReceived);
+        assert_eq!(
+            (received.key, &received.values["plan"]),
+            ("subscription.payment_received", &"starter".into())
+        );
     }
 }

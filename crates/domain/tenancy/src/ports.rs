@@ -296,13 +296,15 @@ pub trait GrowthRepository: Send {
     /// The last day of which was recorded what tenants did.
     async fn last_day(&mut self) -> Result<Option<Date>, StoreError>;
 
-    /// Records from the event log which tenants did something on a day (UTC), and with which sorts of resources. MUST count what members
+    /// Records from the event log which tenants did something on a day (UTC), with which sorts of resources, and which of them have
+    /// published a site for the first time. MUST count what members
     /// and API keys did and nothing else: neither impersonators, nor staff who are no members, nor Portico itself. MUST do it once for a
     /// day, also under concurrency; answers whether it was done now.
     async fn record_day(&mut self, day: Date) -> Result<bool, StoreError>;
 
     /// Counts the figures of a month anew, from what is stored and what was recorded, and replaces those that are there. New tenants are
-    /// activated that publish a site or pay for something within this time.
+    /// activated that publish a site or pay for something, a finished site included, within this time; MUST count them also where the site
+    /// is gone by now.
     async fn count(&mut self, month: Month, activation: Duration) -> Result<(), StoreError>;
 
     /// The figures of the months from the first to the last that were counted.

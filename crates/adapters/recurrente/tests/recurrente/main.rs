@@ -67,5 +67,6 @@ pub fn order(reference: &str, now: Timestamp) -> NewCheckout {
         success_url: "https://app.example.com/thanks".to_owned(),
         cancel_url: "https://app.example.com/offers".to_owned(),
         expires_at: now + Duration::minutes(30),
+        email: None,
     }
 }

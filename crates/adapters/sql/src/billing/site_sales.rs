@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use portico_billing::{
     checkout::PurchaseCheckout,
     ports::SiteSaleRepository,
-    site_sale::{SiteSale, SiteSaleStatus},
+    site_sale::{FoundSale, SiteSale, SiteSaleFilter, SiteSaleStatus},
 };
-use portico_kernel::{CheckoutId, PurchaseId, StoreError, TenantId, Timestamp, UserId};
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
+use portico_kernel::{CheckoutId, List, PageRequest, PurchaseId, StoreError, TenantId, Timestamp, UserId};
+use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
 
 use crate::{
     columns::{read, words},
-    db::{Db, Param, Params, placeholders},
+    db::{Db, Param, Params, in_pages, placeholders},
 };
 
 words!(SiteSaleStatus);
@@ -24,6 +24,11 @@ pub(crate) struct SiteSales<'c, C> {
 const COLUMNS: &str = "tenant_id, id, site_id, site_name, slug, buyer_email, buyer_name, buyer_user_id, buyer_tenant_id, \
     amount, currency, status, provider, live, stage, session_id, url, payment_id, success_url, cancel_url, created_at, expires_at, \
     check_at, paid_at, returns_site";
+
+/// What other rows say about a sale.
+const ABOUT: &str = "(select email from users where users.id = site_sales.buyer_user_id) as account_email, \
+    (select count(*) from site_refunds r where r.tenant_id = site_sales.tenant_id and r.purchase_id = site_sales.id \
+    and r.status in ('requested', 'pending')) as refunding";
 
 fn sale(row: &QueryResult) -> Result<SiteSale, TryGetError> {
     let (tenant_id, id): (TenantId, PurchaseId) = (read(row, "tenant_id")?, read(row, "id")?);
@@ -62,6 +67,44 @@ fn sale(row: &QueryResult) -> Result<SiteSale, TryGetError> {
             check_at: read(row, "check_at")?,
         },
     })
+}
+
+fn found(row: &QueryResult) -> Result<FoundSale, TryGetError> {
+    let refunding: u64 = read(row, "refunding")?;
+    Ok(FoundSale {
+        sale: sale(row)?,
+        account_email: read(row, "account_email")?,
+        is_refunding: refunding > 0,
+    })
+}
+
+/// The conditions of a filter, and their parameters.
+fn conditions(filter: &SiteSaleFilter) -> (String, Vec<Value>) {
+    let reference = "(session_id = $ or payment_id = $ or exists (select 1 from site_refunds r \
+         where r.tenant_id = site_sales.tenant_id and r.purchase_id = site_sales.id and r.provider_id = $))";
+    // That of an account is not stored with the sale.
+    let email = "(buyer_email = $ or buyer_user_id in (select users.id from users where users.email = $))";
+    let given = [
+        (filter.id.map(Param::value), "id = $"),
+        (filter.status.map(Param::value), "status = $"),
+        (filter.seller.map(Param::value), "tenant_id = $"),
+        (filter.site.map(Param::value), "site_id = $"),
+        (filter.buyer.map(Param::value), "buyer_tenant_id = $"),
+        (filter.email.as_ref().map(Param::value), email),
+        (filter.reference.as_ref().map(Param::value), reference),
+        (filter.from.map(Param::value), "created_at >= $"),
+        (filter.to.map(Param::value), "created_at < $"),
+    ];
+    // Without a filter all of them.
+    let mut conditions = vec!["id is not null".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    for (value, condition) in given {
+        if let Some(value) = value {
+            values.push(value);
+            conditions.push(condition.replace('$', &format!("${}", values.len())));
+        }
+    }
+    (conditions.join(" and "), values)
 }
 
 impl<C: ConnectionTrait> SiteSales<'_, C> {
@@ -143,6 +186,32 @@ impl<C: ConnectionTrait + Send> SiteSaleRepository for SiteSales<'_, C> {
 
     async fn tenant_of(&mut self, id: PurchaseId) -> Result<Option<TenantId>, StoreError> {
         self.db.row("select tenant_id from site_sales where id = $1", [id]).await
+    }
+
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<SiteSale>, StoreError> {
+        let rows = format!(
+            "select {COLUMNS} from site_sales where tenant_id = $1 order by id desc limit $2 offset $3"
+        );
+        let count = "select count(*) from site_sales where tenant_id = $1";
+        let (limit, offset) = (page.limit as i64, page.offset() as i64);
+        let rows = self.db.rows_with(&rows, (tenant, limit, offset), sale);
+        in_pages(page, self.db.total(count, [tenant]), rows).await
+    }
+
+    async fn managed(
+        &mut self,
+        filter: &SiteSaleFilter,
+        page: PageRequest,
+    ) -> Result<List<FoundSale>, StoreError> {
+        let (conditions, values) = conditions(filter);
+        let rows = format!(
+            "select {COLUMNS}, {ABOUT} from site_sales where {conditions} order by created_at desc, id desc limit {} offset {}",
+            page.limit,
+            page.offset()
+        );
+        let count = format!("select count(*) from site_sales where {conditions}");
+        let rows = self.db.rows_with(&rows, values.clone(), found);
+        in_pages(page, self.db.total(&count, values), rows).await
     }
 
     async fn sold_at<'s>(&mut self, slug: &'s str) -> Result<bool, StoreError> {

@@ -44,6 +44,12 @@ impl<C: ConnectionTrait + Send> GrowthRepository for Growth<'_, C> {
              on conflict (tenant_id, month, resource_type) do nothing";
         let values = (Month::of(start), least_id(start), least_id(start + Duration::DAY));
         self.db.execute(sql, values).await?;
+        // Deployments vanish with their site, and the log is cut off.
+        let sql = "update tenants set first_published_at = (select min(events.created_at) from events \
+               where events.tenant_id = tenants.id and events.kind = 'site.deployed' and events.id >= $1 and events.id < $2) \
+             where first_published_at is null and id in (select events.tenant_id from events \
+               where events.kind = 'site.deployed' and events.id >= $1 and events.id < $2)";
+        self.db.execute(sql, (least_id(start), least_id(start + Duration::DAY))).await?;
         Ok(true)
     }
 
@@ -56,8 +62,9 @@ impl<C: ConnectionTrait + Send> GrowthRepository for Growth<'_, C> {
              union all select $1, 'new_tenants', count(*) from tenants where created_at >= $2 and created_at < $3 \
              union all select $1, 'activated', count(*) from tenants made where made.created_at >= $2 and made.created_at < $3 \
                and exists (select 1 from (\
-                 select finished_at as at from deployments where deployments.tenant_id = made.id and deployments.status = 'live' \
+                 select made.first_published_at as at \
                  union all select completed_at as at from purchases where purchases.tenant_id = made.id \
+                 union all select paid_at as at from site_sales where site_sales.buyer_tenant_id = made.id \
                  union all select changed_at as at from recurring_changes where recurring_changes.tenant_id = made.id \
                    and to_price is not null) done where {within}) \
              union all select $1, 'active', count(distinct tenant_id) from tenant_activity where month = $1 \

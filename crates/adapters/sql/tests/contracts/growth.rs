@@ -182,3 +182,48 @@ async fn a_tenant_is_activated_that_pays_in_time() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_published_or_bought_a_site_in_time_is_activated_and_stays_so() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (month, begin) = (Month::of(env.now()), env.now());
+        let mut tenants = Vec::new();
+        for name in ["soon", "late", "buyer", "never"] {
+            let made = tenant(&env, name);
+            let mut work = store.begin().await.unwrap();
+            work.tenants().insert(&made).await.unwrap();
+            work.commit().await.unwrap();
+            tenants.push(made.id);
+        }
+        let [soon, late, buyer, never] = tenants[..] else { panic!("{tenants:?}") };
+        let user = crate::fixtures::stored_user(store, &env, "bea@example.com").await.id;
+        let bought = portico_billing::site_sale::SiteSale {
+            buyer: Some((user, buyer)),
+            paid_at: Some(begin + Duration::DAY),
+            ..crate::site_sales::sale(&env, never, env.new_id())
+        };
+        crate::site_sales::insert(store, &bought).await.unwrap();
+
+        // There are no deployments: they have vanished with their sites.
+        for (tenant, kind, after) in [
+            (soon, "site.deployed", Duration::DAY),
+            (never, "site.updated", Duration::DAY),
+            (soon, "site.deployed", Duration::days(15)),
+            (late, "site.deployed", Duration::days(15)),
+        ] {
+            env.clock.set(begin + after);
+            acted(store, &env, tenant, kind, None).await;
+        }
+        let activated = async || {
+            let figures = count(store, month).await;
+            figures.into_iter().find(|(figure, _)| *figure == Figure::Activated).map(|(_, amount)| amount)
+        };
+        assert_eq!(activated().await, Some(1), "the buyer: no day is recorded yet");
+        for after in [Duration::DAY, Duration::days(15)] {
+            assert!(record(store, day_of(begin + after)).await);
+            assert_eq!(activated().await, Some(2), "who was late is none, and the first time counts");
+        }
+    })
+    .await;
+}

@@ -7,9 +7,9 @@ use portico_billing::{
     payment::Provider,
     ports::BillingRepositories,
     refund::{PurchaseRefund, RefundStatus},
-    site_sale::{SiteSale, SiteSaleStatus},
+    site_sale::{SiteSale, SiteSaleFilter, SiteSaleStatus},
 };
-use portico_kernel::{CheckoutId, Env, PurchaseId, SiteId, StoreError, TenantId};
+use portico_kernel::{CheckoutId, Env, PageRequest, PurchaseId, SiteId, StoreError, TenantId};
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
 use time::Duration;
@@ -17,7 +17,7 @@ use time::Duration;
 use crate::fixtures::{at_once, stored_tenant, stored_user};
 
 /// A sale that is to be paid, not stored yet.
-fn sale(env: &Env, tenant: TenantId, site: SiteId) -> SiteSale {
+pub fn sale(env: &Env, tenant: TenantId, site: SiteId) -> SiteSale {
     let id: PurchaseId = env.new_id();
     SiteSale {
         id,
@@ -53,7 +53,7 @@ fn sale(env: &Env, tenant: TenantId, site: SiteId) -> SiteSale {
     }
 }
 
-async fn insert(store: &SqlStore, sale: &SiteSale) -> Result<(), StoreError> {
+pub async fn insert(store: &SqlStore, sale: &SiteSale) -> Result<(), StoreError> {
     let mut work = store.begin().await.unwrap();
     work.site_sales().insert(sale).await?;
     work.commit().await
@@ -268,6 +268,98 @@ async fn refunds_belong_to_a_sale_and_are_compared_with_what_is_booked() {
         work.ledger().book(ours, &back.unwrap()).await.unwrap();
         work.commit().await.unwrap();
         assert_eq!(check_ledger(&mut reader, false).await.unwrap().differing, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sales_are_listed_for_their_seller_and_found_for_staff() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (one, two) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let buyer = stored_tenant(store, &env, "buyer").await.id;
+        let user = stored_user(store, &env, "bea@example.com").await.id;
+        let first = sale(&env, one, env.new_id());
+        env.clock.advance(Duration::SECOND);
+        let mut second = SiteSale {
+            buyer: Some((user, buyer)),
+            buyer_email: String::new(),
+            status: SiteSaleStatus::Completed,
+            ..sale(&env, two, env.new_id())
+        };
+        second.checkout.session_id = Some("ch_2".to_owned());
+        second.checkout.payment_id = Some("pa_2".to_owned());
+        env.clock.advance(Duration::SECOND);
+        let third = sale(&env, one, env.new_id());
+        for sale in [&first, &second, &third] {
+            insert(store, sale).await.unwrap();
+        }
+        let mut refund = PurchaseRefund {
+            id: env.new_id(),
+            tenant_id: two,
+            purchase_id: second.id,
+            provider: Provider::Recurrente,
+            payment_id: "pa_2".to_owned(),
+            provider_id: Some("re_2".to_owned()),
+            amount: 150_000,
+            currency: "gtq".to_owned(),
+            status: RefundStatus::Pending,
+            reason: None,
+            created_at: env.now(),
+            updated_at: env.now(),
+        };
+        let mut work = store.begin().await.unwrap();
+        work.site_refunds().store(&refund).await.unwrap();
+        work.commit().await.unwrap();
+
+        let mut reader = store.reader();
+        let page = PageRequest::default();
+        let own = reader.site_sales().list(one, page).await.unwrap();
+        assert_eq!((own.items, own.total), (vec![third.clone(), first.clone()], 2));
+        assert_eq!(reader.site_sales().list(buyer, page).await.unwrap().total, 0);
+
+        let all = SiteSaleFilter::default();
+        let found = reader.site_sales().managed(&all, page).await.unwrap();
+        let shown: Vec<_> = found.items.iter().map(|found| (found.sale.id, found.is_refunding)).collect();
+        assert_eq!(shown, [(third.id, false), (second.id, true), (first.id, false)]);
+        assert_eq!(found.items[1].account_email.as_deref(), Some("bea@example.com"));
+        assert_eq!((&found.items[1].sale, &found.items[0].account_email), (&second, &None));
+        let last = PageRequest { page: 2, limit: 2 };
+        let rest = reader.site_sales().managed(&all, last).await.unwrap();
+        assert_eq!((rest.total, rest.items[0].sale.id, rest.items.len()), (3, first.id, 1));
+
+        let text = |text: &str| Some(text.to_owned());
+        for (filter, expected) in [
+            (SiteSaleFilter { id: Some(first.id), ..all.clone() }, vec![first.id]),
+            (
+                SiteSaleFilter { status: Some(SiteSaleStatus::Pending), ..all.clone() },
+                vec![third.id, first.id],
+            ),
+            (SiteSaleFilter { seller: Some(two), ..all.clone() }, vec![second.id]),
+            (SiteSaleFilter { site: Some(third.site_id), ..all.clone() }, vec![third.id]),
+            (SiteSaleFilter { buyer: Some(buyer), ..all.clone() }, vec![second.id]),
+            (SiteSaleFilter { email: text("ada@example.com"), ..all.clone() }, vec![third.id, first.id]),
+            (SiteSaleFilter { email: text("bea@example.com"), ..all.clone() }, vec![second.id]),
+            (SiteSaleFilter { reference: text("ch_2"), ..all.clone() }, vec![second.id]),
+            (SiteSaleFilter { reference: text("pa_2"), ..all.clone() }, vec![second.id]),
+            (SiteSaleFilter { reference: text("re_2"), ..all.clone() }, vec![second.id]),
+            (SiteSaleFilter { reference: text("re_"), ..all.clone() }, vec![]),
+            (SiteSaleFilter { from: Some(second.created_at), ..all.clone() }, vec![third.id, second.id]),
+            (SiteSaleFilter { to: Some(second.created_at), ..all.clone() }, vec![first.id]),
+            (SiteSaleFilter { seller: Some(one), email: text("bea@example.com"), ..all.clone() }, vec![]),
+        ] {
+            let found = reader.site_sales().managed(&filter, page).await.unwrap();
+            let ids: Vec<PurchaseId> = found.items.iter().map(|found| found.sale.id).collect();
+            assert_eq!((ids.len() as u64, &ids), (found.total, &expected), "{filter:?}");
+        }
+
+        refund.status = RefundStatus::Failed;
+        let mut work = store.begin().await.unwrap();
+        work.site_refunds().store(&refund).await.unwrap();
+        work.commit().await.unwrap();
+        let found = reader.site_sales().managed(&all, page).await.unwrap();
+        assert!(!found.items[1].is_refunding, "nothing is on its way any more");
     })
     .await;
 }

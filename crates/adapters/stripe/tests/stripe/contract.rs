@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico_billing::payment::{
-    Checkout, CheckoutLine, CheckoutState, InboundSubject, PaymentError, PaymentProvider,
+    Checkout, CheckoutLine, CheckoutState, InboundSubject, NewCheckout, PaymentError, PaymentProvider,
 };
 
 use crate::shop::{DAY, Place, Shop};
@@ -48,6 +48,23 @@ async fn a_checkout_is_what_was_asked_for_and_is_paid_on_its_page() {
             }
             assert!(form.contains("adaptive_pricing"), "{form}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_page_does_not_ask_for_an_address_that_is_known() {
+    for shop in Shop::each().await {
+        let new =
+            NewCheckout { email: Some("ada@example.com".to_owned()), ..shop.new_checkout(35900, "usd") };
+        let made = shop.provider.create_checkout(&new, "checkout_1").await.unwrap();
+        assert_eq!(made.customer_id, None);
+        if let Place::Http(_) = shop.place {
+            let session = shop.stored(&format!("/v1/checkout/sessions/{}", made.id));
+            assert_eq!(session["customer_email"], "ada@example.com");
+        }
+        let other = NewCheckout { email: Some("bea@example.com".to_owned()), ..new };
+        let refused = shop.provider.create_checkout(&other, "checkout_1").await;
+        assert!(matches!(refused, Err(PaymentError::Refused(_))), "{refused:?}");
     }
 }
 

@@ -240,6 +240,7 @@ impl Shop {
             success_url: "https://shop.example/paid?session={CHECKOUT_SESSION_ID}".to_owned(),
             cancel_url: "https://shop.example/cart".to_owned(),
             expires_at: self.hands.now() + time::Duration::HOUR,
+            email: None,
         }
     }
 }

@@ -99,6 +99,8 @@ async fn a_whole_life() {
     assert_eq!((shown.status, shown.grace_ends_at), (SubscriptionStatus::Active, None));
     assert_eq!(desk.news(&mut seen), ["invoice.paid", "subscription.recovered"]);
     assert_eq!((desk.account().past_due_since, desk.account().reminders), (None, 0));
+    let recovered = desk.rows.kept.events().last().and_then(|event| event.after.clone()).unwrap();
+    assert_eq!(recovered["reminders"], REMINDER_DAYS.len(), "how often the owners were reminded");
 
     // A downgrade waits for the end of the period.
     let shown = desk.downgrade("starter").await.unwrap();

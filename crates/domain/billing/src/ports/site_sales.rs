@@ -1,9 +1,9 @@
 //! The port of sales of sites.
 
 use async_trait::async_trait;
-use portico_kernel::{PurchaseId, StoreError, TenantId, Timestamp};
+use portico_kernel::{List, PageRequest, PurchaseId, StoreError, TenantId, Timestamp};
 
-use crate::site_sale::SiteSale;
+use crate::site_sale::{FoundSale, SiteSale, SiteSaleFilter};
 
 /// Sales of sites.
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -25,6 +25,16 @@ pub trait SiteSaleRepository: Send {
 
     /// The tenant whose sale has this id.
     async fn tenant_of(&mut self, id: PurchaseId) -> Result<Option<TenantId>, StoreError>;
+
+    /// One page of the sales of a tenant that sells, newest first.
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<SiteSale>, StoreError>;
+
+    /// One page of the sales of all tenants that a filter lets through, newest first: for staff.
+    async fn managed(
+        &mut self,
+        filter: &SiteSaleFilter,
+        page: PageRequest,
+    ) -> Result<List<FoundSale>, StoreError>;
 
     /// Whether a site at this slug was paid and not given back, by anybody, in any tenant.
     async fn sold_at<'s>(&mut self, slug: &'s str) -> Result<bool, StoreError>;

@@ -176,8 +176,11 @@ impl<'a> SiteRefunds<'a> {
         let is_whole = given_back >= before.amount;
         let status = if is_whole { SiteSaleStatus::Refunded } else { before.status };
         let mut sale = SiteSale { status, ..before.clone() };
+        let waits = matches!(before.status, SiteSaleStatus::Paid | SiteSaleStatus::Waiting);
         if status == SiteSaleStatus::Refunded {
             sale = sale.anonymous();
+            // One that was not handed over is there already.
+            sale.returns_site &= !waits;
         }
         let is_newest = refunds.iter().all(|other| other.created_at <= refund.created_at);
         // What was decided with a refund goes with it: one that is made in the provider's panel later returns no site.
@@ -198,7 +201,6 @@ impl<'a> SiteRefunds<'a> {
             let job = NewJob::new(self.env, self.scope, tenant, &ReturnSite { purchase_id: id });
             self.repositories.jobs().enqueue(job).await?;
         }
-        let waits = matches!(before.status, SiteSaleStatus::Paid | SiteSaleStatus::Waiting);
         Ok(SettledSiteRefund { is_freed: waits && status == SiteSaleStatus::Refunded, sale, refund })
     }
 

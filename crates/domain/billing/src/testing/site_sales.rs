@@ -1,10 +1,14 @@
 //! Sales of sites in memory.
 
 use async_trait::async_trait;
-use portico_kernel::{PurchaseId, StoreError, TenantId, Timestamp};
+use portico_kernel::{List, PageRequest, PurchaseId, StoreError, TenantId, Timestamp};
 
 use super::Shop;
-use crate::{ports::SiteSaleRepository, site_sale::SiteSale};
+use crate::{
+    ports::SiteSaleRepository,
+    refund::RefundStatus,
+    site_sale::{FoundSale, SiteSale, SiteSaleFilter},
+};
 
 #[async_trait]
 impl SiteSaleRepository for Shop {
@@ -38,6 +42,39 @@ impl SiteSaleRepository for Shop {
 
     async fn tenant_of(&mut self, id: PurchaseId) -> Result<Option<TenantId>, StoreError> {
         Ok(self.rows().sales.iter().find(|sale| sale.id == id).map(|sale| sale.tenant_id))
+    }
+
+    async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<SiteSale>, StoreError> {
+        let rows = self.rows();
+        let items: Vec<SiteSale> =
+            rows.sales.iter().rev().filter(|sale| sale.tenant_id == tenant).cloned().collect();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
+    }
+
+    /// By id, seller and status.
+    async fn managed(
+        &mut self,
+        filter: &SiteSaleFilter,
+        page: PageRequest,
+    ) -> Result<List<FoundSale>, StoreError> {
+        let rows = self.rows();
+        let is_meant = |sale: &&SiteSale| {
+            filter.id.is_none_or(|id| id == sale.id)
+                && filter.seller.is_none_or(|seller| seller == sale.tenant_id)
+                && filter.status.is_none_or(|status| status == sale.status)
+        };
+        let found = |sale: &SiteSale| FoundSale {
+            sale: sale.clone(),
+            account_email: None,
+            is_refunding: rows.site_refunds.iter().any(|refund| {
+                refund.purchase_id == sale.id
+                    && matches!(refund.status, RefundStatus::Requested | RefundStatus::Pending)
+            }),
+        };
+        let items: Vec<FoundSale> = rows.sales.iter().rev().filter(is_meant).map(found).collect();
+        let total = items.len() as u64;
+        Ok(List::new(items, page, total))
     }
 
     async fn sold_at<'s>(&mut self, slug: &'s str) -> Result<bool, StoreError> {

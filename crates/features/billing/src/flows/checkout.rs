@@ -12,7 +12,7 @@ use portico_billing::{
 use portico_kernel::Scope;
 use portico_web::{caller::Caller, problem::Problem};
 
-use super::payments::{give_up, report, settle, settle_in};
+use super::payments::{call, give_up, report, settle, settle_in};
 use crate::state::App;
 
 /// Stores a purchase, has the provider make a page to pay at, and stores that with the answer.
@@ -36,7 +36,7 @@ pub async fn create(app: &App, caller: &Caller, order: &Order) -> Result<HttpRes
     let (purchase, checkout) = begun?;
 
     // No transaction is open. From here on the process may die anywhere: the schedule repeats the call with the same key.
-    let made = app.provider.create_checkout(&checkout.call(&purchase), &checkout.key()).await;
+    let made = app.provider.create_checkout(&call(app, &checkout, &purchase).await?, &checkout.key()).await;
     let observed = match made {
         Ok(observed) => observed,
         Err(error) if error.is_passing() => return Err(error.into()),

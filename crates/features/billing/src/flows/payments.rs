@@ -4,11 +4,12 @@ use portico_billing::{
     BillingError,
     checkout::{CheckoutStage, Checkouts, PurchaseCheckout},
     inbound::{InboundEvents, InboundStatus, PaymentEvent},
-    payment::{Checkout, PaymentError, Provider},
-    purchase::PurchaseStatus,
+    payment::{Checkout, NewCheckout, PaymentError, Provider},
+    purchase::{Purchase, PurchaseStatus},
     settlement::{Settled, Settlements},
     site_sale::SiteSale,
 };
+use portico_identity::user::UserStatus;
 use portico_kernel::{CheckoutId, Job, RequestInfo, Scope, TenantId};
 use portico_runtime::{
     logging::{chain, warn_about},
@@ -24,6 +25,22 @@ use crate::state::App;
 
 /// Checkouts that the schedule reads at once.
 const BATCH: u64 = 100;
+
+/// The call that makes the checkout of a purchase, with the address of the account that buys if that is proven. Where the address was
+/// changed between two tries, the provider refuses the second one for its key, and the checkout is given up: nobody has its page.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn call(
+    app: &App,
+    checkout: &PurchaseCheckout,
+    purchase: &Purchase,
+) -> Result<NewCheckout, BillingError> {
+    let buyer = app.core.reader().users().find(purchase.user_id).await?;
+    let buyer = buyer.filter(|user| user.status == UserStatus::Active && user.email_verified);
+    let email = buyer.map(|user| user.email.as_str().to_owned());
+    Ok(NewCheckout { email, ..checkout.call(purchase) })
+}
 
 /// Stores what the provider says about a checkout, in a transaction of its own.
 ///
@@ -232,7 +249,7 @@ async fn ask(app: &App, checkout: &PurchaseCheckout) -> Result<(), BillingError>
         None if checkout.may_repeat(now) => {
             let purchase = app.core.reader().purchases().find(tenant, checkout.purchase_id).await?;
             let purchase = purchase.ok_or(BillingError::NoPurchase)?;
-            provider.create_checkout(&checkout.call(&purchase), &checkout.key()).await
+            provider.create_checkout(&call(app, checkout, &purchase).await?, &checkout.key()).await
         }
         // The provider may have forgotten the key. If it has made a page, nobody got its address, and it has expired.
         None => return give_up(app, &scope, tenant, id).await,

@@ -8,6 +8,7 @@ use portico_billing::{
     purchase::Purchase,
     quota::{Quotas, Usage},
     refund::Refunds,
+    site_sale::{ManagedSiteSale, SiteSaleFilter, SiteSaleRegister},
     tenant_subscription::{TenantSubscription, TenantSubscriptions},
 };
 use portico_kernel::{Permission, TenantId};
@@ -53,6 +54,8 @@ struct CustomerOverview {
     usage: Vec<Usage>,
     /// The newest purchases; null without `platform:refunds`.
     purchases: Option<Vec<Purchase>>,
+    /// The newest sales of finished sites to them; null without `platform:refunds`.
+    site_sales: Option<Vec<ManagedSiteSale>>,
     /// The newest licenses; null without `platform:licenses`.
     licenses: Option<Vec<ManagedLicense>>,
     /// The tickets that were changed last; null without `platform:support`.
@@ -63,7 +66,7 @@ struct CustomerOverview {
 
 /// Read everything about a customer
 ///
-/// For staff: people with their last sign-ins, subscription, usage, purchases, licenses, tickets and notes, the newest of each. Reads a
+/// For staff: people with their last sign-ins, subscription, usage, purchases, bought sites, licenses, tickets and notes, the newest of each. Reads a
 /// fixed number of times, however much there is.
 #[utoipa::path(
     tag = "Customers",
@@ -83,6 +86,13 @@ async fn read(app: Data<App>, caller: Caller, path: Path<TenantId>) -> Result<Ht
     let usage = Quotas::new(&mut *repositories).usage_of(scope, id, env.now()).await?;
     let purchases = match scope.allows(Permission::PlatformRefunds) {
         true => Some(Refunds::new(&mut *repositories, scope, env).purchases(id, page).await?.items),
+        false => None,
+    };
+    let site_sales = match scope.allows(Permission::PlatformRefunds) {
+        true => {
+            let filter = SiteSaleFilter { buyer: Some(id), ..SiteSaleFilter::default() };
+            Some(SiteSaleRegister::new(&mut *repositories, scope).list(filter, page).await?.items)
+        }
         false => None,
     };
     let licenses = match scope.allows(Permission::PlatformLicenses) {
@@ -107,6 +117,7 @@ async fn read(app: Data<App>, caller: Caller, path: Path<TenantId>) -> Result<Ht
         subscription,
         usage,
         purchases,
+        site_sales,
         licenses,
         tickets,
         notes,

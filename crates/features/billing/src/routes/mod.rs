@@ -17,6 +17,7 @@ pub mod product_administration;
 pub mod products;
 pub mod purchases;
 pub mod site_refunds;
+pub mod site_sale_register;
 pub mod site_sales;
 pub mod subscription;
 mod tables;
@@ -43,6 +44,7 @@ pub fn api(config: &mut Routes<'_, '_>) {
         .configure(purchases::configure)
         .configure(site_sales::configure)
         .configure(site_refunds::configure)
+        .configure(site_sale_register::configure)
         .configure(customer_overview::configure)
         .configure(customer_purchases::configure)
         .configure(finance::configure)

@@ -74,6 +74,7 @@ enum AboutTenant {
     OverLimit { used: u64, limit: u64, read_only_at: Timestamp },
     PaymentFailed { plan: String, falls_at: Timestamp },
     PaymentOverdue { plan: String, days: u64, falls_at: Timestamp },
+    PaymentReceived { plan: String },
     TrialPaid { plan: String },
     TrialOver { plan: String },
     SubscriptionEnded { plan: String },
@@ -171,7 +172,7 @@ static ABOUT_ACCOUNTS: Notices<AboutAccount, 14> = [
     }),
 ];
 
-static ABOUT_TENANTS: Notices<AboutTenant, 14> = [
+static ABOUT_TENANTS: Notices<AboutTenant, 15> = [
     (&identity::API_KEY_CREATED, |event| Some(AboutTenant::KeyCreated { key: text(&event.after, "name")? })),
     (&identity::API_KEY_NEW_ADDRESS, |event| {
         let (key, address) = (text(&event.after, "name")?, text(&event.after, "address")?);
@@ -208,6 +209,12 @@ static ABOUT_TENANTS: Notices<AboutTenant, 14> = [
         let PaymentReminder { plan, day, grace_ends_at, .. } =
             PaymentReminder::deserialize(event.after.as_ref()?).ok()?;
         Some(AboutTenant::PaymentOverdue { plan, days: day.unsigned_abs(), falls_at: grace_ends_at })
+    }),
+    (&billing::SUBSCRIPTION_RECOVERED, |event| {
+        // Whoever was not reminded need not hear that it is settled.
+        let reminders = event.after.as_ref()?.get("reminders")?.as_u64()?;
+        let plan = text(&event.after, "plan")?;
+        (reminders > 0).then_some(AboutTenant::PaymentReceived { plan })
     }),
     (&billing::SUBSCRIPTION_TRIAL_ENDED, |event| {
         let (plan, is) = (text(&event.before, "plan")?, text(&event.after, "plan")?);
@@ -334,6 +341,9 @@ impl AboutTenant {
             Self::PaymentOverdue { plan, days, falls_at } => {
                 return about_plan(tenant, plan, SubscriptionNotice::PaymentOverdue { days, falls_at });
             }
+            Self::PaymentReceived { plan } => {
+                return about_plan(tenant, plan, SubscriptionNotice::PaymentReceived);
+            }
             Self::TrialPaid { plan } => return about_plan(tenant, plan, SubscriptionNotice::TrialPaid),
             Self::TrialOver { plan } => return about_plan(tenant, plan, SubscriptionNotice::TrialOver),
             Self::SubscriptionEnded { plan } => return about_plan(tenant, plan, SubscriptionNotice::Ended),
@@ -421,6 +431,16 @@ mod tests {
         assert_eq!(kind, NoticeToOwners::KIND);
         let expected = json!({"tenant": {"what": "payment_failed", "plan": "starter", "falls_at": at}});
         assert_eq!(payload["notice"], expected);
+    }
+
+    #[test]
+    fn owners_hear_of_a_missing_payment_that_has_come_if_they_were_reminded() {
+        let recovered = |after| payload_for("subscription.recovered", Value::Null, after);
+        let (kind, payload) = recovered(json!({"plan": "starter", "reminders": 2})).unwrap();
+        let expected = json!({"tenant": {"what": "payment_received", "plan": "starter"}});
+        assert_eq!((kind, &payload["notice"]), (NoticeToOwners::KIND, &expected));
+        assert_eq!(recovered(json!({"plan": "starter", "reminders": 0})), None);
+        assert_eq!(recovered(json!({"plan": "starter"})), None, "from before it was counted");
     }
 
     #[test]

@@ -104,7 +104,8 @@ async fn a_site_that_was_handed_over_is_returned_if_staff_say_so() {
         assert_eq!(early, None, "the money is not given back yet");
         let seen = observed("re_1", 150_000, RefundState::Succeeded);
         for _ in 0..2 {
-            settle(&mut repositories, &env, &sale, &seen).await;
+            let settled = settle(&mut repositories, &env, &sale, &seen).await;
+            assert_eq!(settled.sale.returns_site, expected == 1, "{status:?}");
         }
         let begun = repositories.events()[0].after.clone().unwrap();
         assert_eq!((&begun["returnsSite"], &begun["amount"]), (&return_site.into(), &150_000.into()));
