@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{Cors, Database, Email, Profile, Security, Settings};
+use crate::{payments, recurrente};
 
 /// What `allow_in_production` may list.
 const ALLOWANCES: [&str; 6] =
@@ -84,11 +85,19 @@ impl Settings {
         let generates = self.security.jwt_secret.is_none();
         let is_plain = self.public_url(address).starts_with("http:");
         let pays_nowhere = self.payments.enabled && self.stripe.secret_key.is_none();
+        let sells_sites = self.payments.enabled && self.recurrente.secret_key.is_some();
+        let mixes_modes =
+            sells_sites && !pays_nowhere && payments::is_live(self) != recurrente::is_live(self);
         for (used, name, remedy) in [
             (!self.is_postgres(), "sqlite", "database.url must point to Postgres"),
             (generates, "generated_secret", "security.jwt_secret must be set"),
             (self.email.smtp_url.is_none(), "sandbox_mail", "email.smtp_url must be set"),
             (pays_nowhere, "sandbox_payments", "stripe.secret_key must be set, or payments.enabled be false"),
+            (
+                mixes_modes,
+                "sandbox_payments",
+                "stripe.secret_key and recurrente.secret_key must be of the same mode, test or live",
+            ),
             (is_plain, "plain_http", "server.public_url must begin with https://"),
         ] {
             if used && !self.accepts(name) {

@@ -80,6 +80,37 @@ fn production_drains_unless_told_otherwise() {
 }
 
 #[test]
+fn production_sells_everything_for_real_money_or_nothing() {
+    let starts = |stripe: &str, recurrente: &str, more: &[(&str, &str)]| {
+        let (secret, public) = (format!("sk_{recurrente}_secret"), format!("pk_{recurrente}_public"));
+        let pairs = [
+            ("PORTICO_PROFILE", "production"),
+            ("PORTICO__STRIPE__SECRET_KEY", stripe),
+            ("PORTICO__STRIPE__WEBHOOK_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("PORTICO__RECURRENTE__PUBLIC_KEY", public.as_str()),
+            ("PORTICO__RECURRENTE__SECRET_KEY", secret.as_str()),
+            ("PORTICO__RECURRENTE__WEBHOOK_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("PORTICO__RECURRENTE__RETURN_URL", "https://app.example.com/bought"),
+        ];
+        let why = Settings::from_sources("", environment(&[&pairs, more].concat()));
+        why.map(drop).map_err(|error| error.to_string())
+    };
+    let accepted = |names| [("PORTICO__ALLOW_IN_PRODUCTION", names)];
+    let (base, all) = (
+        accepted("sqlite,generated_secret,sandbox_mail,plain_http"),
+        accepted("sqlite,generated_secret,sandbox_mail,sandbox_payments,plain_http"),
+    );
+    for (stripe, recurrente) in [("sk_live_1", "test"), ("rk_test_1", "live")] {
+        let why = starts(stripe, recurrente, &base).unwrap_err();
+        assert!(why.contains("of the same mode"), "{why}");
+        assert_eq!(starts(stripe, recurrente, &all), Ok(()));
+    }
+    for (stripe, recurrente) in [("sk_live_1", "live"), ("sk_test_1", "test")] {
+        assert_eq!(starts(stripe, recurrente, &base), Ok(()));
+    }
+}
+
+#[test]
 fn providers_come_from_the_environment() {
     let provider = |more: &[(&str, &str)]| {
         let mut pairs = vec![

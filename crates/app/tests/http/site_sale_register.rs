@@ -124,7 +124,7 @@ async fn sales_are_found_by_what_somebody_knows_of_them() {
         ada.post(CLAIM, json!({"token": token})).await.expect(202);
         becomes(server, &seller, &waiting, SiteSaleStatus::Completed).await;
         for query in [format!("buyerId={}", ada.tenant), format!("buyerEmail={email}")] {
-            assert_eq!(found(&clerk, &query).await, [waiting.clone()], "{query}");
+            assert_eq!(found(&clerk, &query).await, std::slice::from_ref(&waiting), "{query}");
         }
 
         // Who is narrowed to another area sees none.
