@@ -12,8 +12,8 @@ use portico_licensing::{
     license::{License, LicenseStatus, SeatReleases},
     policy::{Channel, catalogue},
     release::{Release, ReleaseFile, ReleaseStatus},
-    release_scan::ScanStatus,
     release_version::ReleaseVersion,
+    scan_status::ScanStatus,
     update_manifest::manifest,
 };
 use portico_security::{Ed25519Signer, system_env};

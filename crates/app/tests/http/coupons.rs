@@ -235,7 +235,8 @@ async fn staff_make_change_and_archive_coupons() {
             coupon,
             json!({
                 "id": coupon["id"], "code": coupon["code"], "percent": 25, "amount": null, "currency": null,
-                "productTypes": ["base_product"], "maxRedemptions": 100, "maxRedemptionsPerTenant": null,
+                "productTypes": ["base_product"], "appliesTo": ["purchases"], "plans": [], "duration": null,
+                "durationInMonths": null, "maxRedemptions": 100, "maxRedemptionsPerTenant": null,
                 "validFrom": null, "validUntil": null, "redemptions": 0, "archivedAt": null,
                 "createdAt": coupon["createdAt"], "updatedAt": coupon["createdAt"],
             })

@@ -9,8 +9,8 @@ use portico_licensing::{
     download_link::DownloadLink,
     policy::Channel,
     release::{Release, ReleaseFile, ReleaseStatus},
-    release_scan::ScanStatus,
     release_version::ReleaseVersion,
+    scan_status::ScanStatus,
 };
 use portico_testkit::server::{Answer, Client, TestServer, eventually};
 use reqwest::Method;

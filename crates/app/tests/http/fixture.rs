@@ -510,7 +510,7 @@ impl Fixture {
                 return text(&client.post_empty(&path).await.expect(202), "id");
             }
             "purchaseId" => return purchases::checkout(client).await.1,
-            "saleId" => return site_sales::sold(server, &client.tenant).await,
+            "saleId" => return site_sales::sold(server, client).await,
             "licenseId" => return licenses::issued(server, client, None).await.0,
             // Of the fixture's license.
             "activationId" => return licenses::machine(server, self.ids["licenseId"].parse().unwrap()).await,

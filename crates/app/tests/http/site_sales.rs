@@ -90,8 +90,10 @@ pub async fn waiting(server: &TestServer, seller: &str, email: &str) -> String {
     claim_token(&server.app.billing, &sale)
 }
 
-/// The sale of a site that was paid for, whose payment the provider does not know. Made in the store, past every rule.
-pub async fn sold(server: &TestServer, seller: &str) -> String {
+/// The sale of a site that was paid for, of a tenant to itself, whose payment the provider does not know. Made in the store, past every rule.
+pub async fn sold(server: &TestServer, client: &Client) -> String {
+    let seller = client.tenant.as_str();
+    let account = client.get("/api/v1/profile").await.expect(200);
     let env = &server.app.core.env;
     let scope = Scope::system(Some(seller.parse().unwrap()), RequestInfo::default());
     let offered = OfferedSite {
@@ -108,6 +110,7 @@ pub async fn sold(server: &TestServer, seller: &str) -> String {
     let mut work = server.app.core.begin().await.unwrap();
     let mut sale = SiteSales::new(&mut *work, &scope, env).begin(offered, buyer, rule).await.unwrap();
     (sale.status, sale.paid_at) = (SiteSaleStatus::Completed, Some(env.now()));
+    sale.buyer = Some((account["id"].as_str().unwrap().parse().unwrap(), sale.tenant_id));
     (sale.checkout.stage, sale.checkout.check_at) = (CheckoutStage::Paid, None);
     let payment = format!("ch_{}", env.random_uuid().simple());
     let paid = LedgerTransaction::moved(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError};
 
-use crate::{release_scan::ScanStatus, unavailable::Unavailable};
+use crate::{scan_status::ScanStatus, unavailable::Unavailable};
 
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]

@@ -24,10 +24,12 @@ pub mod policy_edit;
 pub mod ports;
 pub mod release;
 pub mod release_administration;
+pub mod release_job;
 pub mod release_scan;
 pub mod release_upload;
 pub mod release_version;
 pub mod release_withdrawal;
+pub mod scan_status;
 mod seat;
 pub mod succession;
 #[cfg(test)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     LicensingError,
     policy::Channel,
-    release_scan::ScanStatus,
     release_version::{ReleaseVersion, VERSION_MAX},
+    scan_status::ScanStatus,
 };
 
 /// Most characters of a slug.

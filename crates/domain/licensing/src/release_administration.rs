@@ -1,10 +1,9 @@
 //! Releases as staff make, publish and withdraw them.
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, FieldError, JobType, List, NewJob, PRODUCT_ID_MAX, PageRequest, Permission,
-    ReleaseFileId, ReleaseId, Scope, StoreError, TenantId, Timestamp, Violations,
+    Env, Event, EventDeclaration, FieldError, List, NewJob, PRODUCT_ID_MAX, PageRequest, Permission,
+    ReleaseFileId, ReleaseId, Scope, StoreError, TenantId, Violations,
 };
-use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use crate::{
@@ -13,28 +12,12 @@ use crate::{
     events,
     ports::{LicensingRepositories, ReleaseFilter},
     release::{AnnouncedFile, NewRelease, Release, ReleaseFile, ReleaseUpdate, Withdrawal},
-    release_scan::{ScanReleaseFile, ScanStatus},
+    release_job::{ScanReleaseFile, purge},
+    scan_status::ScanStatus,
 };
 
 /// How long an upload may take. What belongs to no release an hour later is deleted.
 pub const UPLOAD_TIME: Duration = Duration::DAY;
-
-/// The job that deletes a file which its release does not have, or not any more: it was replaced, is infected, never came to be, or the
-/// release was withdrawn long ago. Of a file that the release has, it deletes the parts in which it was uploaded.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PurgeReleaseFile {
-    /// The release.
-    pub release_id: ReleaseId,
-    /// The file.
-    pub file_id: ReleaseFileId,
-}
-
-impl JobType for PurgeReleaseFile {
-    const KIND: &'static str = "release.purge";
-    /// The file store may be down for about a day.
-    const MAX_ATTEMPTS: u32 = 36;
-}
 
 /// Use cases of staff.
 pub struct Releases<'a> {
@@ -206,19 +189,6 @@ impl<'a> Releases<'a> {
     fn event(&self, declared: &'static EventDeclaration, id: ReleaseId) -> Event {
         Event::new(self.env, self.scope, declared, id.uuid()).in_tenant(TenantId::PLATFORM)
     }
-}
-
-/// Has a file deleted at a time, unless its release has it then.
-pub(crate) async fn purge(
-    repositories: &mut dyn LicensingRepositories,
-    scope: &Scope,
-    env: &Env,
-    (release_id, file_id): (ReleaseId, ReleaseFileId),
-    at: Timestamp,
-) -> Result<(), LicensingError> {
-    let job = PurgeReleaseFile { release_id, file_id };
-    let job = NewJob::new(env, scope, TenantId::PLATFORM, &job).at(at);
-    Ok(repositories.jobs().enqueue(job).await?)
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use crate::{
     LicensingError, events,
     ports::LicensingRepositories,
     release::{AnnouncedFile, Release, ReleaseFile},
-    release_administration::{Releases, UPLOAD_TIME, purge},
-    release_scan::ScanStatus,
+    release_administration::{Releases, UPLOAD_TIME},
+    release_job::purge,
+    scan_status::ScanStatus,
 };
 
 /// Bytes of each part but the last one.

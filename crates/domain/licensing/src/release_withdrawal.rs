@@ -2,7 +2,7 @@
 
 use portico_kernel::{Env, Event, RequestInfo, Scope, TenantId, Timestamp};
 
-use crate::{LicensingError, events, ports::LicensingRepositories, release_administration::purge};
+use crate::{LicensingError, events, ports::LicensingRepositories, release_job::purge};
 
 /// Releases of one unit of work.
 const BATCH: u64 = 100;

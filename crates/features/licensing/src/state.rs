@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portico_kernel::{files::FileStore, malware::MalwareScanner};
-use portico_licensing::{key::KeyVault, ports::LicenseSigner, release_scan::ScanStatus};
+use portico_licensing::{key::KeyVault, ports::LicenseSigner, scan_status::ScanStatus};
 use portico_runtime::core::Core;
 use portico_web::api::Api;
 use time::Duration;

@@ -6,9 +6,9 @@ use portico_licensing::{
     policy::Channel,
     ports::{ReleaseFilter, ReleaseRepository, ReleaseUploadRepository, UpdateFilter},
     release::{Release, ReleaseFile, ReleaseStatus},
-    release_scan::ScanStatus,
     release_upload::ReleaseUpload,
     release_version::ReleaseVersion,
+    scan_status::ScanStatus,
 };
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
 

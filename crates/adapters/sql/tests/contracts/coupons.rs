@@ -113,6 +113,7 @@ async fn a_purchase_uses_a_coupon_once_and_gives_it_back_once() {
         let (ours, theirs) =
             (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
         let (first, of_first) = stored(store, &env, ours).await;
+        env.clock.advance(Duration::SECOND);
         let (second, of_second) = stored(store, &env, ours).await;
         let coupon = coupon(&env, "SUMMER");
         let id = coupon.id;

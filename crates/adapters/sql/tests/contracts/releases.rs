@@ -7,9 +7,9 @@ use portico_licensing::{
     policy::{Channel, LicenseTerms},
     ports::{LicensingRepositories, ReleaseFilter, UpdateFilter},
     release::{Release, ReleaseFile, ReleaseStatus},
-    release_scan::ScanStatus,
     release_upload::ReleaseUpload,
     release_version::ReleaseVersion,
+    scan_status::ScanStatus,
 };
 use portico_sql::SqlStore;
 use portico_testkit::{TestEnv, env, on_each_database};

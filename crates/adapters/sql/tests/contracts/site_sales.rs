@@ -173,14 +173,14 @@ async fn sales_are_compared_with_what_is_booked_about_them() {
         let mut paid = SiteSale { status: SiteSaleStatus::Paid, paid_at: Some(env.now()), ..sold.clone() };
         paid.checkout.payment_id = Some("ch_1".to_owned());
         update(store, &paid).await;
-        let report = check_ledger(&mut store.reader(), false).await.unwrap();
+        let report = check_ledger(&mut store.reader(), true).await.unwrap();
         assert_eq!((report.sales, report.differing), (2, 1));
         let line = format!("tenant {second}: sale {} has paid 150000, the ledger 0", sold.id);
         assert!(report.to_string().contains(&line), "{report}");
 
         let moved = LedgerTransaction::moved(
             Provider::Recurrente,
-            false,
+            true,
             SourceKind::Payment,
             "ch_1",
             &paid.price(),
@@ -191,15 +191,15 @@ async fn sales_are_compared_with_what_is_booked_about_them() {
         work.ledger().book(second, &moved).await.unwrap();
         work.commit().await.unwrap();
         let mut reader = store.reader();
-        assert_eq!(check_ledger(&mut reader, false).await.unwrap().differing, 0);
-        let one = reader.ledger().sales(false, None, 1).await.unwrap();
+        assert_eq!(check_ledger(&mut reader, true).await.unwrap().differing, 0);
+        let one = reader.ledger().sales(true, None, 1).await.unwrap();
         assert_eq!((one.len(), one[0].id, one[0].is_paid, one[0].paid), (1, pending.id, false, 0));
-        let rest = reader.ledger().sales(false, Some((first, pending.id)), 10).await.unwrap();
+        let rest = reader.ledger().sales(true, Some((first, pending.id)), 10).await.unwrap();
         assert_eq!((rest.len(), rest[0].id, rest[0].paid), (1, sold.id, 150_000));
-        assert_eq!(reader.ledger().sales(false, Some((second, sold.id)), 10).await.unwrap(), []);
+        assert_eq!(reader.ledger().sales(true, Some((second, sold.id)), 10).await.unwrap(), []);
 
         update(store, &SiteSale { paid_at: None, ..paid }).await;
-        let report = check_ledger(&mut store.reader(), false).await.unwrap().to_string();
+        let report = check_ledger(&mut store.reader(), true).await.unwrap().to_string();
         assert!(report.contains("has paid 0, the ledger 150000"), "{report}");
     })
     .await;
@@ -244,7 +244,7 @@ async fn refunds_belong_to_a_sale_and_are_compared_with_what_is_booked() {
         let refused = work.site_refunds().store(&foreign).await;
         assert!(matches!(refused, Err(StoreError::MissingReference(_))), "{refused:?}");
         drop(work);
-        assert_eq!(check_ledger(&mut reader, false).await.unwrap().differing, 0, "nothing was taken out yet");
+        assert_eq!(check_ledger(&mut reader, true).await.unwrap().differing, 0, "nothing was taken out yet");
 
         let made = PurchaseRefund {
             provider_id: Some("re_1".to_owned()),
@@ -254,11 +254,11 @@ async fn refunds_belong_to_a_sale_and_are_compared_with_what_is_booked() {
         let mut work = store.begin().await.unwrap();
         work.site_refunds().store(&made).await.unwrap();
         work.commit().await.unwrap();
-        let report = check_ledger(&mut reader, false).await.unwrap().to_string();
+        let report = check_ledger(&mut reader, true).await.unwrap().to_string();
         assert!(report.contains("has refunded 150000, the ledger 0"), "{report}");
         let back = LedgerTransaction::moved(
             Provider::Recurrente,
-            false,
+            true,
             SourceKind::Refund,
             "re_1",
             &made.money(),
@@ -267,7 +267,7 @@ async fn refunds_belong_to_a_sale_and_are_compared_with_what_is_booked() {
         let mut work = store.begin().await.unwrap();
         work.ledger().book(ours, &back.unwrap()).await.unwrap();
         work.commit().await.unwrap();
-        assert_eq!(check_ledger(&mut reader, false).await.unwrap().differing, 0);
+        assert_eq!(check_ledger(&mut reader, true).await.unwrap().differing, 0);
     })
     .await;
 }

@@ -3,6 +3,7 @@ use portico_kernel::{Fault, RequestInfo};
 use super::*;
 use crate::{
     release::ReleaseStatus,
+    release_job::PurgeReleaseFile,
     testing::{Repositories, env, file},
 };
 

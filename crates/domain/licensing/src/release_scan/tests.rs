@@ -4,7 +4,8 @@ use time::Duration;
 use super::*;
 use crate::{
     release::ReleaseStatus,
-    release_administration::{PurgeReleaseFile, Releases},
+    release_administration::Releases,
+    release_job::PurgeReleaseFile,
     testing::{Repositories, env, file, release},
 };
 

@@ -11,9 +11,9 @@ use crate::{
     policy::Channel,
     ports::{DownloadRepository, ReleaseFilter, ReleaseRepository, ReleaseUploadRepository, UpdateFilter},
     release::{Release, ReleaseFile, ReleaseStatus},
-    release_scan::ScanStatus,
     release_upload::ReleaseUpload,
     release_version::ReleaseVersion,
+    scan_status::ScanStatus,
 };
 
 /// A file that is stored.

@@ -10,8 +10,9 @@ use futures_util::StreamExt;
 use portico_kernel::{FieldError, Job, Kind, Permission, ReleaseId, malware::Verdict};
 use portico_licensing::{
     release::{AnnouncedFile, Release, ReleaseFile},
-    release_administration::{PurgeReleaseFile, Releases, UPLOAD_TIME},
-    release_scan::{ReleaseScans, ScanReleaseFile},
+    release_administration::{Releases, UPLOAD_TIME},
+    release_job::{PurgeReleaseFile, ScanReleaseFile},
+    release_scan::ReleaseScans,
 };
 use portico_runtime::{logging::chain, worker::jobs::JobError};
 use portico_web::{caller::Caller, problem::Problem};
