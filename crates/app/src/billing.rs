@@ -3,7 +3,7 @@
 use anyhow::Context;
 use portico_billing::ledger_check::{LedgerReport, check_ledger};
 
-use crate::{payments, recurrente, settings::Settings, startup};
+use crate::{recurrente, settings::Settings, startup};
 
 /// Compares the ledger of all tenants with itself and with their purchases, invoices and sales of sites, in the mode of the settings.
 /// Changes nothing, and may run beside the server.
@@ -12,7 +12,7 @@ use crate::{payments, recurrente, settings::Settings, startup};
 /// When the database cannot be read.
 pub async fn verify(settings: &Settings) -> anyhow::Result<LedgerReport> {
     let store = startup::connect(settings).await?;
-    let live = payments::is_live(settings) || recurrente::is_live(settings);
+    let live = settings.stripe.is_live() || recurrente::is_live(settings);
     let report = check_ledger(&mut store.reader(), live).await.context("the ledger cannot be read")?;
     store.close().await;
     Ok(report)

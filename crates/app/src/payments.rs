@@ -20,16 +20,12 @@ use portico_billing::{
 use portico_kernel::{Env, Timestamp, http::HttpClient};
 use portico_payments_sandbox::embedded::{self, EmbeddedSandbox};
 use portico_stripe::{StripeConfig, StripePayments, StripeSubscriptions};
-use secrecy::ExposeSecret;
 use url::Url;
 
 use crate::{
     outbound,
     settings::{Profile, Settings},
 };
-
-/// Beginnings of the secret keys with which real money is moved.
-const LIVE_KEYS: [&str; 2] = ["sk_live_", "rk_live_"];
 
 /// Where the pages of the sandbox are, below the public address.
 pub const SANDBOX_PATH: &str = "/dev/payments";
@@ -223,14 +219,8 @@ pub fn at_sandbox(sandbox: &EmbeddedSandbox) -> Providers {
 
 /// How checkouts are made: by the settings, for a server at this address.
 pub fn checkout_rule(settings: &Settings, public_url: &Url) -> Arc<CheckoutRule> {
-    let live = is_live(settings);
+    let live = settings.stripe.is_live();
     Arc::new(CheckoutRule { provider: Provider::Stripe, live, returns: return_rule(settings, public_url) })
-}
-
-/// Whether real money is moved at Stripe: by the key.
-pub fn is_live(settings: &Settings) -> bool {
-    let key = settings.stripe.secret_key.as_ref();
-    key.is_some_and(|key| LIVE_KEYS.iter().any(|live| key.expose_secret().starts_with(live)))
 }
 
 /// Where buyers may be sent. On a machine of a developer who has named no front end, it can run at any address.

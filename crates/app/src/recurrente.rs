@@ -68,7 +68,7 @@ fn config(settings: &Settings) -> Option<RecurrenteConfig> {
 
 /// Whether real money is moved for sites: by the keys.
 pub fn is_live(settings: &Settings) -> bool {
-    settings.payments.enabled && config(settings).is_some_and(|config| config.is_live())
+    settings.payments.enabled && settings.recurrente.is_live()
 }
 
 /// How sites are sold. `site_url` is the address of a site with `{subdomain}` in it.

@@ -26,7 +26,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{money, rows};
+use crate::{inbound, rows};
 
 /// Variable with the address of the database (`postgres://…`, or the path of a SQLite file); it may hold a password, so it is no
 /// argument.
@@ -72,7 +72,7 @@ pub async fn serve(page: &Path, answer: &Path, workers: usize, connections: u32)
                 .route("/tenants/{tenant}/pages/{page}", web::get().to(select))
                 .route("/tenants/{tenant}/sites/{site}/pages", web::post().to(insert))
                 .route("/rows/{name}", web::get().to(rows::rows))
-                .route(money::INBOUND, web::post().to(money::inbound)),
+                .route(inbound::PATH, web::post().to(inbound::take)),
             (_, Some(pool)) => app
                 .app_data(Data::new(pool.clone()))
                 .route("/tenants/{tenant}/sites/{site}/pages", web::post().to(insert_sqlite)),

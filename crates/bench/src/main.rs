@@ -16,6 +16,7 @@ mod disturbance;
 mod expected;
 mod fuzz;
 mod growth;
+mod inbound;
 mod jobs;
 mod load;
 mod money;

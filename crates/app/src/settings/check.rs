@@ -9,7 +9,6 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{Cors, Database, Email, Profile, Security, Settings};
-use crate::{payments, recurrente};
 
 /// What `allow_in_production` may list.
 const ALLOWANCES: [&str; 6] =
@@ -86,8 +85,7 @@ impl Settings {
         let is_plain = self.public_url(address).starts_with("http:");
         let pays_nowhere = self.payments.enabled && self.stripe.secret_key.is_none();
         let sells_sites = self.payments.enabled && self.recurrente.secret_key.is_some();
-        let mixes_modes =
-            sells_sites && !pays_nowhere && payments::is_live(self) != recurrente::is_live(self);
+        let mixes_modes = sells_sites && !pays_nowhere && self.stripe.is_live() != self.recurrente.is_live();
         for (used, name, remedy) in [
             (!self.is_postgres(), "sqlite", "database.url must point to Postgres"),
             (generates, "generated_secret", "security.jwt_secret must be set"),

@@ -55,6 +55,11 @@ fn is_web(url: &Url) -> bool {
 }
 
 impl Recurrente {
+    /// Whether real money is moved: by the keys, which are of one mode.
+    pub fn is_live(&self) -> bool {
+        self.secret_key.as_ref().is_some_and(|key| key.expose_secret().starts_with("sk_live_"))
+    }
+
     /// Fails if a setting is invalid.
     pub(super) fn check(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();

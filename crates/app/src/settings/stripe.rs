@@ -25,7 +25,16 @@ pub struct Stripe {
     pub base_url: Option<Url>,
 }
 
+/// How keys begin with which real money is moved.
+const LIVE_KEYS: [&str; 2] = ["sk_live_", "rk_live_"];
+
 impl Stripe {
+    /// Whether real money is moved: by the key.
+    pub fn is_live(&self) -> bool {
+        let key = self.secret_key.as_ref();
+        key.is_some_and(|key| LIVE_KEYS.iter().any(|live| key.expose_secret().starts_with(live)))
+    }
+
     /// Fails if a setting is invalid.
     pub(super) fn check(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();

@@ -1,7 +1,6 @@
 //! What is about money and downloads: events of a payment provider, the gate of plans, usage, reports, and downloads of releases. The
 //! server has a database of its own.
 
-mod bare;
 pub mod downloads;
 pub mod gate;
 pub mod reports;
@@ -21,7 +20,6 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-pub use self::bare::{INBOUND, inbound};
 use crate::{
     Part,
     customer::{Api, Customer, text},

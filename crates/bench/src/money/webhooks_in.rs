@@ -21,9 +21,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{INBOUND, Rounds, Stage, WEBHOOK_SECRET, check, now, wait_for};
+use super::{Rounds, Stage, WEBHOOK_SECRET, check, now, wait_for};
 use crate::{
     database::make_bare_tables,
+    inbound,
     load::Outcome,
     paced::{self, Sender, Tally},
     report::{Aim, Report},
@@ -66,7 +67,7 @@ pub async fn measure(stage: &Stage, rounds: Rounds, report: &mut Report) -> anyh
     let bare = servers::bare(&stage.database, [&fixed, &fixed], &stage.directory).await?;
     let address = |url: &str| anyhow::Ok(url.strip_prefix("http://").context("no address")?.to_owned());
     let ours = Endpoint { address: address(&stage.running.url)?, path: "/api/v1/webhooks/stripe" };
-    let other = Endpoint { address: address(&bare.url)?, path: INBOUND };
+    let other = Endpoint { address: address(&bare.url)?, path: inbound::PATH };
     let [to_ours, to_other] = [0, 1].map(|_| Numbers { next: Arc::default(), limit: None });
     for (endpoint, numbers) in [(&ours, &to_ours), (&other, &to_other)] {
         check(&load(endpoint, numbers, rounds.connections, WARM_UP_SECONDS).await?)?;

@@ -5,13 +5,14 @@ use actix_web::{
     error::ErrorInternalServerError,
     web::{Data, Json},
 };
+use portico_security::system_env;
 use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgPool;
 use time::PrimitiveDateTime;
 
 /// Path of the route.
-pub const INBOUND: &str = "/inbound";
+pub const PATH: &str = "/inbound";
 
 /// What is stored of an event.
 #[derive(Deserialize)]
@@ -21,8 +22,8 @@ pub struct Event {
 }
 
 /// Stores an event once, and checks no signature.
-pub async fn inbound(pool: Data<PgPool>, event: Json<Event>) -> actix_web::Result<HttpResponse> {
-    let now = super::now().into_inner();
+pub async fn take(pool: Data<PgPool>, event: Json<Event>) -> actix_web::Result<HttpResponse> {
+    let now = system_env().now().into_inner();
     sqlx::query(
         "insert into bare_inbound_events (provider, id, kind, status, received_at) values ('stripe', $1, $2, 'received', $3)
          on conflict (provider, id) do nothing",
