@@ -298,6 +298,35 @@ fn a_trial_without_a_card_pauses_and_resumes() {
 }
 
 #[test]
+fn a_trial_that_is_ended_at_once_without_a_card_bills_nothing() {
+    let mut shop = Shop::new();
+    let price = shop.price(2000, Some("month"));
+    let customer = shop_customer(&mut shop);
+    let settings = |behavior: &str| json!({"trial_period_days": 7, "trial_settings": {"end_behavior": {"missing_payment_method": behavior}}});
+    for (behavior, status) in [("pause", "paused"), ("cancel", "canceled")] {
+        let made = start(&mut shop, &customer, &price, settings(behavior));
+        shop.days(2);
+        let moment = shop.sandbox.time(shop.now).unix_timestamp();
+        let path = format!("/v1/subscriptions/{}", text(&made["id"]));
+        let ended = shop.post(&path, json!({"trial_end": "now"}));
+        assert_eq!((&ended["status"], &ended["trial_end"]), (&json!(status), &json!(moment)));
+        assert_eq!(ended["items"]["data"][0]["current_period_end"], moment);
+        assert_eq!(ended["latest_invoice"], made["latest_invoice"], "that of the trial");
+        shop.days(40);
+        assert_eq!(shop.get(&path)["status"], status);
+    }
+    let events = shop.events();
+    assert_eq!((events["customer.subscription.paused"], events["customer.subscription.deleted"]), (1, 1));
+    assert_eq!(events.get("invoice.payment_failed"), None);
+
+    shop.set_card(&customer, "pm_card_visa");
+    let made = start(&mut shop, &customer, &price, settings("pause"));
+    let path = format!("/v1/subscriptions/{}", text(&made["id"]));
+    assert_eq!(shop.post(&path, json!({"trial_end": "now"}))["status"], "active");
+    assert_eq!(sub(&mut shop, &made["id"])["latest_invoice"]["amount_paid"], 2000);
+}
+
+#[test]
 fn discounts_last_as_long_as_they_say() {
     let mut shop = Shop::new();
     let price = shop.price(2000, Some("month"));
