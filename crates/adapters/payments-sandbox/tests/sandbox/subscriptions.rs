@@ -140,6 +140,39 @@ fn nobody_pays_until_the_subscription_ends() {
     assert_eq!(gone["latest_invoice"]["attempt_count"], 4);
 }
 
+/// `aborted` is for want of money only ("Types of events" in Stripe's reference).
+#[test]
+fn a_schedule_is_aborted_for_want_of_money_and_canceled_by_wish() {
+    let mut shop = Shop::new();
+    let price = shop.price(2000, Some("month"));
+    let customer = shop.customer("pm_card_visa");
+    let scheduled = |shop: &mut Shop| {
+        let made = start(shop, &customer, &price, json!({}));
+        let schedule = shop.post("/v1/subscription_schedules", json!({"from_subscription": made["id"]}));
+        let phase = &schedule["phases"][0];
+        let items = json!([{"price": price, "quantity": 1}]);
+        let now = json!({"items": items, "start_date": phase["start_date"], "end_date": phase["end_date"]});
+        let next = json!({"items": items, "duration": {"interval": "month", "interval_count": 6}});
+        let path = format!("/v1/subscription_schedules/{}", text(&schedule["id"]));
+        shop.post(&path, json!({"phases": [now, next]}));
+        (format!("/v1/subscriptions/{}", text(&made["id"])), path)
+    };
+    let (wished, schedule) = scheduled(&mut shop);
+    assert_eq!(shop.call("DELETE", &wished, json!({})).0, 200);
+    assert_eq!(shop.get(&schedule)["status"], "canceled");
+    let events = shop.events();
+    assert_eq!(events["subscription_schedule.canceled"], 1);
+    assert_eq!(events.get("subscription_schedule.aborted"), None);
+
+    let (poor, schedule) = scheduled(&mut shop);
+    shop.set_card(&customer, "pm_card_chargeCustomerFail");
+    shop.days(45);
+    assert_eq!(shop.get(&poor)["status"], "canceled");
+    assert_eq!(shop.get(&schedule)["status"], "canceled");
+    let events = shop.events();
+    assert_eq!((events["subscription_schedule.canceled"], events["subscription_schedule.aborted"]), (1, 1));
+}
+
 #[test]
 fn the_first_payment_can_fail_wait_and_expire() {
     let mut shop = Shop::new();
