@@ -1,6 +1,7 @@
 //! The API of the sandbox behind a socket, for programs that speak to Stripe. Prints its address first, and ends with its standard input.
 //!
-//! The only argument is the secret key. Webhooks of all events go to no one; they are read at `/v1/events`.
+//! The only argument is the secret key. Webhooks of all events go to no one; they are read at `/v1/events`. Money that comes later is
+//! there with the next call.
 #![expect(clippy::print_stdout, reason = "the output of a command")]
 #![expect(clippy::disallowed_methods, reason = "the clock of a program of its own")]
 
@@ -26,8 +27,13 @@ fn main() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
     let secret_key = std::env::args().nth(1).ok_or_else(|| io::Error::other("the secret key is missing"))?;
-    let config =
-        Config { secret_keys: vec![secret_key], public_url: url.clone(), seed: 1, ..Config::default() };
+    let config = Config {
+        secret_keys: vec![secret_key],
+        public_url: url.clone(),
+        seed: 1,
+        settle_seconds: 0,
+        ..Config::default()
+    };
     let sandbox = Arc::new(Mutex::new(Sandbox::new(config)));
     println!("{url}");
     thread::spawn(move || {

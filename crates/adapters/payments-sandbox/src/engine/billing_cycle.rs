@@ -26,27 +26,37 @@ pub(crate) fn period_ended(w: &mut World, id: &str, at: i64) {
     }
     let before = sub.clone();
     if sub.is("status", "trialing") {
-        let customer = w.find("customer", &sub.owned("customer")).unwrap_or_default();
-        let lacks = !collection::has_method(&customer, &sub);
-        match sub.text("trial_settings.end_behavior.missing_payment_method") {
-            Some("pause") if lacks => {
-                sub.put("status", "paused");
-                w.save(&sub);
-                w.emit("customer.subscription.paused", &sub);
-                w.emit_update("customer.subscription.updated", &before, &sub);
-                return;
-            }
-            Some("cancel") if lacks => {
-                subscriptions::end(w, id, "payment_failed");
-                return;
-            }
-            _ => sub.put("status", "active"),
+        if trial_ended_without_method(w, &before, &mut sub) {
+            return;
         }
+        sub.put("status", "active");
     }
     renew(w, &mut sub, false, false);
     if let Some(now) = w.find("subscription", id) {
         w.emit_update("customer.subscription.updated", &before, &now);
     }
+}
+
+/// Pauses or ends a subscription at the end of its trial, if nothing can be charged and its settings say so. False: it goes on.
+pub(crate) fn trial_ended_without_method(w: &mut World, before: &Value, sub: &mut Value) -> bool {
+    let customer = w.find("customer", &sub.owned("customer")).unwrap_or_default();
+    if collection::has_method(&customer, sub) {
+        return false;
+    }
+    match sub.text("trial_settings.end_behavior.missing_payment_method") {
+        Some("pause") => {
+            sub.put("status", "paused");
+            w.save(sub);
+            w.emit("customer.subscription.paused", sub);
+            w.emit_update("customer.subscription.updated", before, sub);
+        }
+        Some("cancel") => {
+            w.save(sub);
+            subscriptions::end(w, &sub.owned("id"), "payment_failed");
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// Begins the next period, and makes its invoice: a draft for an hour, or at once. `from_now`: the anchor is now.

@@ -9,7 +9,7 @@ use super::{
     world::{World, metadata, shown},
 };
 use crate::{
-    cards::Acts,
+    cards::{Acts, Card},
     errors::{Answer, ApiError},
     value::{Read, Write},
 };
@@ -63,6 +63,9 @@ pub(crate) fn pay(
             }
         };
     };
+    if !session.is("mode", "payment") && payment_methods::card(&method).is_some_and(Card::is_debit) {
+        return Err(ApiError::param("payment_method", "Bank debits are for single payments only."));
+    }
     match session.text("mode") {
         Some("payment") => pay_once(w, session, method),
         Some("subscription") => {

@@ -1,4 +1,4 @@
-//! Payment methods: cards, and bank debits that the checkout page offers.
+//! Payment methods: cards, and bank debits that pay once.
 
 use serde_json::{Value, json};
 
@@ -14,24 +14,21 @@ use crate::{
 
 /// POST /v1/payment_methods.
 pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
-    let kind = p.text("type").unwrap_or("card");
-    if kind != "card" {
-        return Err(ApiError::param(
-            "type",
-            format!("The sandbox saves cards only, not {}.", crate::errors::clean(kind)),
-        ));
-    }
-    let card = match (p.text("card.token"), p.text("card.number")) {
-        (Some(token), _) => {
-            cards::of_token(token).ok_or_else(|| ApiError::no_such("token", token, "card[token]"))?
+    let card = match p.text("type").unwrap_or("card") {
+        "card" => given_card(p)?,
+        "sepa_debit" => given_account(p)?,
+        kind => {
+            let message =
+                format!("The sandbox knows card and sepa_debit, not {}.", crate::errors::clean(kind));
+            return Err(ApiError::param("type", message));
         }
-        (None, Some(number)) => cards::of_number(number)?,
-        (None, None) => return Err(ApiError::missing("card")),
     };
     let mut method = make(w, card, None);
     let month = number(p.at("card.exp_month"));
     let year = number(p.at("card.exp_year")).map(|year| if year < 100 { year + 2000 } else { year });
-    if let (Some(month), Some(year)) = (month, year) {
+    if let (Some(month), Some(year)) = (month, year)
+        && !card.is_debit()
+    {
         check_expiry(w, month, year)?;
         method.put("card.exp_month", month);
         method.put("card.exp_year", year);
@@ -41,6 +38,27 @@ pub(crate) fn create(w: &mut World, p: &Value) -> Answer {
     method.copy_from(p, &["allow_redisplay"]);
     w.save(&method);
     Ok(method)
+}
+
+fn given_card(p: &Value) -> Result<&'static Card, ApiError> {
+    match (p.text("card.token"), p.text("card.number")) {
+        (Some(token), _) => {
+            cards::of_token(token).ok_or_else(|| ApiError::no_such("token", token, "card[token]"))
+        }
+        (None, Some(number)) => cards::of_number(number),
+        (None, None) => Err(ApiError::missing("card")),
+    }
+}
+
+/// A bank debit wants to know whose account it is.
+fn given_account(p: &Value) -> Result<&'static Card, ApiError> {
+    let iban = p.text("sepa_debit.iban").ok_or_else(|| ApiError::missing("sepa_debit"))?;
+    for name in ["email", "name"] {
+        if p.text(&format!("billing_details.{name}")).is_none() {
+            return Err(ApiError::missing(&format!("billing_details[{name}]")));
+        }
+    }
+    cards::of_iban(iban)
 }
 
 fn number(value: &Value) -> Option<i64> {
@@ -80,11 +98,12 @@ pub(crate) fn make(w: &mut World, card: &Card, token: Option<&str>) -> Value {
     });
     let fingerprint = format!("sandbox{}", card.name).chars().take(16).collect::<String>();
     if card.is_debit() {
+        let (country, bank_code) = card.bank();
         method.put("type", "sepa_debit");
         method.put(
             "sepa_debit",
             json!({
-                "bank_code": "37040044", "branch_code": null, "country": "DE", "fingerprint": fingerprint,
+                "bank_code": bank_code, "branch_code": null, "country": country, "fingerprint": fingerprint,
                 "generated_from": null, "last4": card.last4(),
             }),
         );

@@ -135,13 +135,13 @@ pub(crate) fn settle(w: &mut World, id: &str) {
         Some(Acts::RefundPends) if refund.is("status", "pending") => {
             refund.put("status", "succeeded");
             w.save(&refund);
-            w.emit_update("refund.updated", &before, &refund);
+            changed(w, &before, &refund);
         }
         Some(Acts::RefundFails) if refund.is("status", "succeeded") => {
             back(w, &mut refund, "failed");
             refund.put("failure_reason", "lost_or_stolen_card");
             w.save(&refund);
-            w.emit_update("refund.updated", &before, &refund);
+            changed(w, &before, &refund);
             w.emit("refund.failed", &refund);
         }
         _ => {}
@@ -158,13 +158,19 @@ fn back(w: &mut World, refund: &mut Value, status: &str) {
     }
 }
 
+/// A refund has changed: Stripe tells of it twice, by the present event and by an older one.
+fn changed(w: &mut World, before: &Value, refund: &Value) {
+    w.emit_update("refund.updated", before, refund);
+    w.emit_update("charge.refund.updated", before, refund);
+}
+
 /// POST /v1/refunds/{id}.
 pub(crate) fn update(w: &mut World, id: &str, p: &Value) -> Answer {
     let mut refund = w.need("refund", id, "id")?;
     let before = refund.clone();
     refund.merge_metadata(p);
     w.save(&refund);
-    w.emit_update("refund.updated", &before, &refund);
+    changed(w, &before, &refund);
     Ok(refund)
 }
 

@@ -95,6 +95,14 @@ fn apply(w: &mut World, sub: Value, p: &Value, behavior: &str) -> Answer {
     if is_change || p.has("add_invoice_items") {
         pending_updates::discard(w, &mut changed);
         let change = plan(w, &changed, p)?;
+        if p.is("trial_end", "now") && before.is("status", "trialing") {
+            let mut ended = change.sub.clone();
+            // No period follows on the trial, as when its time is over.
+            billing_cycle::set_period(&mut ended, before.num("items.data.0.current_period_start"), w.now);
+            if billing_cycle::trial_ended_without_method(w, &before, &mut ended) {
+                return w.need("subscription", &id, "id");
+            }
+        }
         return carry_out(w, &before, change, p, behavior);
     }
     w.save(&changed);

@@ -133,6 +133,46 @@ fn a_delayed_payment_completes_unpaid_and_is_settled_later() {
     }
 }
 
+/// As Stripe's CLI pays: with an account that the API is told of.
+#[test]
+fn a_debit_of_a_test_account_is_settled_later() {
+    let mut shop = Shop::new();
+    let account = |iban: &str| json!({"type": "sepa_debit", "sepa_debit": {"iban": iban}, "billing_details": {"email": "ana@shop.example", "name": "Ana"}});
+    let mut last = Value::Null;
+    for (iban, status, event) in [
+        ("AT611904300234573201", "paid", "checkout.session.async_payment_succeeded"),
+        ("AT861904300235473202", "unpaid", "checkout.session.async_payment_failed"),
+    ] {
+        let session = open(&mut shop, json!({"payment_intent_data": {"setup_future_usage": "off_session"}}));
+        let method = shop.post("/v1/payment_methods", account(iban));
+        assert_eq!(
+            (&method["sepa_debit"]["country"], &method["sepa_debit"]["last4"]),
+            (&json!("AT"), &json!(&iban[16..]))
+        );
+        let path = format!("/v1/payment_pages/{}/confirm", text(&session["id"]));
+        let done = shop.post(&path, json!({"payment_method": method["id"], "expected_amount": 71800}));
+        assert_eq!((&done["status"], &done["payment_status"]), (&json!("complete"), &json!("unpaid")));
+        assert_eq!(shop.events().get(event), None);
+        shop.days(2);
+        let now = seen(&mut shop, &session);
+        assert_eq!(now["payment_status"], status);
+        assert_eq!(now["payment_intent"]["latest_charge"]["payment_method_details"]["type"], "sepa_debit");
+        assert_eq!(shop.events()[event], 1);
+        last = method["id"].clone();
+    }
+    assert!(!serde_json::to_string(&shop.sandbox).unwrap().contains("AT611904300234573201"));
+
+    let other = account("FR1420041010050500013M02606");
+    assert_eq!(shop.refused(400, "/v1/payment_methods", other)["param"], "sepa_debit[iban]");
+    let nobody = json!({"type": "sepa_debit", "sepa_debit": {"iban": "AT611904300234573201"}});
+    assert_eq!(shop.refused(400, "/v1/payment_methods", nobody)["param"], "billing_details[email]");
+    let price = shop.price(2000, Some("month"));
+    let plan = json!({"mode": "subscription", "line_items": [{"price": price, "quantity": 1}]});
+    let session = open(&mut shop, plan);
+    let path = format!("/v1/payment_pages/{}/confirm", text(&session["id"]));
+    assert_eq!(shop.refused(400, &path, json!({"payment_method": last}))["param"], "payment_method");
+}
+
 #[test]
 fn an_invoice_comes_with_a_single_payment_when_asked_for() {
     let mut shop = Shop::new();

@@ -151,8 +151,17 @@ fn refunds_can_pend_and_fail_later() {
     assert_eq!(shop.get(&format!("/v1/refunds/{}", text(&pending["id"])))["status"], "succeeded");
     assert_eq!(shop.get(&format!("/v1/refunds/{}", text(&failing["id"])))["status"], "failed");
     assert_eq!(shop.get(&format!("/v1/charges/{}", text(&failing["charge"])))["amount_refunded"], 0);
+    let named = json!({"metadata": {"order_id": "6735"}});
+    let path = format!("/v1/refunds/{}", text(&pending["id"]));
+    assert_eq!(shop.post(&path, named.clone())["metadata"]["order_id"], "6735");
+    shop.post(&path, named);
     let events = shop.events();
-    assert_eq!((events["refund.failed"], events["refund.updated"]), (1, 2));
+    assert_eq!(events["refund.failed"], 1);
+    assert_eq!(
+        (events["refund.updated"], events["charge.refund.updated"]),
+        (3, 3),
+        "what changes nothing is not told"
+    );
 }
 
 #[test]

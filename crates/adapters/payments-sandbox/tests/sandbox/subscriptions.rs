@@ -140,6 +140,39 @@ fn nobody_pays_until_the_subscription_ends() {
     assert_eq!(gone["latest_invoice"]["attempt_count"], 4);
 }
 
+/// `aborted` is for want of money only ("Types of events" in Stripe's reference).
+#[test]
+fn a_schedule_is_aborted_for_want_of_money_and_canceled_by_wish() {
+    let mut shop = Shop::new();
+    let price = shop.price(2000, Some("month"));
+    let customer = shop.customer("pm_card_visa");
+    let scheduled = |shop: &mut Shop| {
+        let made = start(shop, &customer, &price, json!({}));
+        let schedule = shop.post("/v1/subscription_schedules", json!({"from_subscription": made["id"]}));
+        let phase = &schedule["phases"][0];
+        let items = json!([{"price": price, "quantity": 1}]);
+        let now = json!({"items": items, "start_date": phase["start_date"], "end_date": phase["end_date"]});
+        let next = json!({"items": items, "duration": {"interval": "month", "interval_count": 6}});
+        let path = format!("/v1/subscription_schedules/{}", text(&schedule["id"]));
+        shop.post(&path, json!({"phases": [now, next]}));
+        (format!("/v1/subscriptions/{}", text(&made["id"])), path)
+    };
+    let (wished, schedule) = scheduled(&mut shop);
+    assert_eq!(shop.call("DELETE", &wished, json!({})).0, 200);
+    assert_eq!(shop.get(&schedule)["status"], "canceled");
+    let events = shop.events();
+    assert_eq!(events["subscription_schedule.canceled"], 1);
+    assert_eq!(events.get("subscription_schedule.aborted"), None);
+
+    let (poor, schedule) = scheduled(&mut shop);
+    shop.set_card(&customer, "pm_card_chargeCustomerFail");
+    shop.days(45);
+    assert_eq!(shop.get(&poor)["status"], "canceled");
+    assert_eq!(shop.get(&schedule)["status"], "canceled");
+    let events = shop.events();
+    assert_eq!((events["subscription_schedule.canceled"], events["subscription_schedule.aborted"]), (1, 1));
+}
+
 #[test]
 fn the_first_payment_can_fail_wait_and_expire() {
     let mut shop = Shop::new();
@@ -295,6 +328,35 @@ fn a_trial_without_a_card_pauses_and_resumes() {
     assert_eq!((&back["status"], &back["latest_invoice"]["amount_paid"]), (&json!("active"), &json!(2000)));
     let events = shop.events();
     assert_eq!((events["customer.subscription.paused"], events["customer.subscription.resumed"]), (1, 1));
+}
+
+#[test]
+fn a_trial_that_is_ended_at_once_without_a_card_bills_nothing() {
+    let mut shop = Shop::new();
+    let price = shop.price(2000, Some("month"));
+    let customer = shop_customer(&mut shop);
+    let settings = |behavior: &str| json!({"trial_period_days": 7, "trial_settings": {"end_behavior": {"missing_payment_method": behavior}}});
+    for (behavior, status) in [("pause", "paused"), ("cancel", "canceled")] {
+        let made = start(&mut shop, &customer, &price, settings(behavior));
+        shop.days(2);
+        let moment = shop.sandbox.time(shop.now).unix_timestamp();
+        let path = format!("/v1/subscriptions/{}", text(&made["id"]));
+        let ended = shop.post(&path, json!({"trial_end": "now"}));
+        assert_eq!((&ended["status"], &ended["trial_end"]), (&json!(status), &json!(moment)));
+        assert_eq!(ended["items"]["data"][0]["current_period_end"], moment);
+        assert_eq!(ended["latest_invoice"], made["latest_invoice"], "that of the trial");
+        shop.days(40);
+        assert_eq!(shop.get(&path)["status"], status);
+    }
+    let events = shop.events();
+    assert_eq!((events["customer.subscription.paused"], events["customer.subscription.deleted"]), (1, 1));
+    assert_eq!(events.get("invoice.payment_failed"), None);
+
+    shop.set_card(&customer, "pm_card_visa");
+    let made = start(&mut shop, &customer, &price, settings("pause"));
+    let path = format!("/v1/subscriptions/{}", text(&made["id"]));
+    assert_eq!(shop.post(&path, json!({"trial_end": "now"}))["status"], "active");
+    assert_eq!(sub(&mut shop, &made["id"])["latest_invoice"]["amount_paid"], 2000);
 }
 
 #[test]
