@@ -7,10 +7,8 @@ use std::{
 };
 
 use portico_feature_licensing::background;
-use portico_kernel::{Job, JobState, TenantId};
 use portico_licensing::release::Release;
 use portico_testkit::{
-    jobs,
     s3::S3Server,
     server::{Database, TestServer, eventually},
 };
@@ -24,6 +22,7 @@ use crate::{
     },
     fixture::text,
     licenses::{LICENSES, issued},
+    release_uploads::purge,
     sites::column,
 };
 
@@ -88,22 +87,8 @@ async fn what_no_release_has_is_deleted_and_nothing_else() {
         let orphan = env.new_id();
         files.put(&Release::file_key(release.id, orphan, "a.exe"), program(10)).await.unwrap();
         for (file, left) in [(orphan, 1), (kept, 1)] {
-            let job = Job {
-                id: env.new_id(),
-                kind: "release.purge".to_owned(),
-                payload: json!({"releaseId": release.id, "fileId": file}),
-                tenant_id: TenantId::PLATFORM,
-                state: JobState::Running,
-                attempts: 1,
-                max_attempts: 1,
-                run_at: env.now(),
-                last_error: None,
-                request_id: "test".to_owned(),
-                trace_parent: None,
-                created_at: env.now(),
-            };
             for _ in 0..2 {
-                assert!(jobs::handle(&server.app, &job).await.is_ok());
+                purge(server, &release.id.to_string(), &file.to_string()).await;
             }
             assert_eq!(files.list(&format!("releases/{}", release.id)).await.unwrap().len(), left);
         }

@@ -68,8 +68,8 @@ async fn keys(server: &TestServer, release: &str) -> Vec<String> {
     server.app.licensing.files.list(&format!("releases/{release}")).await.unwrap()
 }
 
-/// Runs the job that deletes what is left of an upload.
-async fn purge(server: &TestServer, release: &str, upload: &str) {
+/// Runs the job that deletes what is left of a file.
+pub async fn purge(server: &TestServer, release: &str, upload: &str) {
     let env = &server.app.core.env;
     let job = Job {
         id: env.new_id(),

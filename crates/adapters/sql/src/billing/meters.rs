@@ -262,6 +262,10 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
         let (mut parts, mut values) = (Vec::new(), vec![tenant.value()]);
         for (meter, period) in meters {
             let place = values.len() + 1;
+            if let Some(counted) = rows_of(*meter, "$1") {
+                parts.push(format!("select '{}' as meter, ({counted}) as used", meter.as_str()));
+                continue;
+            }
             parts.push(match (meter, period.days()) {
                 // Counted by day.
                 (Meter::Bandwidth, Some((first, next))) => {
@@ -271,10 +275,6 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
                          where tenant_id = $1 and day >= ${place} and day < ${}",
                         place + 1
                     )
-                }
-                _ if meter.counts_rows() => {
-                    let counted = rows_of(*meter, "$1").unwrap_or_default();
-                    format!("select '{}' as meter, ({counted}) as used", meter.as_str())
                 }
                 _ => {
                     values.extend([meter.as_str().value(), (*period).value()]);
@@ -311,9 +311,10 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
                where tenant_id = $1 and day between $2 and $3 \
              union all select period as day, meter, used from meters \
                where tenant_id = $1 and meter = 'ai_generations' and length(period) = 10 and period between $2 and $3 \
-             union all select case when day < $2 then $2 else day end as day, meter, used from usage_days \
-               where tenant_id = $1 and day <= $3 and (day > $2 or day = (select max(earlier.day) from usage_days earlier \
-                 where earlier.tenant_id = $1 and earlier.meter = usage_days.meter and earlier.day <= $2))";
+             union all select day, meter, used from usage_days where tenant_id = $1 and day > $2 and day <= $3 \
+             union all select cast($2 as text) as day, meter, used from usage_days where tenant_id = $1 and (meter, day) in (\
+               select earlier.meter, max(earlier.day) from usage_days earlier \
+               where earlier.tenant_id = $1 and earlier.day <= $2 group by earlier.meter)";
         let rows: Vec<(Date, String, u64)> = self.db.rows(sql, (tenant, from, to)).await?;
         let known = |(day, name, used): (Date, String, u64)| meter_of(&name).map(|meter| (day, meter, used));
         Ok(rows.into_iter().filter_map(known).collect())
@@ -325,12 +326,15 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
         if self.db.execute(sql, [day]).await? == 0 {
             return Ok(false);
         }
-        let rows = [Meter::Members, Meter::ApiKeys]
-            .into_iter()
-            .filter_map(|meter| Some((meter, rows_of(meter, "subscriptions.tenant_id")?)))
-            .map(|(meter, counted)| format!("when '{}' then ({counted})", meter.as_str()))
+        let standing: Vec<Meter> = Meter::ALL.into_iter().filter(|meter| !meter.is_monthly()).collect();
+        let rows = standing
+            .iter()
+            .filter_map(|meter| Some((meter.as_str(), rows_of(*meter, "subscriptions.tenant_id")?)))
+            .map(|(name, counted)| format!("when '{name}' then ({counted})"))
             .collect::<Vec<_>>()
             .join(" ");
+        let names = standing.iter().map(|meter| format!("select '{}' as meter", meter.as_str()));
+        let names = names.collect::<Vec<_>>().join(" union all ");
         let sql = format!(
             "insert into usage_days (tenant_id, day, meter, used) \
              select counted.tenant_id, $1, counted.meter, counted.used from (\
@@ -340,8 +344,7 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
                  + case standing.meter when 'storage' then (select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts \
                    where stored_texts.tenant_id = subscriptions.tenant_id) {rows} else 0 end as used \
                from subscriptions cross join \
-                 (select 'sites' as meter union all select 'storage' union all select 'custom_domains' \
-                  union all select 'members' union all select 'api_keys') standing) counted \
+                 ({names}) standing) counted \
              where counted.used <> coalesce((select usage_days.used from usage_days \
                where usage_days.tenant_id = counted.tenant_id and usage_days.meter = counted.meter \
                order by usage_days.day desc limit 1), -1)"
