@@ -56,7 +56,7 @@ impl Server {
             // A loaded machine is slow, not overloaded.
             .env("PORTICO__ADMISSION__WAIT", "30s")
             .env("PORTICO__DATABASE__STATEMENT_TIMEOUT", "30s")
-            .env("RUST_LOG", "error")
+            .env("RUST_LOG", "error,portico_feature_billing=warn,portico_runtime::worker=warn")
             .stderr(Stdio::inherit());
         Self::spawned(command).await
     }

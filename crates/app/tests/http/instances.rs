@@ -2,14 +2,17 @@
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
 use portico::{background, server};
 use portico_kernel::StoreError;
-use portico_runtime::worker::schedules::{self, Schedule};
-use portico_testkit::server::{TestServer, at_once};
+use portico_runtime::{
+    core::Core,
+    worker::schedules::{self, Schedule},
+};
+use portico_testkit::server::{Database, TestServer, at_once};
 
 /// Long enough that the schedule is due only once in a test.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -64,6 +67,30 @@ async fn scheduled_work_that_fails_or_panics_gives_its_turn_back() {
         assert!(schedules::turn(core, "one", schedule).await, "{}", schedule.name);
         assert!(!schedules::turn(core, "two", schedule).await, "{}", schedule.name);
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scheduled_work_that_writes_is_not_held_up_by_the_extension_of_its_lease() {
+    // Thirty transactions that each hold the only connection that writes to SQLite for two thirds of a beat.
+    fn write<'a>(core: &'a Core) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async {
+            for _ in 0..30 {
+                let mut work = core.begin().await?;
+                work.users().find(core.env.new_id()).await?;
+                tokio::time::sleep(Duration::from_millis(66)).await;
+                work.commit().await?;
+            }
+            Ok(())
+        })
+    }
+    let lease = Duration::from_millis(300);
+    let server = TestServer::start_with(Database::Sqlite, |settings| settings.worker.lease = lease).await;
+    let core = &server.app.core;
+    let began = Instant::now();
+    assert!(schedules::turn(core, "one", &Schedule::new("writes", HOUR, core, write)).await);
+    // Each extension waits for the connection for up to two seconds.
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
     server.stop().await;
 }
 

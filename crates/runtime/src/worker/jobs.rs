@@ -13,16 +13,16 @@ use portico_otlp::Tracer;
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinSet},
-    time::{interval_at, sleep, sleep_until, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 use tracing::Instrument;
 
-use super::pace::Pace;
+use super::{leases, pace::Pace};
 use crate::{
     backoff::Backoff,
     context::{CURRENT, RequestContext},
     core::Core,
-    logging::{self, chain},
+    logging::chain,
     report,
 };
 
@@ -359,27 +359,19 @@ async fn work(
     job: Arc<Job>,
 ) -> (JobId, Duration) {
     let started = Instant::now();
-    let beat = core.settings.worker.lease / 3;
-    let mut heartbeat = interval_at((started + beat).into(), beat);
     let handler = AssertUnwindSafe(handlers.handle(&job)).catch_unwind();
     let handler = in_span(&core.tracer, &job, async {
         handler.await.unwrap_or_else(|_| Err(JobError::Retry("the handler panicked".into())))
     });
-    tokio::pin!(handler);
-    let result = loop {
-        tokio::select! {
-            result = &mut handler => break result,
-            () = sleep_until((started + LONGEST).into()) => break Err(JobError::Retry("it took too long".into())),
-            _ = heartbeat.tick() => {
-                match core.jobs.extend(&worker, job.id, core.env.now() + lease(&core)).await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        tracing::warn!("the lease was lost; another worker has the job");
-                        return (job.id, started.elapsed());
-                    }
-                    Err(error) => logging::warn("the lease of a job could not be extended", &error),
-                }
-            }
+    let kept = leases::keep(core.settings.worker.lease, || {
+        core.jobs.extend(&worker, job.id, core.env.now() + lease(&core))
+    });
+    let result = tokio::select! {
+        result = handler => result,
+        () = sleep_until((started + LONGEST).into()) => Err(JobError::Retry("it took too long".into())),
+        () = kept => {
+            tracing::warn!("the lease was lost; another worker has the job");
+            return (job.id, started.elapsed());
         }
     };
     let took = started.elapsed();

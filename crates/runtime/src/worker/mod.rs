@@ -7,6 +7,7 @@ pub mod failures;
 mod housekeeping;
 pub mod jobs;
 mod key_usage;
+mod leases;
 mod pace;
 pub mod readers;
 pub mod retention;

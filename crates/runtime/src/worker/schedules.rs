@@ -8,12 +8,9 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use portico_kernel::{Fault, StoreError, Timestamp};
-use tokio::{
-    sync::watch,
-    time::{interval_at, sleep},
-};
+use tokio::{sync::watch, time::sleep};
 
-use super::{key_usage, retention, usage};
+use super::{key_usage, leases, retention, usage};
 use crate::{backoff::Backoff, core::Core, logging::chain};
 
 /// Delay after the start, so that a starting server is not busy with it.
@@ -153,21 +150,13 @@ async fn under_lease(
     schedule: &Schedule,
     lease: time::Duration,
 ) -> Option<Result<(), String>> {
-    let beat = core.settings.worker.lease / 3;
-    let mut heartbeat = interval_at((Instant::now() + beat).into(), beat);
     let work = AssertUnwindSafe((schedule.work)()).catch_unwind();
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            result = &mut work => return Some(result.unwrap_or_else(|_| Err("it panicked".to_owned()))),
-            _ = heartbeat.tick() => match core.schedules.extend_lease(schedule.name, worker, core.env.now() + lease).await {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => {
-                    tracing::warn!(error = %chain(&error), schedule = schedule.name, "the lease could not be extended");
-                }
-            },
-        }
+    let kept = leases::keep(core.settings.worker.lease, || {
+        core.schedules.extend_lease(schedule.name, worker, core.env.now() + lease)
+    });
+    tokio::select! {
+        result = work => Some(result.unwrap_or_else(|_| Err("it panicked".to_owned()))),
+        () = kept => None,
     }
 }
 
