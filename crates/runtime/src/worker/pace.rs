@@ -11,9 +11,9 @@ const MOST: usize = 124;
 /// While requests wait: the longest time from the begin of a job to that of the next one that is due, where there is a free worker slot.
 const YIELD: Duration = Duration::from_millis(250);
 
-/// Worker slots to be used now, where `running` jobs run and the latest one began `since`. While requests of this process wait, jobs run one at a
-/// time: they would take the processors that the answers need. Nothing starves: one job runs always, and beside one that takes long the next one
-/// begins after [`YIELD`].
+/// Worker slots to be used now, where `running` jobs run and the latest one began `since`. While requests of this process wait, jobs run
+/// one at a time: they would take the processors that the answers need. Nothing starves: one job runs always, and beside one that takes
+/// long the next one begins after [`YIELD`].
 pub fn slots(concurrency: usize, running: usize, requests_wait: bool, since: Duration) -> usize {
     match requests_wait {
         false => concurrency,

@@ -60,7 +60,8 @@ pub trait PlanCallRepository: Send {
 #[async_trait]
 pub trait PaymentInbox: Send + Sync {
     /// Stores an event unless the provider has sent it before, together with the job that works it off, if there is any; answers whether it
-    /// did. MUST store both or neither, MUST answer `true` once only, also under concurrency, and MUST wake the workers of the process.
+    /// did. MUST store both or neither, the job with the current trace, MUST answer `true` once only, also under concurrency, and MUST wake the
+    /// workers of the process.
     async fn receive(&self, event: &StoredEvent, job: Option<NewJob>) -> Result<bool, StoreError>;
 
     /// An event, with whom it is about.
