@@ -161,12 +161,13 @@ pub async fn run(core: Core, handlers: Arc<Handlers>, mut stopping: watch::Recei
         hands.begin();
         hands.claim();
         let (idle, overdue) = (hands.seen_all && hands.claiming.is_empty(), hands.overdue());
+        let yields = hands.yields();
         tokio::select! {
             Some(claimed) = hands.claiming.join_next() => hands.take(claimed),
             Some(ended) = hands.running.join_next() => hands.note(ended),
             () = hands.core.signals.jobs.notified(), if idle && hands.pause.is_none() => hands.seen_all = false,
             () = sleep(hands.pause.unwrap_or(poll)), if idle => hands.seen_all = false,
-            () = sleep(GLANCE), if hands.yields() => {}
+            () = sleep(GLANCE), if yields => {}
             () = sleep_until(overdue.unwrap_or_else(Instant::now).into()), if overdue.is_some() => hands.give_back().await,
             _ = stopping.changed() => {}
         }
