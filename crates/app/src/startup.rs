@@ -205,7 +205,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         host: parsed.host_str().unwrap_or_default().into(),
         signer: Arc::new(MacLinkSigner::new(&signing)),
         limits: limits.clone(),
-        admission: Arc::new(Admission::new(&settings.admission, connections)),
+        admission: Arc::new(Admission::new(&settings.admission, connections, signals.waiting.clone())),
         bodies: Arc::default(),
         connections: Arc::default(),
         responses: Arc::new(ResponseCache::new(cache, signals.clone())),

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use portico_billing::ports::PaymentInbox;
 use portico_kernel::{
     Env, StoreError, WorkQueue, idempotency::IdempotencyKeys, schedule::Schedules, sealing::Sealer,
 };
@@ -80,6 +81,11 @@ impl Core {
     /// Reads without a transaction.
     pub fn reader(&self) -> Box<dyn Repositories> {
         self.store.reader()
+    }
+
+    /// Events of payment providers.
+    pub fn inbox(&self) -> Box<dyn PaymentInbox> {
+        self.store.inbox()
     }
 
     /// The same for background work, see [`Store::for_background`].

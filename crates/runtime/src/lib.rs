@@ -24,6 +24,7 @@ pub mod store;
 pub mod telemetry;
 pub mod traces;
 pub mod usage;
+pub mod waiting;
 pub mod wakes;
 pub mod webhooks;
 pub mod worker;

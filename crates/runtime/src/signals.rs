@@ -22,6 +22,7 @@ use crate::{
     clock::SharedClock,
     events::catalogue,
     usage::UsageMarks,
+    waiting::WaitingRequests,
     wakes::Wakes,
 };
 
@@ -62,6 +63,8 @@ pub struct Signals {
     pub webhooks: Notify,
     /// Notified when an event was appended that live streams follow.
     pub live: Wakes,
+    /// Requests that wait for a permit to change something. Jobs let them go first.
+    pub waiting: WaitingRequests,
     /// Tenants whose thresholds are to be checked.
     pub usage: UsageMarks,
     /// A faster channel to other processes than the database, if there is one.
@@ -82,6 +85,7 @@ impl Default for Signals {
             events: Notify::new(),
             webhooks: Notify::new(),
             live: Wakes::default(),
+            waiting: WaitingRequests::default(),
             usage: UsageMarks::default(),
             broadcasts: None,
             clock: None,

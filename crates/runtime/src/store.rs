@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portico_billing::{ports::BillingRepositories, quota::Quotas};
+use portico_billing::{
+    ports::{BillingRepositories, PaymentInbox},
+    quota::Quotas,
+};
 use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{
     AnnouncementListener, DeadLetters, EntitlementError, EventReaders, Permission, StoreError, Timestamp,
@@ -57,6 +60,9 @@ pub trait Store: Send + Sync {
 
     /// Reads without a transaction.
     fn reader(&self) -> Box<dyn Repositories>;
+
+    /// Events of payment providers. Each call is a transaction of its own.
+    fn inbox(&self) -> Box<dyn PaymentInbox>;
 
     /// The same database for background work: with separate connections where there is a pool, and longer timeouts.
     fn for_background(&self) -> Arc<dyn Store>;
@@ -189,6 +195,10 @@ impl Store for SqlStore {
 
     fn reader(&self) -> Box<dyn Repositories> {
         Box::new(Self::reader(self))
+    }
+
+    fn inbox(&self) -> Box<dyn PaymentInbox> {
+        Box::new(self.clone())
     }
 
     fn for_background(&self) -> Arc<dyn Store> {

@@ -17,6 +17,7 @@ use std::{
 };
 
 use portico_kernel::Kind;
+use portico_runtime::waiting::{WaitingRequest, WaitingRequests};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
@@ -79,8 +80,8 @@ pub struct Admission {
 impl Admission {
     /// As configured, or derived from the number of database connections and processors.
     ///
-    /// `connections` are those to Postgres; none where the database is SQLite.
-    pub fn new(chosen: &settings::Admission, connections: Option<u32>) -> Self {
+    /// `connections` are those to Postgres; none where the database is SQLite. `waiting` counts the requests that wait to change something.
+    pub fn new(chosen: &settings::Admission, connections: Option<u32>, waiting: WaitingRequests) -> Self {
         let processors = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
         // So no admitted request waits for a connection: a quarter is for background work, some are left to the other
         // classes. A few requests keep the one writer of SQLite busy.
@@ -93,7 +94,10 @@ impl Admission {
         };
         Self {
             reads: Queue::new("reads", chosen.reads.unwrap_or(reads), chosen.wait, true),
-            writes: Queue::new("writes", chosen.writes.unwrap_or(writes), chosen.wait, true),
+            writes: Queue {
+                waiting,
+                ..Queue::new("writes", chosen.writes.unwrap_or(writes), chosen.wait, true)
+            },
             // Not shared between parties: limiting single accounts and networks is the task of the throttle.
             logins: Queue::new(
                 "logins",
@@ -154,6 +158,8 @@ struct Queue {
     is_shared: bool,
     free: Semaphore,
     line: Mutex<Line>,
+    /// Those in the queue, for others to see.
+    waiting: WaitingRequests,
 }
 
 /// State of a queue: who waits, and the rate of released permits.
@@ -233,7 +239,8 @@ impl Line {
 impl Queue {
     fn new(name: &'static str, places: usize, longest: Duration, is_shared: bool) -> Self {
         let line = Mutex::new(Line::new(places, Instant::now()));
-        Self { name, longest, is_shared, free: Semaphore::new(places), line }
+        let (free, waiting) = (Semaphore::new(places), WaitingRequests::default());
+        Self { name, longest, is_shared, free, line, waiting }
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -252,7 +259,7 @@ impl Queue {
             return None;
         }
         metrics::gauge!("portico_admission_waiting", "class" => self.name).increment(1);
-        let turn = Turn { queue: self, party };
+        let turn = Turn { queue: self, party, _waits: self.waiting.join() };
         let permit = timeout(self.longest, self.free.acquire()).await;
         drop(turn);
         match permit {
@@ -294,6 +301,7 @@ impl Queue {
 struct Turn<'q> {
     queue: &'q Queue,
     party: Option<u64>,
+    _waits: WaitingRequest,
 }
 
 impl Drop for Turn<'_> {
@@ -414,12 +422,15 @@ mod tests {
         assert!(futures_util::poll!(&mut second).is_pending());
         assert!(futures_util::poll!(&mut third).is_pending());
         assert!(queue.enter(0).await.is_none(), "12 s is too long to wait");
+        assert!(queue.waiting.any());
         drop(first);
         let second = second.await.unwrap();
         assert!(futures_util::poll!(&mut third).is_pending());
+        assert!(queue.waiting.any());
         drop(second);
         assert!(third.await.is_some());
         assert_eq!(queue.line().waiting, 0);
+        assert!(!queue.waiting.any());
     }
 
     #[tokio::test]

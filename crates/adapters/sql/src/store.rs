@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portico_kernel::{CommitListener, StoreError, trace::StoreObserver};
+use portico_kernel::{CommitListener, StoreError, TraceParent, trace::StoreObserver};
 use portico_migrations::Migrator;
 use sea_orm::{
     SqliteTransactionMode, TransactionOptions,
@@ -251,6 +251,18 @@ impl SqlStore {
             },
         };
         self.writer.begin(options).await
+    }
+
+    /// The trace of the work at hand.
+    pub(crate) fn trace(&self) -> Option<TraceParent> {
+        self.observer.as_ref()?.trace_parent()
+    }
+
+    /// Tells the listener of a job that was enqueued outside of a unit of work, once it is committed.
+    pub(crate) fn has_enqueued(&self) {
+        if let Some(listener) = &self.listener {
+            listener.committed(&[], true);
+        }
     }
 
     /// For single statements that write.

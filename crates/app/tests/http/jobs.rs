@@ -1,10 +1,25 @@
-//! Background jobs: a job of an unknown kind waits for staff.
+//! Background jobs: a job of an unknown kind waits for staff, and jobs go on while requests wait.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use portico_kernel::{NewJob, PlatformRole, TenantId};
-use portico_testkit::server::{Client, TestServer, eventually};
-use serde_json::json;
+use async_trait::async_trait;
+use portico_identity::{
+    mail::{MailBrand, Recipient},
+    ports::Mailer,
+};
+use portico_kernel::{
+    NewJob, PlatformRole, TenantId,
+    mail::{MailContent, MailError, MailId},
+};
+use portico_testkit::server::{Client, Database, TestServer, eventually};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 /// Gives the client's account a platform-wide role.
 async fn appoint(server: &TestServer, client: &Client, role: PlatformRole) {
@@ -17,37 +32,102 @@ async fn appoint(server: &TestServer, client: &Client, role: PlatformRole) {
     work.commit().await.unwrap();
 }
 
+/// Enqueues a job that nobody can do, and answers its id.
+async fn enqueue_unknown(server: &TestServer) -> String {
+    let job = NewJob {
+        id: server.app.core.env.new_id(),
+        kind: "nobody.knows",
+        payload: json!({"a": 1}),
+        tenant: TenantId::PLATFORM,
+        run_at: server.app.core.env.now(),
+        max_attempts: 3,
+        request_id: "r1".into(),
+    };
+    let id = job.id.to_string();
+    let mut work = server.app.core.begin().await.unwrap();
+    work.jobs().enqueue(job).await.unwrap();
+    work.commit().await.unwrap();
+    id
+}
+
+/// Waits until a job is dead.
+async fn dead(staff: &Client, id: &str) -> Option<Value> {
+    let found = async || {
+        let answer = staff.get("/api/v1/admin/jobs?state=dead").await;
+        let items = answer.json["items"].as_array()?.clone();
+        items.into_iter().find(|job| job["id"] == id)
+    };
+    eventually(Duration::from_secs(10), found).await
+}
+
+/// Hands messages to some addresses over when the test is at its end.
+struct Stuck {
+    inner: Arc<dyn Mailer>,
+    /// Closed at the end.
+    end: Arc<Semaphore>,
+    begun: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Mailer for Stuck {
+    async fn send(
+        &self,
+        id: MailId,
+        to: &Recipient,
+        mail: &MailContent,
+        brand: &MailBrand,
+    ) -> Result<(), MailError> {
+        if to.email.as_str().starts_with("stuck") {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            drop(self.end.acquire().await);
+        }
+        self.inner.send(id, to, mail, brand).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_go_on_while_requests_wait_however_long_the_first_ones_take() {
+    let (end, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let server = TestServer::start_changed(
+        Database::Sqlite,
+        |_| {},
+        |app| {
+            let inner = app.identity.mail.mailer.clone();
+            app.identity.mail.mailer = Arc::new(Stuck { inner, end: end.clone(), begun: begun.clone() });
+        },
+    )
+    .await;
+    let staff = server.customer("staff@example.com").await;
+    appoint(&server, &staff, PlatformRole::Staff).await;
+    // As if there was a request that never has its turn.
+    let waits = server.app.core.signals.waiting.join();
+    for number in 1..=3 {
+        server.unverified(&format!("stuck-{number}@example.com")).await;
+        let has_begun = async || (begun.load(Ordering::Relaxed) >= number).then_some(());
+        assert!(eventually(Duration::from_secs(10), has_begun).await.is_some(), "mail {number} began");
+    }
+    for _ in 0..5 {
+        let id = enqueue_unknown(&server).await;
+        assert!(dead(&staff, &id).await.is_some(), "there is a worker slot left");
+    }
+    drop(waits);
+    end.close();
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_cannot_be_done_is_listed_and_can_be_replayed() {
     TestServer::on_each_database(async |server| {
         let staff = server.customer("staff@example.com").await;
         appoint(server, &staff, PlatformRole::Staff).await;
-        let job = NewJob {
-            id: server.app.core.env.new_id(),
-            kind: "nobody.knows",
-            payload: json!({"a": 1}),
-            tenant: TenantId::PLATFORM,
-            run_at: server.app.core.env.now(),
-            max_attempts: 3,
-            request_id: "r1".into(),
-        };
-        let id = job.id.to_string();
-        let mut work = server.app.core.begin().await.unwrap();
-        work.jobs().enqueue(job).await.unwrap();
-        work.commit().await.unwrap();
-
-        let dead = async || {
-            let answer = staff.get("/api/v1/admin/jobs?state=dead").await;
-            let items = answer.json["items"].as_array()?.clone();
-            items.into_iter().find(|job| job["id"] == id.as_str())
-        };
-        let listed = eventually(Duration::from_secs(10), dead).await.expect("the job is dead");
+        let id = enqueue_unknown(server).await;
+        let listed = dead(&staff, &id).await.expect("the job is dead");
         assert_eq!((&listed["kind"], &listed["requestId"]), (&json!("nobody.knows"), &json!("r1")));
         assert!(listed["lastError"].as_str().unwrap().contains("no handler"), "{listed}");
 
         let path = format!("/api/v1/admin/jobs/{id}/replay");
         assert_eq!(staff.post_empty(&path).await.expect(202)["state"], "queued");
-        let again = eventually(Duration::from_secs(10), dead).await.expect("the job is dead again");
+        let again = dead(&staff, &id).await.expect("the job is dead again");
         assert_eq!(again["attempts"], 1, "attempts start again");
         let unknown = format!("/api/v1/admin/jobs/{}/replay", TenantId::PLATFORM);
         assert_eq!(staff.post_empty(&unknown).await.expect(404)["code"], "not_found");

@@ -168,8 +168,8 @@ async fn a_webhook_may_come_first_and_any_number_of_times() {
         tell(server, &format!("evt_odd_{other}"), None).await.expect(200);
         let seen = async |event: String| {
             let provider = portico_billing::payment::Provider::Stripe;
-            let stored = server.app.core.reader().inbound_events().find(provider, &event).await.unwrap();
-            stored.map(|event| event.status.as_str())
+            let stored = server.app.core.inbox().find(provider, &event).await.unwrap();
+            stored.map(|found| found.event.status.as_str())
         };
         for (event, outcome) in [
             (hint, "done"),
@@ -333,7 +333,7 @@ async fn webhooks_that_are_not_signed_are_refused_and_not_stored() {
         }
         let provider = portico_billing::payment::Provider::Stripe;
         let event = format!("evt_forged_{id}");
-        assert!(server.app.core.reader().inbound_events().find(provider, &event).await.unwrap().is_none());
+        assert!(server.app.core.inbox().find(provider, &event).await.unwrap().is_none());
         assert_eq!(status(&ada, &id).await, "pending");
     })
     .await;

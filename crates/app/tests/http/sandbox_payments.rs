@@ -88,9 +88,9 @@ async fn told(server: &TestServer, kind: &str, session: &str) {
     let done = async || {
         let found = sent(server, kind, session).await;
         let [event] = found.as_slice() else { return None };
-        let mut reader = server.app.core.reader();
-        let stored = reader.inbound_events().find(Provider::Stripe, event["id"].as_str()?).await.ok()??;
-        (event["pending_webhooks"] == 0 && stored.status == InboundStatus::Done).then_some(())
+        let inbox = server.app.core.inbox();
+        let stored = inbox.find(Provider::Stripe, event["id"].as_str()?).await.ok()??;
+        (event["pending_webhooks"] == 0 && stored.event.status == InboundStatus::Done).then_some(())
     };
     assert!(eventually(Duration::from_secs(20), done).await.is_some(), "{kind} is told and worked off");
 }

@@ -480,8 +480,8 @@ async fn webhooks_that_are_not_signed_are_refused_and_not_stored() {
             assert_eq!(tell(server, &forged).await.expect(400)["code"], "invalid_signature");
         }
         let id = &webhook.headers[0].1;
-        let mut reader = server.app.core.reader();
-        assert!(reader.inbound_events().find(Provider::Recurrente, id).await.unwrap().is_none());
+        let inbox = server.app.core.inbox();
+        assert!(inbox.find(Provider::Recurrente, id).await.unwrap().is_none());
         assert_eq!(status(server, &seller, &text(&made, "purchaseId")).await, SiteSaleStatus::Pending);
         // An event about something else is stored, and leads to nothing.
         let other = Person::new(server, server.email("other"), |_| {}).await;

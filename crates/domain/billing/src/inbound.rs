@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     BillingError,
     payment::{InboundEvent, InboundSubject, Provider, SignatureError},
-    ports::BillingRepositories,
+    ports::PaymentInbox,
 };
 
 /// What became of an event.
@@ -62,6 +62,15 @@ pub struct StoredEvent {
     pub received_at: Timestamp,
 }
 
+/// A stored event, and whom it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundEvent {
+    /// The event.
+    pub event: StoredEvent,
+    /// The tenant that the provider knows by the customer of the event; `None` where it names none, or one that is not known here.
+    pub tenant: Option<TenantId>,
+}
+
 /// The job that works an event off.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentEvent {
@@ -79,20 +88,20 @@ impl JobType for PaymentEvent {
 
 /// Use cases around webhooks of providers. They ask for no permission: the signature was verified.
 pub struct InboundEvents<'a> {
-    repositories: &'a mut dyn BillingRepositories,
+    inbox: &'a dyn PaymentInbox,
     scope: &'a Scope,
     env: &'a Env,
 }
 
 impl<'a> InboundEvents<'a> {
-    /// Over an open unit of work, for a sender.
-    pub fn new(repositories: &'a mut dyn BillingRepositories, scope: &'a Scope, env: &'a Env) -> Self {
-        Self { repositories, scope, env }
+    /// For a sender.
+    pub fn new(inbox: &'a dyn PaymentInbox, scope: &'a Scope, env: &'a Env) -> Self {
+        Self { inbox, scope, env }
     }
 
-    /// Stores an event, and enqueues the job that works it off if there is anything to do. One that was stored before changes nothing: answers
+    /// Stores an event, with the job that works it off if there is anything to do. One that was stored before changes nothing: answers
     /// whether it was new. One with names that no provider gives is not believed, and not stored.
-    pub async fn receive(&mut self, provider: Provider, event: InboundEvent) -> Result<bool, BillingError> {
+    pub async fn receive(&self, provider: Provider, event: InboundEvent) -> Result<bool, BillingError> {
         let status = match event.subject {
             InboundSubject::Other => InboundStatus::Ignored,
             _ => InboundStatus::Received,
@@ -120,26 +129,22 @@ impl<'a> InboundEvents<'a> {
         let (id, kind) = (event.id, event.kind);
         let stored =
             StoredEvent { provider, id, kind, checkout, payment, refund, customer, status, received_at };
-        if !self.repositories.inbound_events().insert(&stored).await? {
-            return Ok(false);
-        }
-        if status == InboundStatus::Received {
-            let job = PaymentEvent { provider, event: stored.id };
-            let job = NewJob::new(self.env, self.scope, TenantId::PLATFORM, &job);
-            self.repositories.jobs().enqueue(job).await?;
-        }
-        Ok(true)
+        let job = (status == InboundStatus::Received).then(|| {
+            let job = PaymentEvent { provider, event: stored.id.clone() };
+            NewJob::new(self.env, self.scope, TenantId::PLATFORM, &job)
+        });
+        Ok(self.inbox.receive(&stored, job).await?)
     }
 
     /// The event that a job is about, unless it was worked off.
-    pub async fn open(&mut self, job: &PaymentEvent) -> Result<Option<StoredEvent>, StoreError> {
-        let found = self.repositories.inbound_events().find(job.provider, &job.event).await?;
-        Ok(found.filter(|event| event.status == InboundStatus::Received))
+    pub async fn open(&self, job: &PaymentEvent) -> Result<Option<FoundEvent>, StoreError> {
+        let found = self.inbox.find(job.provider, &job.event).await?;
+        Ok(found.filter(|found| found.event.status == InboundStatus::Received))
     }
 
     /// Notes what became of an event.
-    pub async fn close(&mut self, event: &StoredEvent, status: InboundStatus) -> Result<(), StoreError> {
-        self.repositories.inbound_events().set_status(event.provider, &event.id, status).await
+    pub async fn close(&self, event: &StoredEvent, status: InboundStatus) -> Result<(), StoreError> {
+        self.inbox.set_status(event.provider, &event.id, status).await
     }
 }
 
@@ -164,10 +169,10 @@ mod tests {
     #[tokio::test]
     async fn an_event_that_comes_a_hundred_times_is_one_job() {
         let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
-        let mut repositories = Repositories::default();
+        let repositories = Repositories::default();
         for round in 0..100 {
             let subject = InboundSubject::Checkout { id: "cs_1".to_owned() };
-            let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+            let inbound = InboundEvents::new(&repositories.shop, &scope, &env);
             let new = inbound.receive(Provider::Stripe, event("evt_1", subject)).await.unwrap();
             assert_eq!(new, round == 0);
         }
@@ -176,20 +181,20 @@ mod tests {
         assert_eq!((jobs[0].kind, jobs[0].tenant), ("payment.event", TenantId::PLATFORM));
         assert_eq!(jobs[0].payload, serde_json::json!({"provider": "stripe", "event": "evt_1"}));
         let job = PaymentEvent { provider: Provider::Stripe, event: "evt_1".to_owned() };
-        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
-        let open = inbound.open(&job).await.unwrap().unwrap();
-        assert_eq!(open.checkout.as_deref(), Some("cs_1"));
-        inbound.close(&open, InboundStatus::Done).await.unwrap();
+        let inbound = InboundEvents::new(&repositories.shop, &scope, &env);
+        let FoundEvent { event, tenant } = inbound.open(&job).await.unwrap().unwrap();
+        assert_eq!((event.checkout.as_deref(), tenant), (Some("cs_1"), None));
+        inbound.close(&event, InboundStatus::Done).await.unwrap();
         assert_eq!(inbound.open(&job).await.unwrap(), None, "a job that runs again has nothing to do");
     }
 
     #[tokio::test]
     async fn names_that_no_provider_gives_are_not_stored() {
         let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
-        let mut repositories = Repositories::default();
+        let repositories = Repositories::default();
         let long = "e".repeat(NAME_MAX + 1);
         for name in ["", "evt \0", "evt\n1", "ev t", long.as_str()] {
-            let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+            let inbound = InboundEvents::new(&repositories.shop, &scope, &env);
             let refused = inbound.receive(Provider::Stripe, event(name, InboundSubject::Other)).await;
             assert!(matches!(refused, Err(BillingError::Signature(_))), "{name:?}");
             let subject = InboundSubject::Checkout { id: name.to_owned() };
@@ -201,8 +206,8 @@ mod tests {
     #[tokio::test]
     async fn an_event_about_a_payment_is_kept_apart_from_those_about_checkouts() {
         let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
-        let mut repositories = Repositories::default();
-        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        let repositories = Repositories::default();
+        let inbound = InboundEvents::new(&repositories.shop, &scope, &env);
         let subject = InboundSubject::Payment { id: "pi_1".to_owned() };
         assert!(inbound.receive(Provider::Stripe, event("evt_3", subject)).await.unwrap());
         let shop = repositories.shop.rows();
@@ -214,8 +219,8 @@ mod tests {
     #[tokio::test]
     async fn an_event_about_a_refund_names_its_payment_too() {
         let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
-        let mut repositories = Repositories::default();
-        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        let repositories = Repositories::default();
+        let inbound = InboundEvents::new(&repositories.shop, &scope, &env);
         for (id, taken) in [("re 1", false), ("re_1", true)] {
             let subject = InboundSubject::Refund { id: id.to_owned(), payment: "ch_1".to_owned() };
             let received = inbound.receive(Provider::Recurrente, event("evt_4", subject)).await;
@@ -230,21 +235,21 @@ mod tests {
     #[tokio::test]
     async fn an_event_about_a_customer_is_a_job_too() {
         let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
-        let mut repositories = Repositories::default();
+        let repositories = Repositories::default();
         let subject = InboundSubject::Customer { id: "cus_1".to_owned() };
-        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        let inbound = InboundEvents::new(&repositories.shop, &scope, &env);
         assert!(inbound.receive(Provider::Stripe, event("evt_3", subject)).await.unwrap());
         let job = PaymentEvent { provider: Provider::Stripe, event: "evt_3".to_owned() };
         let open = inbound.open(&job).await.unwrap().unwrap();
-        assert_eq!((open.customer.as_deref(), open.checkout), (Some("cus_1"), None));
+        assert_eq!((open.event.customer.as_deref(), open.event.checkout), (Some("cus_1"), None));
         assert_eq!(repositories.shop.rows().jobs.len(), 1);
     }
 
     #[tokio::test]
     async fn events_of_other_kinds_are_stored_and_ignored() {
         let (env, scope) = (env(), Scope::anonymous(RequestInfo::default()));
-        let mut repositories = Repositories::default();
-        let mut inbound = InboundEvents::new(&mut repositories, &scope, &env);
+        let repositories = Repositories::default();
+        let inbound = InboundEvents::new(&repositories.shop, &scope, &env);
         assert!(inbound.receive(Provider::Stripe, event("evt_2", InboundSubject::Other)).await.unwrap());
         let shop = repositories.shop.rows();
         assert_eq!((shop.inbound[0].status, shop.jobs.len()), (InboundStatus::Ignored, 0));

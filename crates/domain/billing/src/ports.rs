@@ -52,8 +52,6 @@ pub trait BillingRepositories: Outbox {
     fn plan_calls<'c>(&'c mut self) -> Box<dyn PlanCallRepository + 'c>;
     /// Invoices.
     fn invoices<'c>(&'c mut self) -> Box<dyn InvoiceRepository + 'c>;
-    /// Events of payment providers.
-    fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c>;
     /// The ledger.
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c>;
     /// What the financial report is made of.

@@ -16,7 +16,7 @@ use crate::{
     coupon::Coupon,
     dispute::PurchaseDispute,
     finance::PricedVersion,
-    inbound::{InboundStatus, StoredEvent},
+    inbound::{FoundEvent, InboundStatus, StoredEvent},
     invoice::Invoice,
     ledger::{LedgerEntry, LedgerTransaction},
     limits::{Allowance, Overrides},
@@ -26,10 +26,10 @@ use crate::{
     plan_call::PlanCall,
     ports::{
         AccountRepository, BillingRepositories, CheckoutRepository, CouponRepository, DisputeRepository,
-        FinanceRepository, GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository,
-        MeterRepository, MockGenerationRepository, MockMeterRepository, MockPlanRepository,
-        MockSubscriptionRepository, PlanCallRepository, PlanRepository, ProductRepository,
-        PurchaseRepository, RefundRepository, SiteSaleRepository, SubscriptionRepository,
+        FinanceRepository, GenerationRepository, InvoiceRepository, LedgerRepository, MeterRepository,
+        MockGenerationRepository, MockMeterRepository, MockPlanRepository, MockSubscriptionRepository,
+        PaymentInbox, PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository,
+        RefundRepository, SiteSaleRepository, SubscriptionRepository,
     },
     product::Product,
     product_edit::ProductPrice,
@@ -141,9 +141,6 @@ impl BillingRepositories for Repositories {
         Box::new(self.shop.clone())
     }
     fn invoices<'c>(&'c mut self) -> Box<dyn InvoiceRepository + 'c> {
-        Box::new(self.shop.clone())
-    }
-    fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {
         Box::new(self.shop.clone())
     }
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {
@@ -443,26 +440,28 @@ impl CheckoutRepository for Shop {
 }
 
 #[async_trait]
-impl InboundEventRepository for Shop {
-    async fn insert(&mut self, event: &StoredEvent) -> Result<bool, StoreError> {
+impl PaymentInbox for Shop {
+    async fn receive(&self, event: &StoredEvent, job: Option<NewJob>) -> Result<bool, StoreError> {
         let mut rows = self.rows();
         let new = rows.inbound.iter().all(|stored| stored.id != event.id);
         if new {
             rows.inbound.push(event.clone());
+            rows.jobs.extend(job);
         }
         Ok(new)
     }
 
-    async fn find<'s>(&mut self, _: Provider, id: &'s str) -> Result<Option<StoredEvent>, StoreError> {
-        Ok(self.rows().inbound.iter().find(|event| event.id == id).cloned())
+    async fn find(&self, provider: Provider, id: &str) -> Result<Option<FoundEvent>, StoreError> {
+        let rows = self.rows();
+        let Some(event) = rows.inbound.iter().find(|event| event.id == id).cloned() else { return Ok(None) };
+        let mut accounts = rows.accounts.iter().filter(|account| account.provider == provider);
+        let account =
+            accounts.find(|account| event.customer.is_some() && account.customer_id == event.customer);
+        let tenant = account.map(|account| account.tenant_id);
+        Ok(Some(FoundEvent { event, tenant }))
     }
 
-    async fn set_status<'s>(
-        &mut self,
-        _: Provider,
-        id: &'s str,
-        status: InboundStatus,
-    ) -> Result<(), StoreError> {
+    async fn set_status(&self, _: Provider, id: &str, status: InboundStatus) -> Result<(), StoreError> {
         let mut rows = self.rows();
         rows.inbound.iter_mut().find(|event| event.id == id).unwrap().status = status;
         Ok(())

@@ -17,7 +17,10 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use super::{leases, pace::Pace};
+use super::{
+    leases,
+    pace::{Pace, slots},
+};
 use crate::{
     backoff::Backoff,
     context::{CURRENT, RequestContext},
@@ -35,6 +38,9 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// How long a claimed job may wait here before it is released for other processes.
 const HOLD: Duration = Duration::from_millis(500);
+
+/// How often to look whether requests still wait, while jobs are held back for them.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Completed jobs reported in one statement.
 const BATCH: usize = 256;
@@ -147,6 +153,7 @@ pub async fn run(core: Core, handlers: Arc<Handlers>, mut stopping: watch::Recei
         waiting: VecDeque::new(),
         running: JoinSet::new(),
         held: BTreeSet::new(),
+        began: Instant::now(),
         pace: Pace::default(),
         seen_all: false,
         backoff: Backoff::new("jobs could not be claimed"),
@@ -157,11 +164,13 @@ pub async fn run(core: Core, handlers: Arc<Handlers>, mut stopping: watch::Recei
         hands.begin();
         hands.claim();
         let (idle, overdue) = (hands.seen_all && hands.claiming.is_empty(), hands.overdue());
+        let yields = hands.yields();
         tokio::select! {
             Some(claimed) = hands.claiming.join_next() => hands.take(claimed),
             Some(ended) = hands.running.join_next() => hands.note(ended),
             () = hands.core.signals.jobs.notified(), if idle && hands.pause.is_none() => hands.seen_all = false,
             () = sleep(hands.pause.unwrap_or(poll)), if idle => hands.seen_all = false,
+            () = sleep(GLANCE), if yields => {}
             () = sleep_until(overdue.unwrap_or_else(Instant::now).into()), if overdue.is_some() => hands.give_back().await,
             _ = stopping.changed() => {}
         }
@@ -194,6 +203,8 @@ struct Hands {
     running: JoinSet<(JobId, Duration)>,
     /// Running jobs.
     held: BTreeSet<JobId>,
+    /// When the latest job began.
+    began: Instant,
     pace: Pace,
     /// Whether the latest claim returned fewer jobs than requested.
     seen_all: bool,
@@ -203,11 +214,23 @@ struct Hands {
 }
 
 impl Hands {
+    /// Worker slots to be used now.
+    fn slots(&self) -> usize {
+        let requests_wait = self.core.signals.waiting.any();
+        slots(self.core.settings.worker.concurrency, self.running.len(), requests_wait, self.began.elapsed())
+    }
+
+    /// Whether free worker slots stay empty because requests wait: otherwise these jobs would have begun, or been claimed.
+    fn yields(&self) -> bool {
+        let has_more = !self.waiting.is_empty() || (!self.seen_all && self.claiming.is_empty());
+        has_more && self.running.len() < self.core.settings.worker.concurrency
+    }
+
     /// Claims jobs for free worker slots, and those that will follow at once, if it is time to.
     fn claim(&mut self) {
-        let concurrency = self.core.settings.worker.concurrency;
-        let ahead = self.pace.ahead(concurrency);
-        let wanted = (concurrency + ahead).saturating_sub(self.running.len() + self.waiting.len());
+        let slots = self.slots();
+        let ahead = self.pace.ahead(slots);
+        let wanted = (slots + ahead).saturating_sub(self.running.len() + self.waiting.len());
         if self.seen_all || !self.claiming.is_empty() || self.waiting.len() > ahead / 2 || wanted == 0 {
             return;
         }
@@ -247,12 +270,13 @@ impl Hands {
 
     /// Starts waiting jobs while there are free worker slots.
     fn begin(&mut self) {
-        while self.running.len() < self.core.settings.worker.concurrency
+        while self.running.len() < self.slots()
             && let Some((_, job)) = self.waiting.pop_front()
         {
             let span =
                 tracing::info_span!("job", kind = %job.kind, id = %job.id, request_id = %job.request_id);
             self.held.insert(job.id);
+            self.began = Instant::now();
             let (core, handlers, worker) = (self.core.clone(), self.handlers.clone(), self.worker.clone());
             let work = work(core, handlers, worker, self.done.clone(), Arc::new(job));
             self.running.spawn(work.instrument(span));

@@ -1,4 +1,4 @@
-//! How many jobs to claim ahead.
+//! How many jobs to run at once, and to claim ahead.
 
 use std::time::Duration;
 
@@ -7,6 +7,20 @@ const AHEAD: Duration = Duration::from_millis(100);
 
 /// Maximum number of jobs claimed ahead.
 const MOST: usize = 124;
+
+/// While requests wait: the longest time from the begin of a job to that of the next one that is due, where there is a free worker slot.
+const YIELD: Duration = Duration::from_millis(250);
+
+/// Worker slots to be used now, where `running` jobs run and the latest one began `since`. While requests of this process wait, jobs run
+/// one at a time: they would take the processors that the answers need. Nothing starves: one job runs always, and beside one that takes
+/// long the next one begins after [`YIELD`].
+pub fn slots(concurrency: usize, running: usize, requests_wait: bool, since: Duration) -> usize {
+    match requests_wait {
+        false => concurrency,
+        true if since >= YIELD => concurrency.min(running + 1),
+        true => concurrency.min(1),
+    }
+}
 
 /// Recent duration of jobs. A claim costs a transaction, whether for one job or for a hundred: short jobs are claimed many
 /// at a time, long ones only for free worker slots.
@@ -38,6 +52,26 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn while_requests_wait_jobs_run_one_at_a_time_and_none_waits_for_a_slot_forever() {
+        let moment = Duration::from_millis(1);
+        for running in 0..=4 {
+            assert_eq!(slots(4, running, false, moment), 4, "nobody waits");
+            assert_eq!(slots(4, running, true, moment), 1);
+        }
+        // The first job never ends, nor do those that come after it: all four slots are taken within a second.
+        let (mut running, mut waited) = (1, Duration::ZERO);
+        while running < 4 {
+            assert_eq!(slots(4, running, true, YIELD - moment), 1);
+            assert_eq!(slots(4, running, true, YIELD), running + 1, "one more, not all of them");
+            running += 1;
+            waited += YIELD;
+        }
+        assert!(waited < Duration::from_secs(1));
+        assert_eq!(slots(4, 4, true, Duration::from_secs(60)), 4, "never more than there are");
+        assert_eq!([slots(1, 0, true, moment), slots(1, 1, true, YIELD)], [1, 1]);
+    }
 
     #[test]
     fn short_jobs_are_claimed_many_at_a_time_and_long_ones_are_not() {

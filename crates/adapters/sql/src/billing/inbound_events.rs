@@ -2,25 +2,29 @@
 
 use async_trait::async_trait;
 use portico_billing::{
-    inbound::{InboundStatus, StoredEvent},
+    inbound::{FoundEvent, InboundStatus, StoredEvent},
     payment::Provider,
-    ports::InboundEventRepository,
+    ports::PaymentInbox,
 };
-use portico_kernel::{StoreError, Timestamp};
-use sea_orm::ConnectionTrait;
+use portico_kernel::{NewJob, StoreError, TenantId, Timestamp};
+use sea_orm::{ActiveModelTrait, IdenStatic, Iterable, Value};
 
-use crate::{columns::words, db::Db};
+use crate::{
+    SqlStore,
+    columns::words,
+    db::{Db, Params, placeholders},
+    outbox::jobs,
+    store::Pools,
+};
 
 words!(InboundStatus);
 
-/// Events over one connection.
-pub(crate) struct InboundEvents<'c, C> {
-    pub db: Db<'c, C>,
-}
-
 const COLUMNS: &str = "provider, id, kind, checkout, payment, refund, customer, status, received_at";
 
-/// A row of [`COLUMNS`].
+/// How many there are.
+const WIDTH: usize = 9;
+
+/// A row of [`COLUMNS`], and the tenant of the customer.
 type Row = (
     Provider,
     String,
@@ -31,19 +35,44 @@ type Row = (
     Option<String>,
     InboundStatus,
     Timestamp,
+    Option<TenantId>,
 );
 
-fn event((provider, id, kind, checkout, payment, refund, customer, status, received_at): Row) -> StoredEvent {
-    StoredEvent { provider, id, kind, checkout, payment, refund, customer, status, received_at }
+fn found(row: Row) -> FoundEvent {
+    let (provider, id, kind, checkout, payment, refund, customer, status, received_at, tenant) = row;
+    let event = StoredEvent { provider, id, kind, checkout, payment, refund, customer, status, received_at };
+    FoundEvent { event, tenant }
+}
+
+/// Stores an event. Waits for another transaction that stores the same one, and then stores nothing.
+fn insert() -> String {
+    format!(
+        "insert into inbound_events ({COLUMNS}) values ({}) on conflict (provider, id) do nothing",
+        placeholders(1, WIDTH)
+    )
+}
+
+/// The same, and a job where the event was stored: one statement, which Postgres runs as a whole or not at all.
+fn insert_with(mut job: jobs::row::ActiveModel, mut values: Vec<Value>) -> (String, Vec<Value>) {
+    let mut columns = Vec::new();
+    for column in jobs::row::Column::iter() {
+        if let Some(value) = job.take(column).into_value() {
+            columns.push(column.as_str());
+            values.push(value);
+        }
+    }
+    let sql = format!(
+        "with stored as ({} returning id) insert into jobs ({}) select {} from stored",
+        insert(),
+        columns.join(", "),
+        placeholders(WIDTH + 1, columns.len())
+    );
+    (sql, values)
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> InboundEventRepository for InboundEvents<'_, C> {
-    async fn insert(&mut self, event: &StoredEvent) -> Result<bool, StoreError> {
-        // Waits for another unit of work that stores the same event, and then stores nothing.
-        let sql = format!(
-            "insert into inbound_events ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (provider, id) do nothing"
-        );
+impl PaymentInbox for SqlStore {
+    async fn receive(&self, event: &StoredEvent, job: Option<NewJob>) -> Result<bool, StoreError> {
         let values = (
             event.provider,
             &event.id,
@@ -54,22 +83,50 @@ impl<C: ConnectionTrait + Send> InboundEventRepository for InboundEvents<'_, C> 
             &event.customer,
             event.status,
             event.received_at,
+        )
+            .values();
+        let Some(job) = job else {
+            return Ok(self.write().execute(&insert(), values).await? == 1);
+        };
+        let job = jobs::new_row(job, self.trace());
+        let is_new = match self.pools {
+            Pools::Postgres { .. } => {
+                let (sql, values) = insert_with(job, values);
+                self.write().execute(&sql, values).await? == 1
+            }
+            // It has no statement that writes to two tables, and no round trips.
+            Pools::Sqlite { .. } => {
+                let transaction = self.transaction().await?;
+                let is_new = Db(&transaction).execute(&insert(), values).await? == 1;
+                if is_new {
+                    Db(&transaction).insert(job).await?;
+                }
+                transaction.commit().await?;
+                is_new
+            }
+        };
+        if is_new {
+            self.has_enqueued();
+        }
+        Ok(is_new)
+    }
+
+    async fn find(&self, provider: Provider, id: &str) -> Result<Option<FoundEvent>, StoreError> {
+        let sql = format!(
+            "select {COLUMNS}, (select tenant_id from billing_accounts \
+             where provider = inbound_events.provider and customer_id = inbound_events.customer) \
+             from inbound_events where provider = $1 and id = $2"
         );
-        Ok(self.db.execute(&sql, values).await? == 1)
+        Ok(self.read().row(&sql, (provider, id)).await?.map(found))
     }
 
-    async fn find<'s>(&mut self, provider: Provider, id: &'s str) -> Result<Option<StoredEvent>, StoreError> {
-        let sql = format!("select {COLUMNS} from inbound_events where provider = $1 and id = $2");
-        Ok(self.db.row(&sql, (provider, id)).await?.map(event))
-    }
-
-    async fn set_status<'s>(
-        &mut self,
+    async fn set_status(
+        &self,
         provider: Provider,
-        id: &'s str,
+        id: &str,
         status: InboundStatus,
     ) -> Result<(), StoreError> {
         let sql = "update inbound_events set status = $3 where provider = $1 and id = $2";
-        self.db.execute(sql, (provider, id, status)).await.map(drop)
+        self.write().execute(sql, (provider, id, status)).await.map(drop)
     }
 }

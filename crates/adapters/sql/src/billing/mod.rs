@@ -2,9 +2,9 @@
 
 use portico_billing::ports::{
     AccountRepository, BillingRepositories, CheckoutRepository, CouponRepository, DisputeRepository,
-    FinanceRepository, GenerationRepository, InboundEventRepository, InvoiceRepository, LedgerRepository,
-    MeterRepository, PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository,
-    RefundRepository, SiteSaleRepository, SubscriptionRepository,
+    FinanceRepository, GenerationRepository, InvoiceRepository, LedgerRepository, MeterRepository,
+    PlanCallRepository, PlanRepository, ProductRepository, PurchaseRepository, RefundRepository,
+    SiteSaleRepository, SubscriptionRepository,
 };
 
 use crate::{Repositories, connection::StatementConnection};
@@ -88,10 +88,6 @@ impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
 
     fn invoices<'c>(&'c mut self) -> Box<dyn InvoiceRepository + 'c> {
         Box::new(invoices::Invoices { db: self.db() })
-    }
-
-    fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {
-        Box::new(inbound_events::InboundEvents { db: self.db() })
     }
 
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {

@@ -69,6 +69,26 @@ impl From<row::Model> for Job {
     }
 }
 
+/// The row of a new job that belongs to a trace.
+pub(crate) fn new_row(job: NewJob, trace: Option<TraceParent>) -> row::ActiveModel {
+    row::ActiveModel {
+        id: Set(Col(job.id)),
+        tenant_id: Set(Col(job.tenant)),
+        kind: Set(job.kind.to_owned()),
+        state: Set(Col(JobState::Queued)),
+        attempts: Set(Col(0)),
+        max_attempts: Set(Col(job.max_attempts)),
+        run_at: Set(Col(job.run_at)),
+        leased_by: Set(None),
+        leased_until: Set(Col(None)),
+        last_error: Set(None),
+        created_at: Set(Col(enqueued_at(&job))),
+        payload: Set(job.payload),
+        request_id: Set(job.request_id),
+        trace_parent: Set(trace.map(|parent| parent.to_string())),
+    }
+}
+
 /// The queue as a unit of work writes it.
 pub(crate) struct Jobs<'c, C> {
     pub db: Db<'c, C>,
@@ -80,23 +100,7 @@ pub(crate) struct Jobs<'c, C> {
 #[async_trait]
 impl<C: StatementConnection + Send> JobQueue for Jobs<'_, C> {
     async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
-        let row = row::ActiveModel {
-            id: Set(Col(job.id)),
-            tenant_id: Set(Col(job.tenant)),
-            kind: Set(job.kind.to_owned()),
-            state: Set(Col(JobState::Queued)),
-            attempts: Set(Col(0)),
-            max_attempts: Set(Col(job.max_attempts)),
-            run_at: Set(Col(job.run_at)),
-            leased_by: Set(None),
-            leased_until: Set(Col(None)),
-            last_error: Set(None),
-            created_at: Set(Col(enqueued_at(&job))),
-            payload: Set(job.payload),
-            request_id: Set(job.request_id),
-            trace_parent: Set(self.trace.map(|parent| parent.to_string())),
-        };
-        self.db.insert_later(row, Until::Read(&["jobs"])).await?;
+        self.db.insert_later(new_row(job, self.trace), Until::Read(&["jobs"])).await?;
         *self.enqueued = true;
         Ok(())
     }

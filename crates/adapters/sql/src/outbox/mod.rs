@@ -7,7 +7,7 @@ use crate::{Repositories, connection::StatementConnection, db::Db};
 
 pub(crate) mod events;
 mod feed;
-mod jobs;
+pub(crate) mod jobs;
 pub(crate) mod readers;
 mod schedules;
 

@@ -11,7 +11,7 @@ use portico_billing::{
     plan::BillingInterval,
     plan_call::{PlanCall, PlanCallKind, PlanCallStage},
     plan_discount::PlanDiscount,
-    ports::BillingRepositories,
+    ports::{BillingRepositories, PaymentInbox},
     seller::Seller,
     subscription::SubscriptionStatus,
     subscription_provider::{
@@ -24,7 +24,8 @@ use time::Duration;
 
 use crate::fixtures::{at_once, stored_tenant, subscribe};
 
-fn account(env: &Env, tenant: TenantId) -> BillingAccount {
+/// An account of a tenant that is no customer yet.
+pub fn account(env: &Env, tenant: TenantId) -> BillingAccount {
     BillingAccount {
         tenant_id: tenant,
         provider: Provider::Stripe,
@@ -285,10 +286,10 @@ async fn calls_that_have_ended_and_old_events_are_swept() {
         for call in [&ended, &PlanCall { created_at: env.now() + Duration::DAY, ..later }, &open] {
             work.plan_calls().insert(call).await.unwrap();
         }
-        for (id, status) in [("evt_1", InboundStatus::Done), ("evt_2", InboundStatus::Received)] {
-            assert!(work.inbound_events().insert(&event(id, status)).await.unwrap());
-        }
         work.commit().await.unwrap();
+        for (id, status) in [("evt_1", InboundStatus::Done), ("evt_2", InboundStatus::Received)] {
+            assert!(store.receive(&event(id, status), None).await.unwrap());
+        }
         assert_eq!(store.sweep(env.now() + Duration::days(30)).await.unwrap(), 0);
         let after = env.now() + Duration::days(30) + Duration::HOUR;
         assert_eq!(store.sweep(after).await.unwrap(), 1, "the first call that has ended");

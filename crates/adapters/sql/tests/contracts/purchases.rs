@@ -1,8 +1,7 @@
-//! The ports of `portico_billing` that purchases need: products, purchases, checkouts, events of providers, and the ledger.
+//! The ports of `portico_billing` that purchases need: products, purchases, checkouts, and the ledger.
 
 use portico_billing::{
     checkout::{CheckoutStage, PurchaseCheckout},
-    inbound::{InboundStatus, StoredEvent},
     ledger::{LedgerTransaction, SourceKind, Unbalanced},
     payment::Provider,
     ports::BillingRepositories,
@@ -212,43 +211,6 @@ async fn a_session_is_of_one_checkout_and_those_that_are_due_come_in_order() {
         work.checkouts().update(&PurchaseCheckout { check_at: None, ..open }).await.unwrap();
         work.commit().await.unwrap();
         assert_eq!(reader.checkouts().due(soon, 10).await.unwrap().len(), 1);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_of_a_provider_is_stored_once() {
-    on_each_database(async |database| {
-        let (env, store) = (env(), database.store());
-        let event = StoredEvent {
-            provider: Provider::Stripe,
-            id: "evt_1".to_owned(),
-            kind: "checkout.session.completed".to_owned(),
-            customer: None,
-            checkout: Some("cs_1".to_owned()),
-            payment: None,
-            refund: Some("re_1".to_owned()),
-            status: InboundStatus::Received,
-            received_at: env.now(),
-        };
-        let sent = event.clone();
-        let stored = at_once(store, 16, move |store, _| {
-            let event = sent.clone();
-            async move {
-                let mut work = store.begin().await.unwrap();
-                let stored = work.inbound_events().insert(&event).await.unwrap();
-                work.commit().await.unwrap();
-                stored
-            }
-        })
-        .await;
-        assert_eq!(stored.into_iter().filter(|stored| *stored).count(), 1);
-        let mut work = store.begin().await.unwrap();
-        assert_eq!(work.inbound_events().find(Provider::Stripe, "evt_1").await.unwrap(), Some(event.clone()));
-        assert_eq!(work.inbound_events().find(Provider::Stripe, "evt_2").await.unwrap(), None);
-        work.inbound_events().set_status(Provider::Stripe, "evt_1", InboundStatus::Done).await.unwrap();
-        let done = StoredEvent { status: InboundStatus::Done, ..event };
-        assert_eq!(work.inbound_events().find(Provider::Stripe, "evt_1").await.unwrap(), Some(done));
     })
     .await;
 }

@@ -145,9 +145,6 @@ impl BillingRepositories for Rows {
     fn invoices<'c>(&'c mut self) -> Box<dyn InvoiceRepository + 'c> {
         self.kept.invoices()
     }
-    fn inbound_events<'c>(&'c mut self) -> Box<dyn InboundEventRepository + 'c> {
-        self.kept.inbound_events()
-    }
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {
         self.kept.ledger()
     }

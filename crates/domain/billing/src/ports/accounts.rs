@@ -1,10 +1,10 @@
 //! The ports of tenants at providers of subscriptions: accounts, calls, and events that come in.
 
 use async_trait::async_trait;
-use portico_kernel::{StoreError, TenantId, Timestamp};
+use portico_kernel::{NewJob, StoreError, TenantId, Timestamp};
 
 use crate::{
-    inbound::{InboundStatus, StoredEvent},
+    inbound::{FoundEvent, InboundStatus, StoredEvent},
     paid::BillingAccount,
     payment::Provider,
     plan_call::PlanCall,
@@ -55,22 +55,19 @@ pub trait PlanCallRepository: Send {
     async fn due(&mut self, now: Timestamp, limit: u64) -> Result<Vec<PlanCall>, StoreError>;
 }
 
-/// Events of payment providers.
+/// Events of payment providers, as they are taken in and worked off. Each call is a transaction of its own: nothing else belongs to it.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
-pub trait InboundEventRepository: Send {
-    /// Stores an event unless the provider has sent it before, and answers whether it did. MUST answer `true` to one unit of work only, also
-    /// under concurrency.
-    async fn insert(&mut self, event: &StoredEvent) -> Result<bool, StoreError>;
+pub trait PaymentInbox: Send + Sync {
+    /// Stores an event unless the provider has sent it before, together with the job that works it off, if there is any; answers whether it
+    /// did. MUST store both or neither, the job with the current trace, MUST answer `true` once only, also under concurrency, and MUST wake the
+    /// workers of the process.
+    async fn receive(&self, event: &StoredEvent, job: Option<NewJob>) -> Result<bool, StoreError>;
 
-    /// An event.
-    async fn find<'s>(&mut self, provider: Provider, id: &'s str) -> Result<Option<StoredEvent>, StoreError>;
+    /// An event, with whom it is about.
+    async fn find(&self, provider: Provider, id: &str) -> Result<Option<FoundEvent>, StoreError>;
 
     /// Notes what became of an event.
-    async fn set_status<'s>(
-        &mut self,
-        provider: Provider,
-        id: &'s str,
-        status: InboundStatus,
-    ) -> Result<(), StoreError>;
+    async fn set_status(&self, provider: Provider, id: &str, status: InboundStatus)
+    -> Result<(), StoreError>;
 }

@@ -3,7 +3,7 @@
 use portico_billing::{
     BillingError,
     checkout::{CheckoutStage, Checkouts, PurchaseCheckout},
-    inbound::{InboundEvents, InboundStatus, PaymentEvent},
+    inbound::{FoundEvent, InboundEvents, InboundStatus, PaymentEvent},
     payment::{Checkout, NewCheckout, PaymentError, Provider},
     purchase::{Purchase, PurchaseStatus},
     settlement::{Settled, Settlements},
@@ -110,23 +110,19 @@ pub fn report(settled: &Settled) {
 /// Where the provider or the database does not answer: the job is to run again.
 pub async fn work_off(app: &App, hint: PaymentEvent, job: &Job) -> Result<(), JobError> {
     let scope = scope(job);
-    let event = {
-        let mut reader = app.core.reader();
-        InboundEvents::new(&mut *reader, &scope, &app.core.env).open(&hint).await?
-    };
-    let Some(event) = event else { return Ok(()) };
+    let inbox = app.core.inbox();
+    let inbound = InboundEvents::new(&*inbox, &scope, &app.core.env);
+    let Some(FoundEvent { event, tenant }) = inbound.open(&hint).await? else { return Ok(()) };
     let status = match (&event.checkout, &event.payment, &event.refund, &event.customer) {
         (Some(session), ..) => follow(app, &scope, event.provider, session).await?,
         (None, Some(payment), Some(refund), _) => {
             site_refunds::follow(app, &scope, event.provider, payment, refund).await?
         }
         (None, Some(payment), None, _) => follow_payment(app, &scope, event.provider, payment).await?,
-        (None, None, _, Some(customer)) => subscriptions::follow(app, &scope, customer).await?,
+        (None, None, _, Some(_)) => subscriptions::follow_tenant(app, &scope, tenant).await?,
         (None, None, _, None) => InboundStatus::Ignored,
     };
-    let mut work = app.core.begin().await?;
-    InboundEvents::new(&mut *work, &scope, &app.core.env).close(&event, status).await?;
-    Ok(work.commit().await?)
+    Ok(inbound.close(&event, status).await?)
 }
 
 /// Asks about a session that an event names, and settles it if it was made here.
@@ -171,9 +167,8 @@ pub async fn receive(
     body: &[u8],
 ) -> Result<(), BillingError> {
     let event = app.payments_at(provider).verify(headers, body, app.core.env.now())?;
-    let mut work = app.core.begin().await?;
-    InboundEvents::new(&mut *work, scope, &app.core.env).receive(provider, event).await?;
-    Ok(work.commit().await?)
+    let inbox = app.core.inbox();
+    InboundEvents::new(&*inbox, scope, &app.core.env).receive(provider, event).await.map(drop)
 }
 
 /// Asks about a payment that an event names, and settles it if it was made here.

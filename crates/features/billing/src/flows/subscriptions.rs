@@ -257,6 +257,18 @@ fn report(tenant: TenantId, invoices: &[ProviderInvoice]) {
 /// Those of [`sync`].
 pub async fn follow(app: &App, scope: &Scope, customer: &str) -> Result<InboundStatus, BillingError> {
     let tenant = app.core.reader().accounts().of_customer(Provider::Stripe, customer).await?;
+    follow_tenant(app, scope, tenant).await
+}
+
+/// The same, where it is known which tenant the customer is; `None` where it is none.
+///
+/// # Errors
+/// Those of [`sync`].
+pub async fn follow_tenant(
+    app: &App,
+    scope: &Scope,
+    tenant: Option<TenantId>,
+) -> Result<InboundStatus, BillingError> {
     // Another installation may have the same account at the provider.
     let Some(tenant) = tenant else { return Ok(InboundStatus::Ignored) };
     sync(app, scope, tenant).await?;
