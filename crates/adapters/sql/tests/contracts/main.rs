@@ -22,6 +22,7 @@ mod growth;
 mod guards;
 mod idempotency;
 mod identity;
+mod included;
 mod jobs;
 mod licenses;
 mod looked_after;
