@@ -190,7 +190,7 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
             (Meter::Storage, DbBackend::Sqlite) => {
                 format!("{included} - $5 - {TEXTS} as most from {IN_FORCE} and {VERIFIED}")
             }
-            // The subscription is locked before the counter, as where little room is left: in the other order two could wait for each other.
+            // The subscription is locked before the counter, as where little room is left: else two could wait for each other.
             (Meter::Storage, _) => format!(
                 "{included} - $5 - {TEXTS} as most from {IN_FORCE} and {VERIFIED} for no key update of subscriptions"
             ),

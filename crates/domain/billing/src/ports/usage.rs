@@ -56,8 +56,8 @@ pub trait MeterRepository: Send {
         limit: Option<u64>,
     ) -> Result<bool, StoreError>;
 
-    /// Adds `amount` to a meter without periods in one statement, and answers `true`, where at least `margin` is left afterwards of what
-    /// the plan in force includes, or of what was agreed on instead. Otherwise changes nothing and answers `false`, also without a plan.
+    /// Adds `amount` to a meter without periods and answers `true`, where at least `margin` is left afterwards of what the plan in force
+    /// includes, or of what was agreed on instead; otherwise changes nothing and answers `false`, also without a plan. In one statement.
     /// Storage is used by texts as well, and is only added to where an owner of the tenant has verified their address. MUST hold under
     /// concurrency, as [`add`](Self::add) does; texts that others store meanwhile are what the margin is for.
     async fn add_included(
