@@ -68,7 +68,8 @@ pub trait MeterRepository: Send {
         margin: u64,
     ) -> Result<bool, StoreError>;
 
-    /// Like [`add`](Self::add), and counts `amount` on the day, too, in one statement. MUST leave the day as it is where it answers `false`.
+    /// Like [`add`](Self::add), and counts `amount` on the day, too, in one statement. MUST leave the day as it is where it answers
+    /// `false`.
     async fn add_on_day(
         &mut self,
         tenant: TenantId,
