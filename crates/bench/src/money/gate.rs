@@ -137,7 +137,7 @@ impl Floor {
         Ok((with, without))
     }
 
-    /// Subdomain, site and event. With the gate: the limits are read, and the site is counted unless it is one too many.
+    /// Subdomain, site and event. With the gate: the site is counted unless it is one more than is included.
     async fn site(&mut self, gated: bool) -> anyhow::Result<()> {
         let new = self.fresh();
         let mut work = self.connection.begin().await?;
@@ -158,23 +158,20 @@ impl Floor {
         .execute(&mut *work)
         .await?;
         if gated {
-            sqlx::query(
-                "select plans.*, subscriptions.overrides, subscriptions.period_anchor, subscriptions.bandwidth_spent_until,
-                    subscriptions.over_limit_since, subscriptions.over_limit_sites from subscriptions
-                 join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version
-                 where subscriptions.tenant_id = $1 and subscriptions.status = 'active'",
-            )
-            .bind(self.tenant)
-            .fetch_one(&mut *work)
-            .await?;
             let counted = sqlx::query(
-                "insert into bare_meters (tenant_id, meter, period, used) select $1, 'sites', '', $2 where $2 <= $3
+                "with room as (select case cast(overrides -> 'limits' -> 'sites' as text) when 'null' then $3
+                    else coalesce(cast(overrides -> 'limits' ->> 'sites' as bigint), cast(plans.limits ->> 'sites' as bigint), $3)
+                    end - $4 as most from subscriptions
+                    join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version
+                    where subscriptions.tenant_id = $1 and subscriptions.status = 'active')
+                 insert into bare_meters (tenant_id, meter, period, used) select $1, 'sites', '', $2 from room where $2 <= room.most
                  on conflict (tenant_id, meter, period) do update set used = bare_meters.used + excluded.used
-                 where bare_meters.used <= $3 - excluded.used",
+                 where bare_meters.used <= (select room.most from room) - excluded.used",
             )
             .bind(self.tenant)
             .bind(1_i64)
-            .bind(1_000_000_i64)
+            .bind(i64::MAX)
+            .bind(0_i64)
             .execute(&mut *work)
             .await?;
             ensure!(counted.rows_affected() == 1, "there are too many sites");

@@ -16,8 +16,8 @@ use crate::{
     ports::{BillingRepositories, RowCount, StorageRoom},
 };
 
-/// With more bytes left than these, changes of texts do not wait for each other to check whether they fit: more than all changes
-/// under way at a time can add.
+/// With more bytes left than these, changes of texts do not wait for each other, nor files for them, to check whether they fit: more than
+/// all changes of texts under way at a time can add.
 const STORAGE_MARGIN: u64 = 64 << 20;
 
 /// What a meter counts.
@@ -116,7 +116,6 @@ impl<'a> Quotas<'a> {
         day: Option<Date>,
         amount: u64,
     ) -> Result<(), EntitlementError> {
-        debug_assert!(!meter.counts_rows(), "not taken, see check_room");
         let limit = allowance.limit(meter);
         // Texts take a part of the storage for files.
         let texts = match meter {
@@ -265,6 +264,12 @@ impl<'a> Quotas<'a> {
 impl Entitlements for Quotas<'_> {
     async fn take(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), EntitlementError> {
         debug_assert!(!meter.is_monthly(), "counted by period, see take_at");
+        debug_assert!(!meter.counts_rows(), "not taken, see check_room");
+        let margin = if meter == Meter::Storage { STORAGE_MARGIN } else { 0 };
+        if self.repositories.meters().add_included(tenant, meter, amount, margin).await? {
+            return Ok(());
+        }
+        // It does not fit, or only with a closer look: what is included is read, and decides.
         let allowance = self.allowance_of(tenant).await?;
         self.take_during(tenant, &allowance, meter, Period::Standing, None, amount).await
     }

@@ -35,15 +35,27 @@ fn agreed(sites: Option<u64>) -> Repositories {
 async fn what_was_agreed_on_counts_instead_of_the_plan_and_no_plan_helps() {
     for limit in [Some(7), None] {
         let mut repositories = agreed(limit);
-        repositories.meters.push_back(counter(limit, true));
+        repositories.meters.extend([at_once(0, false), counter(limit, true)]);
         Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await.unwrap();
     }
     let mut repositories = agreed(Some(0));
-    repositories.meters.extend([counter(Some(0), false), reading(0)]);
+    repositories.meters.extend([at_once(0, false), counter(Some(0), false), reading(0)]);
     let refused = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await.unwrap_err();
     assert!(refused.members().contains(&("plan", serde_json::Value::Null)), "{refused:?}");
 }
 
+/// Asked to count in one statement, with this margin.
+fn at_once(margin: u64, fits: bool) -> MockMeterRepository {
+    let mut meters = MockMeterRepository::new();
+    meters
+        .expect_add_included()
+        .times(1)
+        .withf(move |_, _, _, asked| *asked == margin)
+        .return_once(move |_, _, _, _| Ok(fits));
+    meters
+}
+
+/// Asked to count up to a limit that was read before.
 fn counter(limit: Option<u64>, fits: bool) -> MockMeterRepository {
     let mut meters = MockMeterRepository::new();
     meters
@@ -65,9 +77,20 @@ fn system(tenant: Option<TenantId>) -> Scope {
 }
 
 #[tokio::test]
-async fn what_fits_is_counted_against_the_plan() {
+async fn what_fits_is_counted_without_reading_the_plan() {
+    for (meter, margin) in [(Meter::Sites, 0), (Meter::CustomDomains, 0), (Meter::Storage, STORAGE_MARGIN)] {
+        let mut repositories = Repositories::default();
+        repositories.meters.push_back(at_once(margin, true));
+        Quotas::new(&mut repositories).take(env().new_id(), meter, 1).await.unwrap();
+        assert!(repositories.meters.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_counted_at_once_is_counted_against_the_plan_as_it_is_read() {
+    // Another one was deleted, or the limit was raised, in between.
     let mut repositories = on_plan("starter");
-    repositories.meters.push_back(counter(Some(3), true));
+    repositories.meters.extend([at_once(0, false), counter(Some(3), true)]);
     Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await.unwrap();
     assert!(repositories.meters.is_empty() && repositories.subscriptions.is_empty());
 }
@@ -81,7 +104,7 @@ async fn what_does_not_fit_names_the_cheapest_plan_that_would_do() {
         ("professional", 10, 10, 1, Some("enterprise")),
     ] {
         let mut repositories = on_plan(plan);
-        repositories.meters.extend([counter(Some(limit), false), reading(used)]);
+        repositories.meters.extend([at_once(0, false), counter(Some(limit), false), reading(used)]);
         let mut plans = MockPlanRepository::new();
         plans.expect_list().times(1).return_once(|| Ok(catalogue()));
         repositories.plans.push_back(plans);
@@ -124,7 +147,8 @@ async fn texts_count_against_the_storage_of_the_plan() {
     }
     // Storage that texts take is not available for files.
     let mut repositories = on_plan("free");
-    repositories.meters.extend([room(0, 24, Some(1 << 30), true), counter(Some((1 << 30) - 24), true)]);
+    let (stored, rest) = (room(0, 24, Some(1 << 30), true), counter(Some((1 << 30) - 24), true));
+    repositories.meters.extend([at_once(STORAGE_MARGIN, false), stored, rest]);
     Quotas::new(&mut repositories).take(env().new_id(), Meter::Storage, 5).await.unwrap();
 }
 
@@ -137,7 +161,7 @@ async fn without_a_verified_address_there_is_little_room_on_every_plan() {
     assert!(refused.members().contains(&("limit", UNVERIFIED_STORAGE.into())), "{refused}");
 
     let mut repositories = on_plan("enterprise");
-    repositories.meters.push_back(room(0, 10, None, false));
+    repositories.meters.extend([at_once(STORAGE_MARGIN, false), room(0, 10, None, false)]);
     let refused =
         Quotas::new(&mut repositories).take(env().new_id(), Meter::Storage, UNVERIFIED_STORAGE - 9).await;
     assert_eq!(refused.unwrap_err().code(), "quota_exceeded");
@@ -217,6 +241,7 @@ async fn no_plan_is_named_where_none_would_do() {
 #[tokio::test]
 async fn a_tenant_without_a_plan_uses_nothing() {
     let mut repositories = on_plan("no-such-plan");
+    repositories.meters.push_back(at_once(0, false));
     let result = Quotas::new(&mut repositories).take(env().new_id(), Meter::Sites, 1).await;
     assert_eq!(result.unwrap_err().code(), "not_found");
 }

@@ -71,16 +71,33 @@ fn rows_of(meter: Meter, tenant: &str) -> Option<String> {
     }
 }
 
-/// What tenant `$1` stores and may store, as columns; `$2` stands for no limit. A part of the count alone can be negative, see the
-/// migration.
-const ROOM: &str = "coalesce((select used from meters where tenant_id = $1 and meter = 'storage' and period = ''), 0) as files, \
-    (select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts where tenant_id = $1) as texts, \
-    (select case cast(overrides -> 'limits' -> 'storage' as text) when 'null' then $2 \
-    else coalesce(cast(overrides -> 'limits' ->> 'storage' as bigint), cast(plans.limits ->> 'storage' as bigint), $2) \
-    end from subscriptions join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version \
-    where subscriptions.tenant_id = $1 and subscriptions.status = 'active') as included, \
-    exists (select 1 from memberships join users on users.id = memberships.user_id \
-    where memberships.tenant_id = $1 and memberships.role = 'owner' and users.email_verified) as verified";
+/// What a subscription includes of the meter of this name, or what was agreed on instead; `unlimited` stands for no limit.
+fn included(name: &str, unlimited: &str) -> String {
+    format!(
+        "case cast(overrides -> 'limits' -> '{name}' as text) when 'null' then {unlimited} \
+         else coalesce(cast(overrides -> 'limits' ->> '{name}' as bigint), cast(plans.limits ->> '{name}' as bigint), {unlimited}) end"
+    )
+}
+
+/// The subscription of tenant `$1` that is in force, with its plan.
+const IN_FORCE: &str = "subscriptions join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version \
+    where subscriptions.tenant_id = $1 and subscriptions.status = 'active'";
+
+/// The bytes of the texts of tenant `$1`. A part of the count alone can be negative, see the migration.
+const TEXTS: &str = "(select cast(coalesce(sum(bytes), 0) as bigint) from stored_texts where tenant_id = $1)";
+
+/// Whether an owner of tenant `$1` has verified their address.
+const VERIFIED: &str = "exists (select 1 from memberships join users on users.id = memberships.user_id \
+    where memberships.tenant_id = $1 and memberships.role = 'owner' and users.email_verified)";
+
+/// What tenant `$1` stores and may store, as columns; `$2` stands for no limit.
+fn storage_columns() -> String {
+    let included = included("storage", "$2");
+    format!(
+        "coalesce((select used from meters where tenant_id = $1 and meter = 'storage' and period = ''), 0) as files, \
+         {TEXTS} as texts, (select {included} from {IN_FORCE}) as included, {VERIFIED} as verified"
+    )
+}
 
 fn room(files: u64, texts: u64, included: Option<i64>, verified: bool) -> StorageRoom {
     let limit = included.map_or(Some(0), |most| (most != i64::MAX).then_some(most.unsigned_abs()));
@@ -93,7 +110,7 @@ fn no_row() -> StoreError {
 
 impl<C: ConnectionTrait + Send> Meters<'_, C> {
     async fn room(&self, tenant: TenantId) -> Result<StorageRoom, StoreError> {
-        let found = self.db.row(&format!("select {ROOM}"), (tenant, i64::MAX)).await?;
+        let found = self.db.row(&format!("select {}", storage_columns()), (tenant, i64::MAX)).await?;
         let (files, texts, included, verified) = found.ok_or_else(no_row)?;
         Ok(room(files, texts, included, verified))
     }
@@ -115,7 +132,7 @@ impl SqlUnitOfWork {
         let is_roomy = self.roomy.has(tenant, now);
         let (room_columns, mut values) = match is_roomy {
             true => (String::new(), vec![tenant.value()]),
-            false => (format!("{ROOM}, "), vec![tenant.value(), i64::MAX.value()]),
+            false => (format!("{}, ", storage_columns()), vec![tenant.value(), i64::MAX.value()]),
         };
         let first = values.len() + 1;
         let site =
@@ -158,6 +175,34 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
              where meters.used <= $4 - excluded.used";
         Ok(self.db.execute(sql, (tenant, meter.as_str(), amount, limit.unwrap_or(u64::MAX), period)).await?
             == 1)
+    }
+
+    async fn add_included(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        amount: u64,
+        margin: u64,
+    ) -> Result<bool, StoreError> {
+        // As above, with a limit that the statement reads itself.
+        let included = included(meter.as_str(), "$4");
+        let room = match (meter, self.db.0.get_database_backend()) {
+            (Meter::Storage, DbBackend::Sqlite) => {
+                format!("{included} - $5 - {TEXTS} as most from {IN_FORCE} and {VERIFIED}")
+            }
+            // The subscription is locked before the counter, as where little room is left: else two could wait for each other.
+            (Meter::Storage, _) => format!(
+                "{included} - $5 - {TEXTS} as most from {IN_FORCE} and {VERIFIED} for no key update of subscriptions"
+            ),
+            _ => format!("{included} - $5 as most from {IN_FORCE}"),
+        };
+        let sql = format!(
+            "with room as (select {room}) \
+             insert into meters (tenant_id, meter, period, used) select $1, $2, '', $3 from room where $3 <= room.most \
+             on conflict (tenant_id, meter, period) do update set used = meters.used + excluded.used \
+             where meters.used <= (select room.most from room) - excluded.used"
+        );
+        Ok(self.db.execute(&sql, (tenant, meter.as_str(), amount, u64::MAX, margin)).await? == 1)
     }
 
     async fn add_on_day(
@@ -225,15 +270,8 @@ impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
 
     async fn rows(&mut self, tenant: TenantId, meter: Meter) -> Result<Option<RowCount>, StoreError> {
         let Some(counted) = rows_of(meter, "$1") else { return Ok(None) };
-        let name = meter.as_str();
-        let sql = format!(
-            "select ({counted}) as used, \
-             case cast(overrides -> 'limits' -> '{name}' as text) when 'null' then $2 \
-             else coalesce(cast(overrides -> 'limits' ->> '{name}' as bigint), cast(plans.limits ->> '{name}' as bigint), $2) \
-             end as included from subscriptions \
-             join plans on plans.id = subscriptions.plan_id and plans.version = subscriptions.plan_version \
-             where subscriptions.tenant_id = $1 and subscriptions.status = 'active'"
-        );
+        let included = included(meter.as_str(), "$2");
+        let sql = format!("select ({counted}) as used, {included} as included from {IN_FORCE}");
         let found: Option<(u64, i64)> = self.db.row(&sql, (tenant, i64::MAX)).await?;
         let limit = |included: i64| (included != i64::MAX).then_some(included.unsigned_abs());
         Ok(found.map(|(used, included)| RowCount { used, limit: limit(included) }))

@@ -23,6 +23,7 @@ mod guards;
 mod idempotency;
 mod identity;
 mod inbound_events;
+mod included;
 mod jobs;
 mod licenses;
 mod looked_after;

@@ -56,7 +56,20 @@ pub trait MeterRepository: Send {
         limit: Option<u64>,
     ) -> Result<bool, StoreError>;
 
-    /// The same, and counts `amount` on the day, too, in one statement. MUST leave the day as it is where it answers `false`.
+    /// Adds `amount` to a meter without periods and answers `true`, where at least `margin` is left afterwards of what the plan in force
+    /// includes, or of what was agreed on instead; otherwise changes nothing and answers `false`, also without a plan. In one statement.
+    /// Storage is used by texts as well, and is only added to where an owner of the tenant has verified their address. MUST hold under
+    /// concurrency, as [`add`](Self::add) does; texts that others store meanwhile are what the margin is for.
+    async fn add_included(
+        &mut self,
+        tenant: TenantId,
+        meter: Meter,
+        amount: u64,
+        margin: u64,
+    ) -> Result<bool, StoreError>;
+
+    /// Like [`add`](Self::add), and counts `amount` on the day, too, in one statement. MUST leave the day as it is where it answers
+    /// `false`.
     async fn add_on_day(
         &mut self,
         tenant: TenantId,
