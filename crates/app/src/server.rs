@@ -33,7 +33,7 @@ use portico_web::{
     host,
     idempotency::once,
     middleware::{api, around},
-    openapi,
+    openapi, pieces,
     problem::Problem,
     routing::{Routes, Row},
 };
@@ -174,6 +174,7 @@ pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
             .client_request_timeout(HEAD)
             .client_disconnect_timeout(GOODBYE)
+            .h1_write_buffer_size(pieces::BUFFER)
             .on_connect_ext(|connection: &Connection, about| drop(about.insert(connection.exchange())))
             .h1(map_config(application(app.clone()), |()| AppConfig::default()));
         fn_service(move |stream: TcpStream| {

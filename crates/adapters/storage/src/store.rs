@@ -11,15 +11,22 @@ use object_store::{
     signer::{Method, Signer},
 };
 use portico_kernel::files::{FileError, FileStore, FileUpload};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::{key::checked, upload::Parts};
+
+/// How many ranges of local files are read at once. Each takes a thread meanwhile: without a limit, a crowd has all those started that the
+/// pools may have, 512, and each keeps some memory until it was idle for ten seconds.
+const LOCAL_READS: usize = 32;
 
 /// Stores files in the object store at a URL.
 pub struct ObjectFileStore {
     store: Arc<dyn ObjectStore>,
     /// Its directory, if it is a local one.
     directory: Option<PathBuf>,
+    /// Permits to read a range of a file in the directory.
+    reads: Semaphore,
     /// What signs addresses of files, if it is a bucket.
     signer: Option<Arc<dyn Signer>>,
 }
@@ -79,26 +86,26 @@ impl ObjectFileStore {
         // failure.
         let store =
             LocalFileSystem::new_with_prefix(&directory)?.with_automatic_cleanup(true).with_fsync(true);
-        Ok(Self { store: Arc::new(store), directory: Some(directory), signer: None })
+        Ok(Self { directory: Some(directory), ..Self::over(Arc::new(store)) })
     }
 
     /// Stores files in a store that is open already.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, directory: None, signer: None }
+        Self { store, directory: None, reads: Semaphore::new(LOCAL_READS), signer: None }
     }
 
     /// Stores files in a bucket, which signs addresses as well.
     pub(crate) fn in_bucket<S: ObjectStore + Signer>(bucket: S) -> Self {
         let bucket = Arc::new(bucket);
-        Self { store: bucket.clone(), directory: None, signer: Some(bucket) }
+        Self { signer: Some(bucket.clone()), ..Self::over(bucket) }
     }
 
     /// `None` if the error means that there is no such file.
     fn absent<T>(&self, error: Error) -> Result<Option<T>, FileError> {
         match error {
             Error::NotFound { .. } => Ok(None),
-            // A path below a file does not exist, as in a store without directories.
-            error if is_below_a_file(&error) && self.directory.as_ref().is_some_and(|root| root.is_dir()) => {
+            // A directory, and a path below a file, are not there, as in a store without directories.
+            error if is_no_file(&error) && self.directory.as_ref().is_some_and(|root| root.is_dir()) => {
                 Ok(None)
             }
             error => Err(unavailable(error)),
@@ -151,8 +158,13 @@ impl FileStore for ObjectFileStore {
                 Err(error) => self.absent(error),
             };
         }
-        match self.store.get_range(&path, range).await {
-            Ok(bytes) if bytes.len() as u64 == length => Ok(Some(bytes.into())),
+        let _permit = match &self.directory {
+            Some(_) => Some(self.reads.acquire().await.map_err(unavailable)?),
+            None => None,
+        };
+        // A local file is opened and read by one task; `get_range` begins two.
+        match self.store.get_ranges(&path, &[range]).await.map(|mut read| read.pop()) {
+            Ok(Some(bytes)) if bytes.len() as u64 == length => Ok(Some(bytes.into())),
             Ok(_) => Err(unavailable(io::Error::from(io::ErrorKind::UnexpectedEof))),
             Err(error) => self.absent(error),
         }
@@ -213,10 +225,10 @@ fn make_private(directory: &std::path::Path) -> io::Result<()> {
     builder.recursive(true).create(directory)
 }
 
-fn is_below_a_file(error: &Error) -> bool {
+fn is_no_file(error: &Error) -> bool {
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     let mut kinds = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    kinds.any(|kind| kind == io::ErrorKind::NotADirectory)
+    kinds.any(|kind| matches!(kind, io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory))
 }
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> FileError {

@@ -18,6 +18,7 @@ pub async fn keeps_the_contract(store: Arc<dyn FileStore>) {
     refuses_keys_of_others(&*store).await;
     deletes_by_whole_parts(&*store).await;
     lists_and_deletes_single_files(&*store).await;
+    reads_many_at_once(store.clone()).await;
     replaces_atomically(store).await;
 }
 
@@ -49,6 +50,7 @@ async fn reads_parts(store: &dyn FileStore) {
     }
     for range in [0..1, 0..0] {
         assert_eq!(store.get_range("parts/none", range.clone()).await.unwrap(), None);
+        assert_eq!(store.get_range("parts", range.clone()).await.unwrap(), None);
         assert_eq!(store.get_range("parts/file/below", range).await.unwrap(), None);
     }
     assert!(matches!(store.get_range("../outside", 0..1).await, Err(FileError::InvalidKey)));
@@ -125,6 +127,22 @@ async fn lists_and_deletes_single_files(store: &dyn FileStore) {
     for key in ["", "../a", "a/"] {
         assert!(matches!(store.delete(key).await, Err(FileError::InvalidKey)), "{key:?}");
         assert!(matches!(store.list(key).await, Err(FileError::InvalidKey)), "{key:?}");
+    }
+}
+
+async fn reads_many_at_once(store: Arc<dyn FileStore>) {
+    let bytes: Vec<u8> = (0..100_000u32).map(|number| (number % 251) as u8).collect();
+    store.put("crowd", bytes.clone()).await.unwrap();
+    let readers: Vec<_> = (0..100u64)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.get_range("crowd", number * 1_000..(number + 1) * 1_000).await })
+        })
+        .collect();
+    // What some do not wait for does not keep the others.
+    readers.iter().take(10).for_each(|reader| reader.abort());
+    for (part, reader) in bytes.chunks(1_000).zip(readers).skip(10) {
+        assert_eq!(reader.await.unwrap().unwrap().as_deref(), Some(part));
     }
 }
 

@@ -335,7 +335,7 @@ pub(super) async fn respond(
         .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(file.encoding.as_str())))
         .insert_header((header::CONTENT_TYPE, file.content_type.clone()));
     Ok(match &file.content {
-        Content::Memory(bytes) => response.body(InPieces(bytes.clone())),
+        Content::Memory(bytes) => response.body(InPieces::new(bytes.clone())),
         Content::Store { size, .. } if *request.method() == Method::HEAD => {
             response.body(SizedStream::new(*size, stream::empty::<Result<Bytes, ReadError>>()))
         }
