@@ -3,7 +3,8 @@
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::{Ready, ready};
 use portico_kernel::{CursorRequest, FieldError, PageRequest, RuleMessage};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::IntoParams;
 
 use crate::{problem::Problem, read};
 
@@ -16,6 +17,56 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(read::from_query(request.query_string()).map(Self).map_err(Problem::invalid))
+    }
+}
+
+/// The page of a list, as every list by number takes it; among the `params` of the route. [`Query`] reads it where a list has no
+/// other parameters, [`Paged`] beside them.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct Paging {
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// Items on a page, 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+impl Paging {
+    /// Names of the parameters.
+    const NAMES: [&'static str; 2] = ["page", "limit"];
+
+    /// The page that the client requests, within bounds.
+    pub fn request(&self) -> Result<PageRequest, Problem> {
+        page_request(self.page, self.limit)
+    }
+}
+
+/// The query string of a list with further parameters, which are read as a `T`; else as [`Query`]. One struct with both would not do:
+/// serde's `flatten` loses the types of the fields, and does not tell which parameters are unknown.
+pub struct Paged<T>(pub T, pub Paging);
+
+impl<T: DeserializeOwned> FromRequest for Paged<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(paged(request.query_string()).map_err(Problem::invalid))
+    }
+}
+
+fn paged<T: DeserializeOwned>(query: &str) -> Result<Paged<T>, Vec<FieldError>> {
+    let (paging, others): (Vec<_>, Vec<_>) =
+        read::pairs(query).into_iter().partition(|(name, _)| Paging::NAMES.contains(&name.as_str()));
+    match (read::from_pairs(others), read::from_pairs(paging)) {
+        (Ok(others), Ok(paging)) => Ok(Paged(others, paging)),
+        (others, paging) => {
+            let mut errors = others.err().unwrap_or_default();
+            errors.extend(paging.err().unwrap_or_default());
+            Err(errors)
+        }
     }
 }
 
@@ -56,6 +107,62 @@ pub fn sort<K: Copy>(text: Option<&str>, keys: &[(&str, K)]) -> Result<Option<(K
             let message =
                 format!("Sort by one of {}, with a - before it for the largest first.", names.join(", "));
             Err(Problem::invalid(vec![FieldError::new("sort", "unknown_sort_key", message)]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Filter {
+        q: Option<String>,
+        visible: Option<bool>,
+    }
+
+    #[test]
+    fn a_page_is_read_beside_other_parameters() {
+        let Paged(filter, paging): Paged<Filter> = paged("limit=5&q=a%20b&p%61ge=2&visible=").unwrap();
+        assert_eq!(filter, Filter { q: Some("a b".into()), visible: None });
+        assert_eq!(paging.request().unwrap(), PageRequest { page: 2, limit: 5 });
+        let Paged(filter, paging): Paged<Filter> = paged("page=").unwrap();
+        assert_eq!((filter, paging.request().unwrap()), (Filter::default(), PageRequest::default()));
+    }
+
+    #[test]
+    fn every_wrong_parameter_is_named_beside_a_page() {
+        let errors = paged::<Filter>("page=two&visible=maybe&colour=red&limit=-1").err().unwrap();
+        let mut named: Vec<_> =
+            errors.into_iter().map(|error| (error.field, error.code.into_owned())).collect();
+        named.sort();
+        let expected = [
+            ("colour", "unknown_parameter"),
+            ("limit", "invalid_value"),
+            ("page", "invalid_value"),
+            ("visible", "invalid_value"),
+        ];
+        assert_eq!(named, expected.map(|(field, code)| (field.to_owned(), code.to_owned())));
+        assert!(paged::<Filter>("q=a%00b").is_err() && paged::<Filter>("page=1&page=2").is_err());
+    }
+
+    #[test]
+    fn the_bounds_that_are_described_are_those_that_hold() {
+        let described = serde_json::to_value(Paging::into_params(|| None)).unwrap();
+        let most = [PageRequest::MAX_PAGE, PageRequest::MAX_LIMIT];
+        for (index, (name, most)) in Paging::NAMES.into_iter().zip(most).enumerate() {
+            let parameter = &described[index];
+            assert_eq!((&parameter["name"], &parameter["in"]), (&json!(name), &json!("query")));
+            assert_eq!(parameter["schema"]["minimum"], json!(1), "{name}");
+            assert_eq!(parameter["schema"]["maximum"], json!(most), "{name}");
+        }
+        let request = |page, limit| Paging { page: Some(page), limit: Some(limit) }.request();
+        assert!(request(1, 1).is_ok() && request(most[0], most[1]).is_ok());
+        for (page, limit) in [(0, 1), (1, 0), (most[0] + 1, 1), (1, most[1] + 1)] {
+            assert!(request(page, limit).is_err(), "{page}, {limit}");
         }
     }
 }

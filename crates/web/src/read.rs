@@ -51,10 +51,18 @@ pub fn from_json<T: DeserializeOwned>(mut json: Value) -> Result<T, Vec<FieldErr
     }
 }
 
-/// Reads a `T` from the pairs of a query string.
+/// Name and value of each parameter of a query string, decoded.
+pub fn pairs(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// Reads a `T` from a query string. `Err` lists unknown parameters and parameters of a wrong type.
 pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>> {
-    let mut pairs: Vec<(String, String)> =
-        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    from_pairs(pairs(query))
+}
+
+/// [`from_query`] with the pairs of a query string.
+pub fn from_pairs<T: DeserializeOwned>(mut pairs: Vec<(String, String)>) -> Result<T, Vec<FieldError>> {
     let mut errors: Vec<FieldError> = pairs
         .iter()
         .filter(|(name, value)| name.contains('\0') || value.contains('\0'))

@@ -10,7 +10,7 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::Problem,
-    query::{Query, page_request},
+    query::{Paged, Paging},
     routing::{KEYED, READ, Routes},
 };
 use serde::Deserialize;
@@ -31,12 +31,6 @@ struct ListJobs {
     /// State of the job; `dead` ones failed too often and wait for staff.
     #[param(example = "dead")]
     state: Option<JobState>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List background jobs
@@ -45,14 +39,14 @@ struct ListJobs {
 #[utoipa::path(
     tag = "Jobs",
     operation_id = "listJobs",
-    params(ListJobs),
+    params(ListJobs, Paging),
     responses((status = 200, body = List<Job>)),
     security(("bearer" = ["platform:jobs"])),
 )]
 #[get("/admin/jobs")]
-async fn list(core: Data<Core>, caller: Caller, query: Query<ListJobs>) -> Result<impl Responder, Problem> {
-    let ListJobs { state, page, limit } = query.0;
-    let jobs = dead_letters::list(&core, &caller.0, state, page_request(page, limit)?).await?;
+async fn list(core: Data<Core>, caller: Caller, query: Paged<ListJobs>) -> Result<impl Responder, Problem> {
+    let Paged(ListJobs { state }, paging) = query;
+    let jobs = dead_letters::list(&core, &caller.0, state, paging.request()?).await?;
     Ok(Listed(jobs))
 }
 

@@ -17,11 +17,9 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, READ, Routes, WRITE},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -33,36 +31,19 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, archive);
 }
 
-/// Query of the list of coupons.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListCoupons {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// List coupons
 ///
 /// For staff: newest first, archived ones included, with the number of orders and changes of plan that use each.
 #[utoipa::path(
     tag = "Purchases",
     operation_id = "listCoupons",
-    params(ListCoupons),
+    params(Paging),
     responses((status = 200, body = List<Coupon>)),
     security(("bearer" = ["platform:plans"])),
 )]
 #[get("/admin/coupons")]
-async fn list(
-    core: Data<Core>,
-    caller: Caller,
-    query: Query<ListCoupons>,
-) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn list(core: Data<Core>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page = query.0.request()?;
     let mut repositories = core.reader();
     let coupons = CouponAdministration::new(&mut *repositories, &caller.0, &core.env).list(page).await?;
     Ok(Listed(coupons))

@@ -17,11 +17,9 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, READ, Routes},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use crate::{flows::refunds, state::App};
 
@@ -30,26 +28,13 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, list).service(READ, read).service(KEYED.waiting_in(Class::Outside), refund);
 }
 
-/// Query of the list of purchases of a customer.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListCustomerPurchases {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// List the purchases of a customer
 ///
 /// For staff, newest first.
 #[utoipa::path(
     tag = "Customers",
     operation_id = "listCustomerPurchases",
-    params(("customerId" = TenantId, Path, description = "Id of the tenant."), ListCustomerPurchases),
+    params(("customerId" = TenantId, Path, description = "Id of the tenant."), Paging),
     responses((status = 200, body = List<Purchase>)),
     security(("bearer" = ["platform:refunds"])),
 )]
@@ -58,9 +43,9 @@ async fn list(
     core: Data<Core>,
     caller: Caller,
     path: Path<TenantId>,
-    query: Query<ListCustomerPurchases>,
+    query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let (id, page) = (path.into_inner(), page_request(query.0.page, query.0.limit)?);
+    let (id, page) = (path.into_inner(), query.0.request()?);
     let mut repositories = core.reader();
     Customers::new(&mut *repositories, &caller.0, &core.env).check(id, Permission::PlatformRefunds).await?;
     let purchases = Refunds::new(&mut *repositories, &caller.0, &core.env).purchases(id, page).await?;

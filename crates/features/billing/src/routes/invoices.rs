@@ -16,7 +16,7 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{READ, Routes},
 };
 use serde::Deserialize;
@@ -30,19 +30,6 @@ use crate::{
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, list).service(READ, read).service(READ.waiting_in(Class::Outside), pdf);
-}
-
-/// Query of the list of invoices.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListInvoices {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// Query of an invoice as a PDF.
@@ -78,17 +65,13 @@ impl InvoicePdf {
 #[utoipa::path(
     tag = "Billing",
     operation_id = "listInvoices",
-    params(ListInvoices),
+    params(Paging),
     responses((status = 200, body = List<Invoice>)),
     security(("bearer" = ["billing:read"])),
 )]
 #[get("/billing/invoices")]
-async fn list(
-    core: Data<Core>,
-    caller: Caller,
-    query: Query<ListInvoices>,
-) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn list(core: Data<Core>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page = query.0.request()?;
     let mut repositories = core.reader();
     let invoices = Invoices::new(&mut *repositories, &caller.0).list(page).await?;
     Ok(Listed(invoices))

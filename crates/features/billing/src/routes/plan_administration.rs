@@ -17,11 +17,9 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -33,36 +31,19 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, retire);
 }
 
-/// Query of the list of all plans.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListAllPlans {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// List all plans
 ///
 /// For staff: in their current versions with the number of tenants on each, also those that are not public or are retired.
 #[utoipa::path(
     tag = "Billing",
     operation_id = "listAllPlans",
-    params(ListAllPlans),
+    params(Paging),
     responses((status = 200, body = List<ManagedPlan>)),
     security(("bearer" = ["platform:plans"])),
 )]
 #[get("/admin/plans")]
-async fn list(
-    core: Data<Core>,
-    caller: Caller,
-    query: Query<ListAllPlans>,
-) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn list(core: Data<Core>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page = query.0.request()?;
     let mut repositories = core.reader();
     let plans = PlanAdministration::new(&mut *repositories, &caller.0, &core.env).list(page).await?;
     Ok(Listed(plans))

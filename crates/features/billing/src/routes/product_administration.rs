@@ -22,11 +22,9 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
@@ -39,36 +37,19 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, set_policy);
 }
 
-/// Query of the list of all products.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListAllProducts {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// List all products
 ///
 /// For staff: in the order in which they were made, also those that are not on sale.
 #[utoipa::path(
     tag = "Billing",
     operation_id = "listAllProducts",
-    params(ListAllProducts),
+    params(Paging),
     responses((status = 200, body = List<Product>)),
     security(("bearer" = ["platform:products"])),
 )]
 #[get("/admin/products")]
-async fn list(
-    core: Data<Core>,
-    caller: Caller,
-    query: Query<ListAllProducts>,
-) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn list(core: Data<Core>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page = query.0.request()?;
     let mut repositories = core.reader();
     let products = ProductAdministration::new(&mut *repositories, &caller.0, &core.env).list(page).await?;
     Ok(Listed(products))

@@ -12,30 +12,17 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::Problem,
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{READ, Routes},
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{flows::licenses, state::App};
 
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, list).service(READ, read);
-}
-
-/// Query of the list of purchases.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListPurchases {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// A purchase with its licenses.
@@ -75,17 +62,13 @@ pub async fn detailed(
 #[utoipa::path(
     tag = "Purchases",
     operation_id = "listPurchases",
-    params(ListPurchases),
+    params(Paging),
     responses((status = 200, body = List<PurchaseDetails>)),
     security(("bearer" = ["billing:read"])),
 )]
 #[get("/purchases")]
-async fn list(
-    app: Data<App>,
-    caller: Caller,
-    query: Query<ListPurchases>,
-) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page = query.0.request()?;
     let mut repositories = app.core.reader();
     let found = Purchases::new(&mut *repositories, &caller.0).list(page).await?;
     let items = detailed(&app, &mut *repositories, &caller.0, found.items).await?;

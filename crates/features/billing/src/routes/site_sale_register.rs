@@ -13,7 +13,7 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::Problem,
-    query::{Query, page_request},
+    query::{Paged, Paging, Query},
     routing::{READ, Routes},
 };
 use serde::Deserialize;
@@ -47,25 +47,6 @@ struct ListSiteSales {
     from: Option<Timestamp>,
     /// Made before this time.
     to: Option<Timestamp>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
-/// Query of the list of sales of a seller.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListOwnSiteSales {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List all sales of sites
@@ -74,7 +55,7 @@ struct ListOwnSiteSales {
 #[utoipa::path(
     tag = "Sites for sale",
     operation_id = "listAllSiteSales",
-    params(ListSiteSales),
+    params(ListSiteSales, Paging),
     responses((status = 200, body = List<ManagedSiteSale>)),
     security(("bearer" = ["platform:refunds"])),
 )]
@@ -82,10 +63,10 @@ struct ListOwnSiteSales {
 async fn list(
     core: Data<Core>,
     caller: Caller,
-    query: Query<ListSiteSales>,
+    query: Paged<ListSiteSales>,
 ) -> Result<impl Responder, Problem> {
-    let query = query.0;
-    let page = page_request(query.page, query.limit)?;
+    let Paged(query, paging) = query;
+    let page = paging.request()?;
     let filter = SiteSaleFilter {
         id: None,
         status: query.status,
@@ -127,7 +108,7 @@ async fn read(core: Data<Core>, caller: Caller, path: Path<PurchaseId>) -> Resul
 #[utoipa::path(
     tag = "Sites for sale",
     operation_id = "listSiteSales",
-    params(ListOwnSiteSales),
+    params(Paging),
     responses((status = 200, body = List<SiteSale>)),
     security(("bearer" = ["billing:read"])),
 )]
@@ -135,9 +116,9 @@ async fn read(core: Data<Core>, caller: Caller, path: Path<PurchaseId>) -> Resul
 async fn of_seller(
     core: Data<Core>,
     caller: Caller,
-    query: Query<ListOwnSiteSales>,
+    query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+    let page = query.0.request()?;
     let mut repositories = core.reader();
     let found = SiteSaleRegister::new(&mut *repositories, &caller.0).of_seller(page).await?;
     Ok(Listed(found))

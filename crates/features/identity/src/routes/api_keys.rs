@@ -17,7 +17,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -61,19 +61,6 @@ fn unstored(mut response: HttpResponse) -> HttpResponse {
     response
 }
 
-/// Query of the list of keys.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(parameter_in = Query)]
-struct ListApiKeys {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// Query of the usage of a key.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
@@ -93,13 +80,13 @@ struct UsagePeriod {
 #[utoipa::path(
     tag = "API keys",
     operation_id = "listApiKeys",
-    params(("tenantId" = TenantId, Path), ListApiKeys),
+    params(("tenantId" = TenantId, Path), Paging),
     responses((status = 200, body = List<ApiKey>)),
     security(("bearer" = ["api_keys:read"])),
 )]
 #[get("/tenants/{tenantId}/api-keys")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListApiKeys>) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page = query.0.request()?;
     let keys = ApiKeys::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(page).await?;
     Ok(Listed(keys))
 }

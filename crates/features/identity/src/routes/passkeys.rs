@@ -17,12 +17,12 @@ use portico_web::{
     caller::{Caller, Visitor},
     list::Listed,
     problem::Problem,
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{MERGE, READ, Routes, WRITE},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::second_factors::{PasskeyOptions, answer_outcome, secret};
 use crate::{refresh_cookie, state::App};
@@ -60,19 +60,6 @@ struct SignInOptions {
     /// What `PublicKeyCredential.parseRequestOptionsFromJSON` takes, as its member `publicKey`.
     #[schema(value_type = Object, example = json!({"publicKey": {"challenge": "dGhl…", "rpId": "example.com", "userVerification": "required"}}))]
     options: Value,
-}
-
-/// Query of the list of passkeys.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListPasskeys {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// Ask for options to make a passkey
@@ -144,13 +131,13 @@ async fn add(app: Data<App>, caller: Caller, body: Body<AddPasskey>) -> Result<H
 #[utoipa::path(
     tag = "Passkeys",
     operation_id = "listPasskeys",
-    params(ListPasskeys),
+    params(Paging),
     responses((status = 200, body = List<PasskeyView>)),
     security(("bearer" = [])),
 )]
 #[get("/auth/passkeys")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListPasskeys>) -> Result<impl Responder, Problem> {
-    let page: PageRequest = page_request(query.0.page, query.0.limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page: PageRequest = query.0.request()?;
     let passkeys = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).passkeys().await?;
     let total = passkeys.len() as u64;
     let items = passkeys.into_iter().skip(page.offset() as usize).take(page.limit as usize).collect();

@@ -17,11 +17,11 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::Problem,
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::state::App;
 
@@ -35,19 +35,6 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(WRITE, end)
         .service(WRITE, switch_tenant)
         .service(WRITE, create_ticket);
-}
-
-/// Query of the list of sessions.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListSessions {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// Input of a ticket.
@@ -80,13 +67,13 @@ struct TicketLink {
 #[utoipa::path(
     tag = "Sessions",
     operation_id = "listSessions",
-    params(ListSessions),
+    params(Paging),
     responses((status = 200, body = List<SessionView>)),
     security(("bearer" = [])),
 )]
 #[get("/auth/sessions")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListSessions>) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page = query.0.request()?;
     let sessions =
         Sessions::new(&mut *app.core.reader(), &caller.0, &app.core.env, app.lifetimes).list().await?;
     let total = sessions.len() as u64;

@@ -23,7 +23,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::Problem,
-    query::{Query, page_request, sort},
+    query::{Paged, Paging, sort},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
@@ -63,12 +63,6 @@ struct ListUsers {
     /// `createdAt`, `email` or `lastLoginAt`, with a minus for the largest first; newest first where absent.
     #[param(example = "-createdAt")]
     sort: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// Sort keys.
@@ -81,14 +75,14 @@ const SORTS: &[(&str, UserSort)] =
 #[utoipa::path(
     tag = "Users",
     operation_id = "listUsers",
-    params(ListUsers),
+    params(ListUsers, Paging),
     responses((status = 200, body = List<User>)),
     security(("bearer" = ["platform:users"])),
 )]
 #[get("/users")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListUsers>) -> Result<impl Responder, Problem> {
-    let ListUsers { q, status, role, email_verified, sort: by, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Paged<ListUsers>) -> Result<impl Responder, Problem> {
+    let Paged(ListUsers { q, status, role, email_verified, sort: by }, paging) = query;
+    let page = paging.request()?;
     let order = sort(by.as_deref(), SORTS)?.map(|(sort, descending)| UserOrder { sort, descending });
     let filter = UserFilter { q, status, role, email_verified };
     let users = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env)

@@ -15,7 +15,7 @@ use portico_web::{
     caller::{Caller, Visitor},
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paged, Paging, Query},
     routing::{READ, Routes, WithHead},
 };
 use serde::{Deserialize, Serialize};
@@ -45,25 +45,6 @@ struct ListDownloads {
     /// Only those of this product.
     #[param(example = "base_product", max_length = 50)]
     product_type: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
-/// Query of the list of uses of links.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListRecords {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// A link to a file.
@@ -103,7 +84,7 @@ struct Link {
 #[utoipa::path(
     tag = "Downloads",
     operation_id = "listDownloads",
-    params(ListDownloads),
+    params(ListDownloads, Paging),
     responses((status = 200, body = List<Download>)),
     security(("bearer" = ["licenses:read"])),
 )]
@@ -111,10 +92,10 @@ struct Link {
 async fn list(
     app: Data<App>,
     caller: Caller,
-    query: Query<ListDownloads>,
+    query: Paged<ListDownloads>,
 ) -> Result<impl Responder, Problem> {
-    let ListDownloads { product_type, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+    let Paged(ListDownloads { product_type }, paging) = query;
+    let page = paging.request()?;
     let mut repositories = app.core.reader();
     let found = Downloads::new(&mut *repositories, &caller.0, &app.core.env).list(product_type, page).await?;
     Ok(Listed(found))
@@ -220,7 +201,7 @@ async fn send(
 #[utoipa::path(
     tag = "Downloads",
     operation_id = "listLicenseDownloads",
-    params(("licenseId" = LicenseId, Path, description = "Id of the license."), ListRecords),
+    params(("licenseId" = LicenseId, Path, description = "Id of the license."), Paging),
     responses((status = 200, body = List<DownloadRecord>)),
     security(("bearer" = ["licenses:read"])),
 )]
@@ -229,9 +210,9 @@ async fn of_license(
     app: Data<App>,
     caller: Caller,
     path: Path<LicenseId>,
-    query: Query<ListRecords>,
+    query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+    let page = query.0.request()?;
     let mut repositories = app.core.reader();
     let found = Downloads::new(&mut *repositories, &caller.0, &app.core.env).of_license(*path, page).await?;
     Ok(Listed(found))

@@ -17,7 +17,7 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paged, Paging},
     routing::{KEYED, READ, Routes},
 };
 use serde::{Deserialize, Serialize};
@@ -51,12 +51,6 @@ struct ListAllLicenses {
     /// Only the one with this key, as somebody has told it.
     #[param(example = "7K2M-9QXD-4T0B-HZ5R", max_length = 100)]
     key: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// Licenses that were issued.
@@ -72,7 +66,7 @@ struct IssuedLicenses {
 #[utoipa::path(
     tag = "Licenses",
     operation_id = "listAllLicenses",
-    params(ListAllLicenses),
+    params(ListAllLicenses, Paging),
     responses((status = 200, body = List<ManagedLicense>)),
     security(("bearer" = ["platform:licenses"])),
 )]
@@ -80,10 +74,10 @@ struct IssuedLicenses {
 async fn list(
     app: Data<App>,
     caller: Caller,
-    query: Query<ListAllLicenses>,
+    query: Paged<ListAllLicenses>,
 ) -> Result<impl Responder, Problem> {
-    let ListAllLicenses { customer_id: customer, status, product_type, key, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+    let Paged(ListAllLicenses { customer_id: customer, status, product_type, key }, paging) = query;
+    let page = paging.request()?;
     let query = LicenseQuery { customer, status, product_type, key };
     let mut repositories = app.core.reader();
     let found = LicenseAdministration::new(&mut *repositories, &caller.0, &app.core.env, &app.vault)

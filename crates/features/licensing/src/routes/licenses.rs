@@ -15,11 +15,9 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, READ, Routes, WRITE},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use crate::state::App;
 
@@ -34,32 +32,19 @@ pub fn configure(config: &mut Routes<'_, '_>) {
         .service(KEYED, file);
 }
 
-/// Query of the lists of licenses and of their machines.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListLicenses {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// List licenses
 ///
 /// Those of the active tenant with their keys, newest first, also those that may not be used any more.
 #[utoipa::path(
     tag = "Licenses",
     operation_id = "listLicenses",
-    params(ListLicenses),
+    params(Paging),
     responses((status = 200, body = List<OwnedLicense>)),
     security(("bearer" = ["licenses:read"])),
 )]
 #[get("/licenses")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListLicenses>) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page = query.0.request()?;
     let mut repositories = app.core.reader();
     let found = Licenses::new(&mut *repositories, &caller.0, &app.core.env, &app.vault).list(page).await?;
     Ok(Listed(found))
@@ -86,7 +71,7 @@ async fn read(app: Data<App>, caller: Caller, path: Path<LicenseId>) -> Result<H
 #[utoipa::path(
     tag = "Licenses",
     operation_id = "listLicenseActivations",
-    params(("licenseId" = LicenseId, Path, description = "Id of the license."), ListLicenses),
+    params(("licenseId" = LicenseId, Path, description = "Id of the license."), Paging),
     responses((status = 200, body = List<Activation>)),
     security(("bearer" = ["licenses:read"])),
 )]
@@ -95,9 +80,9 @@ async fn activations(
     app: Data<App>,
     caller: Caller,
     path: Path<LicenseId>,
-    query: Query<ListLicenses>,
+    query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+    let page = query.0.request()?;
     let mut repositories = app.core.reader();
     let found = Licenses::new(&mut *repositories, &caller.0, &app.core.env, &app.vault)
         .activations(*path, page)

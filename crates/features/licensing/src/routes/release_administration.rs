@@ -18,7 +18,7 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paged, Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::Deserialize;
@@ -49,25 +49,6 @@ struct ListReleases {
     product_type: Option<String>,
     /// Only those with this status.
     status: Option<ReleaseStatus>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
-/// Query of the list of uses of links.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListRecords {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// What is said of a file that is uploaded.
@@ -94,14 +75,14 @@ struct UploadedFile {
 #[utoipa::path(
     tag = "Downloads",
     operation_id = "listReleases",
-    params(ListReleases),
+    params(ListReleases, Paging),
     responses((status = 200, body = List<Release>)),
     security(("bearer" = ["platform:releases"])),
 )]
 #[get("/admin/releases")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListReleases>) -> Result<impl Responder, Problem> {
-    let ListReleases { product_type, status, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Paged<ListReleases>) -> Result<impl Responder, Problem> {
+    let Paged(ListReleases { product_type, status }, paging) = query;
+    let page = paging.request()?;
     let mut repositories = app.core.reader();
     let found = Releases::new(&mut *repositories, &caller.0, &app.core.env)
         .list(ReleaseFilter { product_type, status }, page)
@@ -271,7 +252,7 @@ async fn withdraw(
 #[utoipa::path(
     tag = "Downloads",
     operation_id = "listReleaseDownloads",
-    params(("releaseId" = ReleaseId, Path, description = "Id of the release."), ListRecords),
+    params(("releaseId" = ReleaseId, Path, description = "Id of the release."), Paging),
     responses((status = 200, body = List<DownloadRecord>)),
     security(("bearer" = ["platform:releases"])),
 )]
@@ -280,9 +261,9 @@ async fn downloads(
     app: Data<App>,
     caller: Caller,
     path: Path<ReleaseId>,
-    query: Query<ListRecords>,
+    query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+    let page = query.0.request()?;
     let mut repositories = app.core.reader();
     let found = Releases::new(&mut *repositories, &caller.0, &app.core.env).downloads(*path, page).await?;
     Ok(Listed(found))

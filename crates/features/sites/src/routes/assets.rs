@@ -13,7 +13,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paged, Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
@@ -140,12 +140,6 @@ struct ListAssets {
     #[serde(rename = "type")]
     #[param(inline)]
     kind: Option<AssetKind>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List files
@@ -154,14 +148,14 @@ struct ListAssets {
 #[utoipa::path(
     tag = "Assets",
     operation_id = "listAssets",
-    params(("tenantId" = TenantId, Path), ListAssets),
+    params(("tenantId" = TenantId, Path), ListAssets, Paging),
     responses((status = 200, body = List<AssetView>)),
     security(("bearer" = ["assets:read"])),
 )]
 #[get("/tenants/{tenantId}/assets")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListAssets>) -> Result<impl Responder, Problem> {
-    let ListAssets { q, kind, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Paged<ListAssets>) -> Result<impl Responder, Problem> {
+    let Paged(ListAssets { q, kind }, paging) = query;
+    let page = paging.request()?;
     let mut repositories = app.core.reader();
     let found =
         Assets::new(&mut *repositories, &caller.0, &app.core.env).list(AssetFilter { q, kind }, page).await?;

@@ -18,11 +18,11 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, READ, Routes},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::sites::SiteView;
 use crate::state::App;
@@ -109,19 +109,6 @@ struct DeploymentRequest {
     confirm_sample_content: Option<bool>,
 }
 
-/// Query of the list of deployments.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(parameter_in = Query)]
-struct ListDeployments {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// Deploy a site
 ///
 /// Renders the published pages and switches the site over to them, in the background. The caller's address must be
@@ -202,7 +189,7 @@ async fn status(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<Ht
 #[utoipa::path(
     tag = "Deployments",
     operation_id = "listDeployments",
-    params(("siteId" = SiteId, Path), ListDeployments),
+    params(("siteId" = SiteId, Path), Paging),
     responses((status = 200, body = List<DeploymentView>)),
     security(("bearer" = ["sites:read"])),
 )]
@@ -211,9 +198,9 @@ async fn list(
     app: Data<App>,
     caller: Caller,
     path: Path<SiteId>,
-    query: Query<ListDeployments>,
+    query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let request = page_request(query.0.page, query.0.limit)?;
+    let request = query.0.request()?;
     let site = site(&app, &caller.0, *path).await?;
     let mut repositories = app.core.reader();
     let deployments =

@@ -13,11 +13,11 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{flows::domains, state::App};
 
@@ -55,26 +55,13 @@ impl DomainView {
     }
 }
 
-/// Query of the list of domains.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(parameter_in = Query)]
-struct ListDomains {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// List domains
 ///
 /// The site's domains, oldest first.
 #[utoipa::path(
     tag = "Domains",
     operation_id = "listDomains",
-    params(("siteId" = SiteId, Path), ListDomains),
+    params(("siteId" = SiteId, Path), Paging),
     responses((status = 200, body = List<DomainView>)),
     security(("bearer" = ["domains:read"])),
 )]
@@ -83,9 +70,9 @@ async fn list(
     app: Data<App>,
     caller: Caller,
     path: Path<SiteId>,
-    query: Query<ListDomains>,
+    query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let request = page_request(query.0.page, query.0.limit)?;
+    let request = query.0.request()?;
     let mut repositories = app.core.reader();
     let domains = Domains::new(&mut *repositories, &caller.0, &app.core.env).list(*path, request).await?;
     let items: Vec<DomainView> =

@@ -15,7 +15,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request, sort},
+    query::{Paged, Paging, Query, sort},
     response_cache::About,
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
@@ -60,19 +60,13 @@ struct ListPages {
     /// `createdAt`, `updatedAt` or `title`; with a `-` before it in descending order. `-createdAt` where absent.
     #[param(example = "title")]
     sort: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List pages
 #[utoipa::path(
     tag = "Pages",
     operation_id = "listPages",
-    params(("tenantId" = TenantId, Path), ListPages),
+    params(("tenantId" = TenantId, Path), ListPages, Paging),
     responses(
         (status = 200, body = List<Page>, headers(("ETag" = String))),
         (status = 304, description = "Not changed."),
@@ -84,11 +78,11 @@ struct ListPages {
 async fn list(
     app: Data<App>,
     caller: Caller,
-    query: Query<ListPages>,
+    query: Paged<ListPages>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let ListPages { site_id, q, status, sort: by, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+    let Paged(ListPages { site_id, q, status, sort: by }, paging) = query;
+    let page = paging.request()?;
     let keys =
         [("createdAt", SortKey::CreatedAt), ("updatedAt", SortKey::UpdatedAt), ("title", SortKey::Name)];
     let order = sort(by.as_deref(), &keys)?.map(|(key, descending)| Sort { key, descending });

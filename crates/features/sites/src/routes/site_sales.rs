@@ -16,7 +16,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paged, Paging},
     routing::{READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
@@ -74,12 +74,6 @@ struct ListOffers {
     /// A part of the name or the subdomain.
     #[param(example = "luz")]
     q: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List sites for sale
@@ -88,13 +82,13 @@ struct ListOffers {
 #[utoipa::path(
     tag = "Sites for sale",
     operation_id = "listOffers",
-    params(ListOffers),
+    params(ListOffers, Paging),
     responses((status = 200, body = List<OfferView>)),
 )]
 #[get("/offers")]
-async fn list(app: Data<App>, query: Query<ListOffers>) -> Result<impl Responder, Problem> {
-    let ListOffers { q, page, limit } = query.0;
-    let request = page_request(page, limit)?;
+async fn list(app: Data<App>, query: Paged<ListOffers>) -> Result<impl Responder, Problem> {
+    let Paged(ListOffers { q }, paging) = query;
+    let request = paging.request()?;
     let scope = Scope::anonymous(context::current().info);
     let mut repositories = app.core.reader();
     let sites = Sales::new(&mut *repositories, &scope, &app.core.env).on_offer(q, request).await?;

@@ -16,7 +16,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request, sort},
+    query::{Paged, Paging, sort},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
@@ -64,26 +64,20 @@ struct ListSites {
     /// `createdAt`, `updatedAt` or `name`; with a `-` before it in descending order. `-createdAt` where absent.
     #[param(example = "-createdAt")]
     sort: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List sites
 #[utoipa::path(
     tag = "Sites",
     operation_id = "listSites",
-    params(ListSites),
+    params(ListSites, Paging),
     responses((status = 200, body = List<SiteView>)),
     security(("bearer" = ["sites:read"])),
 )]
 #[get("/sites")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListSites>) -> Result<impl Responder, Problem> {
-    let ListSites { q, status, sort: by, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Paged<ListSites>) -> Result<impl Responder, Problem> {
+    let Paged(ListSites { q, status, sort: by }, paging) = query;
+    let page = paging.request()?;
     let keys =
         [("createdAt", SortKey::CreatedAt), ("updatedAt", SortKey::UpdatedAt), ("name", SortKey::Name)];
     let order = sort(by.as_deref(), &keys)?.map(|(key, descending)| Sort { key, descending });

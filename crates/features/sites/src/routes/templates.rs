@@ -23,7 +23,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request, sort},
+    query::{Paged, Paging, Query, sort},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::Deserialize;
@@ -71,25 +71,6 @@ struct ListTemplates {
     /// `name`, `popularity` or `createdAt`; with a `-` before it in descending order. `name` where absent.
     #[param(example = "-popularity")]
     sort: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
-/// Page of a list.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(parameter_in = Query)]
-struct Paging {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List templates
@@ -98,17 +79,17 @@ struct Paging {
 #[utoipa::path(
     tag = "Templates",
     operation_id = "listTemplates",
-    params(ListTemplates),
+    params(ListTemplates, Paging),
     responses((status = 200, body = List<TemplateSummary>)),
 )]
 #[get("/templates")]
 async fn list(
     app: Data<App>,
     visitor: Visitor,
-    query: Query<ListTemplates>,
+    query: Paged<ListTemplates>,
 ) -> Result<impl Responder, Problem> {
-    let ListTemplates { q, category, industry, language, featured, premium, sort: by, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+    let Paged(ListTemplates { q, category, industry, language, featured, premium, sort: by }, paging) = query;
+    let page = paging.request()?;
     let keys = [
         ("name", TemplateSortKey::Name),
         ("popularity", TemplateSortKey::Popularity),
@@ -135,7 +116,7 @@ async fn list_featured(
     visitor: Visitor,
     query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+    let page = query.0.request()?;
     let filter = TemplateFilter { featured: Some(true), sort: most_popular(), ..TemplateFilter::default() };
     listed(&app, &visitor, filter, page).await
 }
@@ -155,7 +136,7 @@ async fn list_popular(
     visitor: Visitor,
     query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+    let page = query.0.request()?;
     let filter = TemplateFilter { sort: most_popular(), ..TemplateFilter::default() };
     listed(&app, &visitor, filter, page).await
 }
@@ -176,7 +157,7 @@ async fn of_industry(
     path: Path<String>,
     query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+    let page = query.0.request()?;
     let industry = path.into_inner();
     if Industry::find(&industry).is_none() {
         return Err(Problem::not_found());

@@ -19,7 +19,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paged, Paging},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
@@ -50,12 +50,6 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 struct ListWizards {
     /// Status of the wizard.
     status: Option<WizardStatus>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// Selects the template of the site.
@@ -140,14 +134,14 @@ async fn start(
 #[utoipa::path(
     tag = "Wizard",
     operation_id = "listWizards",
-    params(ListWizards),
+    params(ListWizards, Paging),
     responses((status = 200, body = List<Wizard>)),
     security(("bearer" = ["sites:read"])),
 )]
 #[get("/wizard")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListWizards>) -> Result<impl Responder, Problem> {
-    let ListWizards { status, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Paged<ListWizards>) -> Result<impl Responder, Problem> {
+    let Paged(ListWizards { status }, paging) = query;
+    let page = paging.request()?;
     let mut repositories = app.core.reader();
     let mut wizards = Wizards::new(&mut *repositories, &caller.0, &app.core.env);
     Ok(Listed(wizards.list(WizardFilter { status }, page).await?))

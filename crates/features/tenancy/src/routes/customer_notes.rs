@@ -11,11 +11,9 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::Problem,
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, READ, Routes, WRITE},
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use crate::state::App;
 
@@ -24,26 +22,13 @@ pub fn configure(config: &mut Routes<'_, '_>) {
     config.service(READ, list).service(KEYED, create).service(WRITE, remove);
 }
 
-/// Query of the list of notes.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(default)]
-#[into_params(parameter_in = Query)]
-struct ListNotes {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// List the notes about a customer
 ///
 /// For staff, newest first. Customers do not see them.
 #[utoipa::path(
     tag = "Customers",
     operation_id = "listCustomerNotes",
-    params(("customerId" = TenantId, Path, description = "Id of the tenant."), ListNotes),
+    params(("customerId" = TenantId, Path, description = "Id of the tenant."), Paging),
     responses((status = 200, body = List<CustomerNote>)),
     security(("bearer" = ["platform:customers"])),
 )]
@@ -52,9 +37,9 @@ async fn list(
     app: Data<App>,
     caller: Caller,
     path: Path<TenantId>,
-    query: Query<ListNotes>,
+    query: Query<Paging>,
 ) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+    let page = query.0.request()?;
     let mut repositories = app.core.reader();
     let notes = CustomerNotes::new(&mut *repositories, &caller.0, &app.core.env)
         .list(path.into_inner(), page)

@@ -20,7 +20,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request, sort},
+    query::{Paged, Paging, sort},
     routing::{KEYED, READ, Routes},
 };
 use serde::{Deserialize, Serialize};
@@ -51,12 +51,6 @@ struct ListCustomers {
     /// `createdAt` (default, newest first), `updatedAt` or `name`; with `-` in front largest first.
     #[param(example = "-createdAt")]
     sort: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// A customer with usage and limits.
@@ -77,7 +71,7 @@ struct CustomerDetails {
 #[utoipa::path(
     tag = "Customers",
     operation_id = "listCustomers",
-    params(ListCustomers),
+    params(ListCustomers, Paging),
     responses((status = 200, body = List<Customer>)),
     security(("bearer" = ["platform:customers"])),
 )]
@@ -85,10 +79,10 @@ struct CustomerDetails {
 async fn list(
     app: Data<App>,
     caller: Caller,
-    query: Query<ListCustomers>,
+    query: Paged<ListCustomers>,
 ) -> Result<impl Responder, Problem> {
-    let ListCustomers { q, status, plan, sort: by, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+    let Paged(ListCustomers { q, status, plan, sort: by }, paging) = query;
+    let page = paging.request()?;
     let filter = TenantFilter { q, status, plan, sort: sort(by.as_deref(), &SORT_KEYS)? };
     let mut repositories = app.core.reader();
     let customers = Customers::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;

@@ -19,7 +19,7 @@ use portico_web::{
     caller::{Caller, Visitor},
     list::Listed,
     problem::Problem,
-    query::{Query, page_request},
+    query::{Paged, Paging, Query},
     routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::{Deserialize, Serialize};
@@ -50,24 +50,6 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 struct ListInvitations {
     /// Status of the invitation.
     status: Option<InvitationStatus>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
-/// Query of the list of the caller's own invitations.
-#[derive(Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ListReceived {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// An open invitation as the holder of its link sees it.
@@ -156,7 +138,7 @@ fn joined(membership: Membership) -> HttpResponse {
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "listInvitations",
-    params(("tenantId" = TenantId, Path), ListInvitations),
+    params(("tenantId" = TenantId, Path), ListInvitations, Paging),
     responses((status = 200, body = List<Invitation>)),
     security(("bearer" = ["members:write"])),
 )]
@@ -164,10 +146,10 @@ fn joined(membership: Membership) -> HttpResponse {
 async fn list(
     app: Data<App>,
     caller: Caller,
-    query: Query<ListInvitations>,
+    query: Paged<ListInvitations>,
 ) -> Result<impl Responder, Problem> {
-    let ListInvitations { status, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+    let Paged(ListInvitations { status }, paging) = query;
+    let page = paging.request()?;
     let found =
         Invitations::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(status, page).await?;
     Ok(Listed(found))
@@ -353,13 +335,13 @@ async fn decline_by_token(
 #[utoipa::path(
     tag = "Invitations",
     operation_id = "listOwnInvitations",
-    params(ListReceived),
+    params(Paging),
     responses((status = 200, body = List<Received>)),
     security(("bearer" = [])),
 )]
 #[get("/invitations")]
-async fn mine(app: Data<App>, caller: Caller, query: Query<ListReceived>) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn mine(app: Data<App>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let page = query.0.request()?;
     let all = invitations::mine(&app, &caller.0).await?;
     let total = all.len() as u64;
     let items = all.into_iter().skip(page.offset() as usize).take(page.limit as usize);

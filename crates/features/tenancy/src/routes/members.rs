@@ -15,7 +15,7 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::Problem,
-    query::{Query, page_request},
+    query::{Paged, Paging},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::Deserialize;
@@ -38,12 +38,6 @@ struct ListMembers {
     q: Option<String>,
     /// Role in the tenant.
     role: Option<TenantRole>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List the members of a tenant
@@ -52,14 +46,14 @@ struct ListMembers {
 #[utoipa::path(
     tag = "Members",
     operation_id = "listMembers",
-    params(("tenantId" = TenantId, Path), ListMembers),
+    params(("tenantId" = TenantId, Path), ListMembers, Paging),
     responses((status = 200, body = List<Member>)),
     security(("bearer" = ["members:read"])),
 )]
 #[get("/tenants/{tenantId}/members")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListMembers>) -> Result<impl Responder, Problem> {
-    let ListMembers { q, role, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Paged<ListMembers>) -> Result<impl Responder, Problem> {
+    let Paged(ListMembers { q, role }, paging) = query;
+    let page = paging.request()?;
     let mut repositories = app.core.reader();
     let members = Members::new(&mut *repositories, &caller.0, &app.core.env)
         .list(MemberFilter { q, role }, page)

@@ -13,7 +13,7 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request, sort},
+    query::{Paged, Paging, sort},
     response_cache::About,
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
@@ -58,12 +58,6 @@ struct ListTenants {
     /// `createdAt` (default, newest first), `updatedAt` or `name`; with `-` in front largest first.
     #[param(example = "-createdAt")]
     sort: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List tenants
@@ -72,14 +66,14 @@ struct ListTenants {
 #[utoipa::path(
     tag = "Tenants",
     operation_id = "listTenants",
-    params(ListTenants),
+    params(ListTenants, Paging),
     responses((status = 200, body = List<Tenant>)),
     security(("bearer" = [])),
 )]
 #[get("/tenants")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListTenants>) -> Result<impl Responder, Problem> {
-    let ListTenants { q, status, plan, sort: by, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Paged<ListTenants>) -> Result<impl Responder, Problem> {
+    let Paged(ListTenants { q, status, plan, sort: by }, paging) = query;
+    let page = paging.request()?;
     let filter = TenantFilter { q, status, plan, sort: sort(by.as_deref(), &SORT_KEYS)? };
     let mut repositories = app.core.reader();
     let tenants = Tenants::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;

@@ -21,12 +21,12 @@ use portico_web::{
     conditional,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::state::App;
 
@@ -80,19 +80,6 @@ fn changed(webhook: &Webhook) -> HttpResponse {
     conditional::updated(webhook.version, &webhook.view())
 }
 
-/// Query of the list of webhooks.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(parameter_in = Query)]
-struct ListWebhooks {
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-}
-
 /// List types of events
 ///
 /// The events that webhooks and live updates can subscribe to, and the permission required for each. Public: no sign-in is
@@ -109,13 +96,13 @@ async fn types() -> HttpResponse {
 #[utoipa::path(
     tag = "Webhooks",
     operation_id = "listWebhooks",
-    params(("tenantId" = TenantId, Path), ListWebhooks),
+    params(("tenantId" = TenantId, Path), Paging),
     responses((status = 200, body = List<WebhookView>)),
     security(("bearer" = ["webhooks:read"])),
 )]
 #[get("/tenants/{tenantId}/webhooks")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListWebhooks>) -> Result<impl Responder, Problem> {
-    let request = page_request(query.0.page, query.0.limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Query<Paging>) -> Result<impl Responder, Problem> {
+    let request = query.0.request()?;
     let found = Webhooks::new(&mut *app.core.reader(), &caller.0, &app.core.env).list(request).await?;
     let items: Vec<WebhookView> = found.items.iter().map(Webhook::view).collect();
     Ok(Listed(List::new(items, request, found.total)))
