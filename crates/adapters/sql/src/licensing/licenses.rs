@@ -40,7 +40,7 @@ fn with_origin(licenses: &str, now: usize) -> String {
     with_others(licenses, now, columns, join)
 }
 
-/// An open offer has no heir.
+/// Those with what both have in common, and with further columns of a further table. An open offer has no heir.
 fn with_others(licenses: &str, now: usize, columns: &str, join: &str) -> String {
     format!(
         "select licenses.*, (select count(*) from license_activations a where a.tenant_id = licenses.tenant_id \

@@ -1,6 +1,8 @@
 //! Lists by the numbers of their pages: the pages are pieces of one order, equals and filters included, and each knows how many items there
 //! are, also one beyond the last.
 
+use std::cmp::Reverse;
+
 use portico_billing::{
     ports::BillingRepositories,
     site_sale::{SiteSale, SiteSaleFilter},
@@ -82,12 +84,12 @@ async fn customers_and_tenants_in_every_order() {
                 let filter = TenantFilter { sort: Some((key, descending)), ..TenantFilter::default() };
                 let customers = walked(async |page| {
                     let found = store.reader().customers().list(true, filter.clone(), page).await.unwrap();
-                    (found.items.into_iter().map(|customer| customer.id).collect(), found.total)
+                    (found.items.into_iter().map(|customer| customer.id).collect::<Vec<_>>(), found.total)
                 });
                 assert_eq!(customers.await, expected, "{key:?} {descending}");
                 let tenants = walked(async |page| {
                     let found = store.reader().tenants().list(None, filter.clone(), page).await.unwrap();
-                    (found.items.into_iter().map(|tenant| tenant.id).collect(), found.total)
+                    (found.items.into_iter().map(|tenant| tenant.id).collect::<Vec<_>>(), found.total)
                 });
                 assert_eq!(tenants.await, expected, "{key:?} {descending}");
             }
@@ -144,7 +146,7 @@ async fn filtered_customers_with_what_belongs_to_each() {
                 .collect();
             let expected: Vec<_> = expected
                 .into_iter()
-                .map(|(id, owner, plan)| (id, owner.to_owned(), plan.to_owned(), 1))
+                .map(|(id, owner, plan)| (id, owner.to_owned(), plan.to_owned(), 1_u64))
                 .collect();
             assert_eq!(found, expected, "{filter:?}");
         }
@@ -185,20 +187,20 @@ async fn licenses_with_their_machines_and_what_became_of_each() {
         work.commit().await.unwrap();
 
         let mut newest_first: Vec<&License> = stored.iter().collect();
-        newest_first.sort_by_key(|license| std::cmp::Reverse((license.created_at, license.id)));
+        newest_first.sort_by_key(|license| Reverse((license.created_at, license.id)));
         let (from, to) = (LicensePlace::of(given), LicensePlace::of(heir));
         let said = |license: &License| {
-            let activations = if license.id == used.id { 2 } else { 0 };
+            let activations: u64 = if license.id == used.id { 2 } else { 0 };
             let follower = (license.id == given.id).then_some(to);
             let origin = (license.id == heir.id).then_some(from);
             (license.id, activations, follower, origin)
         };
+        let of_other: Vec<&License> =
+            newest_first.iter().copied().filter(|license| license.tenant_id == other).collect();
         let any = LicenseFilter::default;
         for (filter, expected) in [
-            (any(), newest_first.clone()),
-            (LicenseFilter { tenant: Some(other), ..any() }, {
-                newest_first.iter().copied().filter(|license| license.tenant_id == other).collect()
-            }),
+            (any(), newest_first),
+            (LicenseFilter { tenant: Some(other), ..any() }, of_other),
             (LicenseFilter { digests: Some(vec![plain.key.digest]), ..any() }, vec![plain]),
             (LicenseFilter { product_type: Some("mug".to_owned()), ..any() }, vec![]),
         ] {
@@ -220,7 +222,7 @@ async fn licenses_with_their_machines_and_what_became_of_each() {
         }
 
         let mut own: Vec<&License> = stored.iter().filter(|license| license.tenant_id == one).collect();
-        own.sort_by_key(|license| std::cmp::Reverse(license.id));
+        own.sort_by_key(|license| Reverse(license.id));
         let listed = walked(async |page| {
             let found = store.reader().licenses().list(one, env.now(), page).await.unwrap();
             (found.items, found.total)
@@ -258,12 +260,12 @@ async fn sales_and_tickets_of_all_customers() {
         for tenant in [one, other, one, one] {
             tickets.push((stored_ticket(store, &env, tenant).await.id, tenant));
         }
-        sales.sort_by_key(|sale| std::cmp::Reverse((sale.created_at, sale.id)));
+        sales.sort_by_key(|sale| Reverse((sale.created_at, sale.id)));
         let any = SiteSaleFilter::default;
         for (filter, whose) in [(any(), None), (SiteSaleFilter { seller: Some(one), ..any() }, Some(one))] {
             let found = walked(async |page| {
                 let found = store.reader().site_sales().managed(&filter, page).await.unwrap();
-                (found.items.into_iter().map(|found| found.sale.id).collect(), found.total)
+                (found.items.into_iter().map(|found| found.sale.id).collect::<Vec<_>>(), found.total)
             });
             let wanted = |sale: &&SiteSale| whose.is_none_or(|tenant| tenant == sale.tenant_id);
             let expected: Vec<PurchaseId> = sales.iter().filter(wanted).map(|sale| sale.id).collect();
@@ -276,7 +278,7 @@ async fn sales_and_tickets_of_all_customers() {
                     let mut reader = store.reader();
                     let found = reader.tickets().queue(true, filter.clone(), page).await.unwrap();
                     let items = found.items.into_iter().map(|item| (item.ticket.id, item.customer_name));
-                    (items.collect(), found.total)
+                    (items.collect::<Vec<_>>(), found.total)
                 });
                 let mut expected: Vec<(SupportTicketId, String)> = tickets
                     .iter()
