@@ -75,8 +75,8 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "tenants that staff put on the current version of their plan",
     ),
     ("select count(*) from support_tickets t where $", "the queue of support"),
-    ("join users u on u.id = t.author_id where $", "the queue of support"),
-    ("join users u on u.id = t.author_id where true", "the queue of support"),
+    ("select t.tenant_id, t.id from support_tickets t where $", "the queue of support"),
+    ("select t.tenant_id, t.id from support_tickets t where true", "the queue of support"),
     // The directory: look-ups that find a tenant.
     ("from api_keys k join tenants t on t.id = k.tenant_id", "whose key it is"),
     ("from domains join sites on sites.tenant_id = domains.tenant_id", "whose host name it is"),
@@ -86,7 +86,10 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ),
     ("select $ from sites where subdomain = $ union all", "whether a subdomain is free"),
     ("FROM sites WHERE sites.status = $ AND (exists", "sites for sale, of all tenants"),
-    ("from license_transfers where heir_tenant_id in", "which license of another tenant one follows"),
+    (
+        "license_transfers given on given.heir_tenant_id = licenses.tenant_id",
+        "which license of another tenant one follows, for staff",
+    ),
     ("from license_keys where license_id", "whose license it is"),
     ("from license_keys where digest in", "whose license has a key"),
     ("from billing_accounts where provider = $ and customer_id = $", "whose customer it is"),

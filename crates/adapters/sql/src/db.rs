@@ -57,15 +57,27 @@ impl<C: ConnectionTrait> Db<'_, C> {
         M: FromQueryResult + Send + Sync,
         T: From<M>,
     {
+        self.page_of::<_, M, _>(counted, rows.offset(request.offset()).limit(request.limit), request).await
+    }
+
+    /// The same where `rows` are those of the page and no others.
+    pub async fn page_of<E, M, T>(
+        &self,
+        counted: Select<E>,
+        rows: Select<E>,
+        request: PageRequest,
+    ) -> Result<List<T>, StoreError>
+    where
+        E: EntityTrait<Model: Sync>,
+        M: FromQueryResult + Send + Sync,
+        T: From<M>,
+    {
         let number = AnyQuery::select()
             .expr(Expr::cust("count(*)"))
             .from_subquery(QuerySelect::query(&mut counted.clone()).clear_order_by().take(), "counted")
             .take();
-        let rows = rows
-            .expr_as(Expr::SubQuery(None, Box::new(number.into())), TOTAL)
-            .offset(request.offset())
-            .limit(request.limit)
-            .into_model::<Numbered<M>>();
+        let rows =
+            rows.expr_as(Expr::SubQuery(None, Box::new(number.into())), TOTAL).into_model::<Numbered<M>>();
         let rows = rows.all(self.0).await.map_err(store_error)?;
         let total = match rows.first() {
             Some(first) => u64::try_from(first.total).unwrap_or_default(),

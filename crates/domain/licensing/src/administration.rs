@@ -11,7 +11,7 @@ use crate::{
     key::KeyVault,
     license::{License, LicenseStatus, Move},
     policy::LicensePolicy,
-    ports::{CountedLicense, LicenseFilter, LicensingRepositories},
+    ports::{CountedLicense, FoundLicense, LicenseFilter, LicensingRepositories},
     succession::LicensePlace,
     transition,
 };
@@ -147,8 +147,8 @@ impl<'a> LicenseAdministration<'a> {
         };
         let all = self.scope.crosses_tenants();
         let found = self.repositories.licenses().managed(all, &filter, self.env.now(), page).await?;
-        let items = self.shown(found.items).await?;
-        Ok(List::new(items, page, found.total))
+        let items = found.items.into_iter().map(|found| self.shown(found));
+        Ok(List::new(items.collect::<Result<_, _>>()?, page, found.total))
     }
 
     /// Whose a license is. What staff do to it is done in this tenant.
@@ -166,8 +166,8 @@ impl<'a> LicenseAdministration<'a> {
     /// `Denied` without `platform:licenses`; `NoLicense`.
     pub async fn get(&mut self, customer: TenantId, id: LicenseId) -> Result<ManagedLicense, LicensingError> {
         self.scope.require_platform(Permission::PlatformLicenses)?;
-        let license = self.repositories.licenses().find(customer, id).await?;
-        self.counted(license.ok_or(LicensingError::NoLicense)?).await
+        let found = self.repositories.licenses().find_managed(customer, id, self.env.now()).await?;
+        self.shown(found.ok_or(LicensingError::NoLicense)?)
     }
 
     /// The customer to whom licenses are to be issued, whom the caller of [`LicenseAdministration::issue`] has to look up.
@@ -213,9 +213,10 @@ impl<'a> LicenseAdministration<'a> {
             let license = License { expires_at, ..license };
             let reason = Some(input.reason.trim());
             issuing::store(self.repositories, self.scope, self.env, &license, reason).await?;
-            issued.push(CountedLicense { license, activations: 0 });
+            let counted = CountedLicense { license, activations: 0, heir: None };
+            issued.push(self.shown(FoundLicense { counted, follows: None })?);
         }
-        self.shown(issued).await
+        Ok(issued)
     }
 
     /// Suspends a license, lets it be used again, or ends it for good. One that is so already stays as it is.
@@ -239,34 +240,21 @@ impl<'a> LicenseAdministration<'a> {
             return Err(LicensingError::Revoked);
         }
         let reason = Some(why.reason.trim());
-        let license =
-            transition::apply(self.repositories, self.scope, self.env, license, by.into(), reason).await?;
-        self.counted(license).await
+        transition::apply(self.repositories, self.scope, self.env, license, by.into(), reason).await?;
+        self.get(customer, id).await
     }
 
-    async fn counted(&mut self, license: License) -> Result<ManagedLicense, LicensingError> {
-        let (tenant, id) = (license.tenant_id, license.id);
-        let activations = self.repositories.activations().count(tenant, id, self.env.now()).await?;
-        let shown = self.shown(vec![CountedLicense { license, activations }]).await?;
-        shown.into_iter().next().ok_or(LicensingError::NoLicense)
-    }
-
-    async fn shown(&mut self, found: Vec<CountedLicense>) -> Result<Vec<ManagedLicense>, LicensingError> {
-        let places: Vec<_> = found.iter().map(|counted| LicensePlace::of(&counted.license)).collect();
-        let successions = self.repositories.license_transfers().successions(&places).await?;
-        let shown = |CountedLicense { license, activations }| -> Result<ManagedLicense, LicensingError> {
-            let place = LicensePlace::of(&license);
-            let key_ending = self.vault.open(license.id, &license.key)?.ending().to_owned();
-            Ok(ManagedLicense {
-                customer_id: license.tenant_id,
-                license: license.at(self.env.now()),
-                key_ending,
-                activations,
-                transferred_to: successions.iter().find(|given| given.from == place).map(|given| given.to),
-                transferred_from: successions.iter().find(|given| given.to == place).map(|given| given.from),
-            })
-        };
-        found.into_iter().map(shown).collect()
+    fn shown(&self, found: FoundLicense) -> Result<ManagedLicense, LicensingError> {
+        let CountedLicense { license, activations, heir } = found.counted;
+        let key_ending = self.vault.open(license.id, &license.key)?.ending().to_owned();
+        Ok(ManagedLicense {
+            customer_id: license.tenant_id,
+            license: license.at(self.env.now()),
+            key_ending,
+            activations,
+            transferred_to: heir,
+            transferred_from: found.follows,
+        })
     }
 }
 

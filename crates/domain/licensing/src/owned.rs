@@ -1,7 +1,8 @@
 //! Licenses as their owners see them.
 
 use portico_kernel::{
-    ActivationId, Env, Event, LicenseId, List, PageRequest, Permission, PurchaseId, Scope, Violations,
+    ActivationId, Env, Event, LicenseId, List, PageRequest, Permission, PurchaseId, Scope, TenantId,
+    Violations,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,6 @@ use crate::{
     license::{License, LicenseStatus},
     ports::{CountedLicense, LicenseSigner, LicensingRepositories},
     seat,
-    succession::LicensePlace,
 };
 
 /// A license with its key, for its owner.
@@ -91,8 +91,8 @@ impl<'a> Licenses<'a> {
     pub async fn list(&mut self, page: PageRequest) -> Result<List<OwnedLicense>, LicensingError> {
         let tenant = self.scope.require(Permission::LicensesRead)?;
         let found = self.repositories.licenses().list(tenant, self.env.now(), page).await?;
-        let items = self.shown(found.items).await?;
-        Ok(List::new(items, page, found.total))
+        let items = found.items.into_iter().map(|counted| self.shown(counted));
+        Ok(List::new(items.collect::<Result<_, _>>()?, page, found.total))
     }
 
     /// A license of the active tenant with its key.
@@ -101,8 +101,7 @@ impl<'a> Licenses<'a> {
     /// `Denied` without `licenses:read`; `NoLicense`, also for one of another tenant.
     pub async fn get(&mut self, id: LicenseId) -> Result<OwnedLicense, LicensingError> {
         let tenant = self.scope.require(Permission::LicensesRead)?;
-        let license = self.repositories.licenses().find(tenant, id).await?;
-        self.counted(license.ok_or(LicensingError::NoLicense)?).await
+        self.counted(tenant, id).await
     }
 
     /// The machines of a license that hold a seat, the one activated last first.
@@ -174,7 +173,7 @@ impl<'a> Licenses<'a> {
         self.repositories.licenses().replace_key(&license).await?;
         let event = Event::new(self.env, self.scope, &events::LICENSE_KEY_ROTATED, id.uuid());
         self.repositories.events().append(event.in_tenant(tenant).after(&license)).await?;
-        self.counted(license).await
+        self.counted(tenant, id).await
     }
 
     /// A license file for a machine without a connection, which takes a seat unless it has one.
@@ -202,25 +201,17 @@ impl<'a> Licenses<'a> {
         self.repositories.licenses().lock(tenant, id).await?.ok_or(LicensingError::NoLicense)
     }
 
-    /// As its owner sees it now.
-    async fn counted(&mut self, license: License) -> Result<OwnedLicense, LicensingError> {
-        let (tenant, id, now) = (license.tenant_id, license.id, self.env.now());
-        let activations = self.repositories.activations().count(tenant, id, now).await?;
-        let shown = self.shown(vec![CountedLicense { license, activations }]).await?;
-        shown.into_iter().next().ok_or(LicensingError::NoLicense)
+    async fn counted(&mut self, tenant: TenantId, id: LicenseId) -> Result<OwnedLicense, LicensingError> {
+        let counted = self.repositories.licenses().find_counted(tenant, id, self.env.now()).await?;
+        self.shown(counted.ok_or(LicensingError::NoLicense)?)
     }
 
-    /// As their owner sees them now. To whom one was given is not told.
-    async fn shown(&mut self, found: Vec<CountedLicense>) -> Result<Vec<OwnedLicense>, LicensingError> {
-        let places: Vec<_> = found.iter().map(|counted| LicensePlace::of(&counted.license)).collect();
-        let successions = self.repositories.license_transfers().successions(&places).await?;
-        let shown = |CountedLicense { license, activations }| -> Result<OwnedLicense, LicensingError> {
-            let key = self.vault.open(license.id, &license.key)?;
-            let transferred =
-                successions.iter().any(|succession| succession.from == LicensePlace::of(&license));
-            Ok(OwnedLicense { license: license.at(self.env.now()), key, activations, transferred })
-        };
-        found.into_iter().map(shown).collect()
+    /// As its owner sees it now. To whom one was given is not told.
+    fn shown(&self, counted: CountedLicense) -> Result<OwnedLicense, LicensingError> {
+        let CountedLicense { license, activations, heir } = counted;
+        let key = self.vault.open(license.id, &license.key)?;
+        let license = license.at(self.env.now());
+        Ok(OwnedLicense { license, key, activations, transferred: heir.is_some() })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     release::{Release, ReleaseStatus},
     release_upload::ReleaseUpload,
     release_version::ReleaseVersion,
-    succession::{LicensePlace, Succession},
+    succession::LicensePlace,
     transfer::TransferOffer,
 };
 
@@ -75,6 +75,17 @@ pub struct CountedLicense {
     pub license: License,
     /// On how many machines it is used.
     pub activations: u64,
+    /// The license that follows it; none unless it was given away.
+    pub heir: Option<LicensePlace>,
+}
+
+/// A license as staff find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundLicense {
+    /// The license.
+    pub counted: CountedLicense,
+    /// The license that it follows; none unless it was issued to somebody to whom one was given.
+    pub follows: Option<LicensePlace>,
 }
 
 /// Which licenses staff want to see. What is `None` does not matter; `digests` has at least one.
@@ -104,6 +115,22 @@ pub trait LicenseRepository: Send {
     /// The same, and keeps others from changing it or its machines until the unit of work ends. MUST wait for another unit of work that has
     /// locked it, and answer what that has stored.
     async fn lock(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError>;
+
+    /// A license with the machines that hold a seat at `now`. MUST answer `None` for one of another tenant.
+    async fn find_counted(
+        &mut self,
+        tenant: TenantId,
+        id: LicenseId,
+        now: Timestamp,
+    ) -> Result<Option<CountedLicense>, StoreError>;
+
+    /// The same with the license that it follows, whichever tenant had that: for staff.
+    async fn find_managed(
+        &mut self,
+        tenant: TenantId,
+        id: LicenseId,
+        now: Timestamp,
+    ) -> Result<Option<FoundLicense>, StoreError>;
 
     /// One page of the licenses of a tenant with the machines that hold a seat at `now`, newest first.
     async fn list(
@@ -143,7 +170,7 @@ pub trait LicenseRepository: Send {
         filter: &LicenseFilter,
         now: Timestamp,
         page: PageRequest,
-    ) -> Result<List<CountedLicense>, StoreError>;
+    ) -> Result<List<FoundLicense>, StoreError>;
 
     /// Stores status, who suspended it, and the seats that its owner has freed. MUST leave all else as it is.
     async fn update(&mut self, license: &License) -> Result<(), StoreError>;
@@ -363,9 +390,6 @@ pub trait LicenseTransferRepository: Send {
         tenant: TenantId,
         license: LicenseId,
     ) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
-
-    /// Which of these licenses were given away, and which of them follow one that was; in no order.
-    async fn successions(&mut self, licenses: &[LicensePlace]) -> Result<Vec<Succession>, StoreError>;
 
     /// Deletes the open offers of all tenants whose time was over by `now`. Answers how many.
     async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError>;

@@ -1,18 +1,9 @@
-//! Which license follows one that was given away.
+//! Licenses named with their tenants, as the one that follows another tenant's is.
 
 use portico_kernel::{LicenseId, TenantId};
 use serde::Serialize;
 
 use crate::license::License;
-
-/// A license that was given away, and the one that follows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Succession {
-    /// The one that ended.
-    pub from: LicensePlace,
-    /// The one that was issued for it.
-    pub to: LicensePlace,
-}
 
 /// A license and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -21,12 +21,13 @@ use crate::{
     license::License,
     policy::{LicensePolicy, catalogue},
     ports::{
-        ActivationRepository, CountedLicense, DownloadRepository, KeyDigests, LicenseFilter,
+        ActivationRepository, CountedLicense, DownloadRepository, FoundLicense, KeyDigests, LicenseFilter,
         LicensePolicyRepository, LicenseRepository, LicenseSigner, LicenseTransferRepository,
         LicensingRepositories, ReleaseRepository, ReleaseUploadRepository, VerifyingKey,
     },
     release::Release,
     release_upload::ReleaseUpload,
+    succession::LicensePlace,
     transfer::TransferOffer,
 };
 
@@ -231,7 +232,19 @@ impl LicensePolicyRepository for Repositories {
 
 fn counted(rows: &Rows, license: &License, now: Timestamp) -> CountedLicense {
     let of = rows.activations.iter().filter(|held| held.license_id == license.id && held.holds_seat(now));
-    CountedLicense { license: license.clone(), activations: of.count() as u64 }
+    let own = (license.tenant_id, license.id);
+    let heir = rows.heirs.iter().find(|(given, _)| *given == own).map(|(_, heir)| place(*heir));
+    CountedLicense { license: license.clone(), activations: of.count() as u64, heir }
+}
+
+fn found(rows: &Rows, license: &License, now: Timestamp) -> FoundLicense {
+    let own = (license.tenant_id, license.id);
+    let follows = rows.heirs.iter().find(|(_, heir)| *heir == own).map(|(given, _)| place(*given));
+    FoundLicense { counted: counted(rows, license, now), follows }
+}
+
+fn place((tenant_id, license_id): (TenantId, LicenseId)) -> LicensePlace {
+    LicensePlace { license_id, tenant_id }
 }
 
 #[async_trait]
@@ -255,6 +268,26 @@ impl LicenseRepository for Repositories {
 
     async fn lock(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError> {
         LicenseRepository::find(self, tenant, id).await
+    }
+
+    async fn find_counted(
+        &mut self,
+        tenant: TenantId,
+        id: LicenseId,
+        now: Timestamp,
+    ) -> Result<Option<CountedLicense>, StoreError> {
+        let license = LicenseRepository::find(self, tenant, id).await?;
+        Ok(license.map(|license| counted(&self.rows(), &license, now)))
+    }
+
+    async fn find_managed(
+        &mut self,
+        tenant: TenantId,
+        id: LicenseId,
+        now: Timestamp,
+    ) -> Result<Option<FoundLicense>, StoreError> {
+        let license = LicenseRepository::find(self, tenant, id).await?;
+        Ok(license.map(|license| found(&self.rows(), &license, now)))
     }
 
     async fn list(
@@ -310,11 +343,11 @@ impl LicenseRepository for Repositories {
         filter: &LicenseFilter,
         now: Timestamp,
         page: PageRequest,
-    ) -> Result<List<CountedLicense>, StoreError> {
+    ) -> Result<List<FoundLicense>, StoreError> {
         let rows = self.rows();
         let wanted = |license: &&License| filter.tenant.is_none_or(|tenant| tenant == license.tenant_id);
         let items: Vec<_> =
-            rows.licenses.iter().filter(wanted).map(|license| counted(&rows, license, now)).collect();
+            rows.licenses.iter().filter(wanted).map(|license| found(&rows, license, now)).collect();
         let total = items.len() as u64;
         Ok(List::new(items, page, total))
     }

@@ -204,8 +204,11 @@ impl<C: ConnectionTrait + Send> SiteSaleRepository for SiteSales<'_, C> {
         page: PageRequest,
     ) -> Result<List<FoundSale>, StoreError> {
         let (conditions, values) = conditions(filter);
+        // Other rows are asked about those of the page only.
+        let order = "order by created_at desc, id desc";
         let rows = format!(
-            "select {COLUMNS}, {ABOUT} from site_sales where {conditions} order by created_at desc, id desc limit {} offset {}",
+            "select {COLUMNS}, {ABOUT} from site_sales where (tenant_id, id) in (\
+             select tenant_id, id from site_sales where {conditions} {order} limit {} offset {}) {order}",
             page.limit,
             page.offset()
         );

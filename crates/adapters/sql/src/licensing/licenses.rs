@@ -5,7 +5,8 @@ use portico_kernel::{LicenseId, List, PageRequest, PurchaseId, StoreError, Tenan
 use portico_licensing::{
     key::SealedKey,
     license::{License, LicenseStatus, SeatReleases, Suspension},
-    ports::{CountedLicense, LicenseFilter, LicenseRepository},
+    ports::{CountedLicense, FoundLicense, LicenseFilter, LicenseRepository},
+    succession::LicensePlace,
 };
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
 
@@ -25,11 +26,27 @@ pub(crate) struct Licenses<'c, C> {
 const COLUMNS: &str = "tenant_id, id, key_digest, sealed_key, product_type, product_name, purchase_id, item, unit, status, \
     suspended_by, expires_at, supported_until, activation_limit, terms, released_month, released, created_at";
 
-/// How many machines hold a seat of it at the time that a parameter has.
-fn activations(now: usize) -> String {
+/// Those that `licenses` selects with all [`COLUMNS`], with the number of machines that hold a seat at the time that the parameter `now`
+/// has, and with the license that follows.
+fn with_count(licenses: &str, now: usize) -> String {
+    with_others(licenses, now, "", "")
+}
+
+/// The same with the license that each follows, which any tenant may have had.
+fn with_origin(licenses: &str, now: usize) -> String {
+    let columns = ", given.tenant_id as given_tenant_id, given.license_id as given_license_id";
+    let join = "left join license_transfers given on given.heir_tenant_id = licenses.tenant_id \
+         and given.heir_license_id = licenses.id";
+    with_others(licenses, now, columns, join)
+}
+
+/// Those with what both have in common, and with further columns of a further table. An open offer has no heir.
+fn with_others(licenses: &str, now: usize, columns: &str, join: &str) -> String {
     format!(
-        "(select count(*) from license_activations a where a.tenant_id = licenses.tenant_id and a.license_id = licenses.id \
-         and (a.lease_ends_at is null or a.lease_ends_at > ${now})) as activations"
+        "select licenses.*, (select count(*) from license_activations a where a.tenant_id = licenses.tenant_id \
+         and a.license_id = licenses.id and (a.lease_ends_at is null or a.lease_ends_at > ${now})) as activations, \
+         heir.heir_tenant_id, heir.heir_license_id{columns} from ({licenses}) licenses \
+         left join license_transfers heir on heir.tenant_id = licenses.tenant_id and heir.license_id = licenses.id {join}"
     )
 }
 
@@ -55,7 +72,18 @@ fn license(row: &QueryResult) -> Result<License, TryGetError> {
 }
 
 fn counted(row: &QueryResult) -> Result<CountedLicense, TryGetError> {
-    Ok(CountedLicense { license: license(row)?, activations: read(row, "activations")? })
+    let heir = place(row, "heir_tenant_id", "heir_license_id")?;
+    Ok(CountedLicense { license: license(row)?, activations: read(row, "activations")?, heir })
+}
+
+fn found(row: &QueryResult) -> Result<FoundLicense, TryGetError> {
+    let follows = place(row, "given_tenant_id", "given_license_id")?;
+    Ok(FoundLicense { counted: counted(row)?, follows })
+}
+
+fn place(row: &QueryResult, tenant: &str, license: &str) -> Result<Option<LicensePlace>, TryGetError> {
+    let (tenant, license): (Option<TenantId>, Option<LicenseId>) = (read(row, tenant)?, read(row, license)?);
+    Ok(tenant.zip(license).map(|(tenant_id, license_id)| LicensePlace { license_id, tenant_id }))
 }
 
 impl<C: ConnectionTrait> Licenses<'_, C> {
@@ -109,16 +137,38 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
         self.one(&format!("and id = $2 {lock}"), (tenant, id)).await
     }
 
+    async fn find_counted(
+        &mut self,
+        tenant: TenantId,
+        id: LicenseId,
+        now: Timestamp,
+    ) -> Result<Option<CountedLicense>, StoreError> {
+        let one = format!("select {COLUMNS} from licenses where tenant_id = $1 and id = $2");
+        let rows = self.db.rows_with(&with_count(&one, 3), (tenant, id, now), counted).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    async fn find_managed(
+        &mut self,
+        tenant: TenantId,
+        id: LicenseId,
+        now: Timestamp,
+    ) -> Result<Option<FoundLicense>, StoreError> {
+        let one = format!("select {COLUMNS} from licenses where tenant_id = $1 and id = $2");
+        let rows = self.db.rows_with(&with_origin(&one, 3), (tenant, id, now), found).await?;
+        Ok(rows.into_iter().next())
+    }
+
     async fn list(
         &mut self,
         tenant: TenantId,
         now: Timestamp,
         page: PageRequest,
     ) -> Result<List<CountedLicense>, StoreError> {
-        let rows = format!(
-            "select {COLUMNS}, {} from licenses where tenant_id = $1 order by id desc limit $2 offset $3",
-            activations(4)
+        let of_page = format!(
+            "select {COLUMNS} from licenses where tenant_id = $1 order by id desc limit $2 offset $3"
         );
+        let rows = format!("{} order by licenses.id desc", with_count(&of_page, 4));
         let count = "select count(*) from licenses where tenant_id = $1";
         let (limit, offset) = (page.limit as i64, page.offset() as i64);
         let rows = self.db.rows_with(&rows, (tenant, limit, offset, now), counted);
@@ -186,17 +236,20 @@ impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
         filter: &LicenseFilter,
         now: Timestamp,
         page: PageRequest,
-    ) -> Result<List<CountedLicense>, StoreError> {
+    ) -> Result<List<FoundLicense>, StoreError> {
         let (conditions, values) = conditions(all, filter, now);
-        let rows = format!(
-            "select {COLUMNS}, {} from licenses where {conditions} order by created_at desc, id desc limit {} offset {}",
-            activations(values.len() + 1),
+        // Nothing but keys is read of the licenses before the page.
+        let of_page = format!(
+            "select {COLUMNS} from licenses where (tenant_id, id) in (\
+             select tenant_id, id from licenses where {conditions} order by created_at desc, id desc limit {} offset {})",
             page.limit,
             page.offset()
         );
+        let rows = with_origin(&of_page, values.len() + 1);
+        let rows = format!("{rows} order by licenses.created_at desc, licenses.id desc");
         let count = format!("select count(*) from licenses where {conditions}");
         let with_now: Vec<Value> = values.iter().cloned().chain([now.value()]).collect();
-        let rows = self.db.rows_with(&rows, with_now, counted);
+        let rows = self.db.rows_with(&rows, with_now, found);
         in_pages(page, self.db.total(&count, values), rows).await
     }
 

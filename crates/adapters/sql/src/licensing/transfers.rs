@@ -2,14 +2,10 @@
 
 use async_trait::async_trait;
 use portico_kernel::{LicenseId, StoreError, TenantId, Timestamp};
-use portico_licensing::{
-    ports::LicenseTransferRepository,
-    succession::{LicensePlace, Succession},
-    transfer::TransferOffer,
-};
-use sea_orm::{ConnectionTrait, Value};
+use portico_licensing::{ports::LicenseTransferRepository, transfer::TransferOffer};
+use sea_orm::ConnectionTrait;
 
-use crate::db::{Db, Param, placeholders};
+use crate::db::Db;
 
 /// Offers and what came of them over one connection.
 pub(crate) struct LicenseTransfers<'c, C> {
@@ -79,33 +75,6 @@ impl<C: ConnectionTrait + Send> LicenseTransferRepository for LicenseTransfers<'
         let sql = "select heir_tenant_id, heir_license_id from license_transfers \
              where tenant_id = $1 and license_id = $2 and heir_license_id is not null";
         self.db.row(sql, (tenant, license)).await
-    }
-
-    async fn successions(&mut self, licenses: &[LicensePlace]) -> Result<Vec<Succession>, StoreError> {
-        if licenses.is_empty() {
-            // A list without an item is none to SQL.
-            return Ok(Vec::new());
-        }
-        // Ids of licenses are there once in all tenants, so which tenant is whose need not be said. The tenants are for the index, and so
-        // that a database that is spread by tenant asks few servers.
-        let tenants = placeholders(1, licenses.len());
-        let ids = placeholders(1 + licenses.len(), licenses.len());
-        let columns = "tenant_id, license_id, heir_tenant_id, heir_license_id";
-        let sql = format!(
-            "select {columns} from license_transfers where tenant_id in ({tenants}) and license_id in ({ids}) \
-             and heir_license_id is not null \
-             union select {columns} from license_transfers where heir_tenant_id in ({tenants}) and heir_license_id in ({ids})"
-        );
-        let tenants = licenses.iter().map(|place| place.tenant_id.value());
-        let ids = licenses.iter().map(|place| place.license_id.value());
-        let values: Vec<Value> = tenants.chain(ids).collect();
-        let rows: Vec<(TenantId, LicenseId, TenantId, LicenseId)> = self.db.rows(&sql, values).await?;
-        let place = |tenant_id, license_id| LicensePlace { license_id, tenant_id };
-        let succession = |(tenant, license, heir, follows)| Succession {
-            from: place(tenant, license),
-            to: place(heir, follows),
-        };
-        Ok(rows.into_iter().map(succession).collect())
     }
 
     async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {

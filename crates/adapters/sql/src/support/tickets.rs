@@ -208,7 +208,11 @@ impl<C: ConnectionTrait + Send> TicketRepository for Tickets<'_, C> {
         let count = format!("select count(*) from support_tickets t where {where_}");
         let (bounds, values) = conditions.with_page(page.limit, page.offset());
         let order = if filter.latest_first { "t.updated_at desc, t.id desc" } else { "t.updated_at, t.id" };
-        let rows = format!("select {COLUMNS}, {DESK} where {where_} order by {order} {bounds}");
+        // The names are looked up for the tickets of the page only.
+        let rows = format!(
+            "select {COLUMNS}, {DESK} where (t.tenant_id, t.id) in (\
+             select t.tenant_id, t.id from support_tickets t where {where_} order by {order} {bounds}) order by {order}"
+        );
         let rows = self.db.rows_with(&rows, values, desk_ticket);
         in_pages(page, self.db.total(&count, conditions.values()), rows).await
     }

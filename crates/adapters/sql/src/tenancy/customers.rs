@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::tenants::{PLAN, row, sorted};
+use super::tenants::{PLAN, of_page, row};
 use crate::{columns::Col, db::Db, dialect::contains, looked_after::looked_after};
 
 /// Members, without those whose account is deleted.
@@ -119,14 +119,14 @@ const FOUND_BY_ID: [&str; 4] = ["purchases", "invoices", "licenses", "support_ti
 fn matching(part: &str) -> Condition {
     let column = |table: &'static str, name: &'static str| Expr::col((Alias::new(table), Alias::new(name)));
     let part = part.trim();
+    // Each of these finds its few tenants once, and not for every tenant.
     let members = Query::select()
-        .expr(Expr::val(1))
+        .column((Alias::new("memberships"), Alias::new("tenant_id")))
         .from(Alias::new("memberships"))
         .inner_join(
             Alias::new("users"),
             column("users", "id").equals((Alias::new("memberships"), Alias::new("user_id"))),
         )
-        .and_where(column("memberships", "tenant_id").equals((Alias::new("tenants"), Alias::new("id"))))
         // Staff who only help in a tenant are not what it is known by.
         .cond_where(
             Condition::any()
@@ -136,7 +136,6 @@ fn matching(part: &str) -> Condition {
         .cond_where(contains([column("users", "email"), column("users", "full_name")], part))
         .to_owned();
     let columns = [row::Column::Name, row::Column::Subdomain].map(|column| Expr::col(column.as_column_ref()));
-    // Each finds its few tenants once, and not for every tenant.
     let tenants_of = |table: &'static str, found: Condition| {
         let tenants = Query::select()
             .column(Alias::new("tenant_id"))
@@ -150,7 +149,7 @@ fn matching(part: &str) -> Condition {
     };
     let mut any = Condition::any()
         .add(contains(columns, part))
-        .add(Expr::exists(members))
+        .add(column("tenants", "id").in_subquery(members))
         .add(tenants_of("domains", contains([column("domains", "name")], part)))
         .add(whole("invoices", "number", part.into()));
     if let Ok(id) = Uuid::parse_str(part) {
@@ -185,8 +184,8 @@ impl<C: ConnectionTrait + Send> CustomerRepository for Customers<'_, C> {
         if let Some(part) = &filter.q {
             found = found.filter(matching(part));
         }
-        let rows = in_full(sorted(found.clone(), filter.sort));
-        self.db.page_as::<_, CustomerRow, _>(found, rows, page).await
+        let rows = in_full(of_page(found.clone(), filter.sort, page));
+        self.db.page_of::<_, CustomerRow, _>(found, rows, page).await
     }
 
     async fn find(&mut self, id: TenantId, all: bool) -> Result<Option<Customer>, StoreError> {

@@ -10,7 +10,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
-    Select,
+    QueryTrait, Select,
     sea_query::{Alias, Expr, ExprTrait, Query},
 };
 
@@ -93,10 +93,7 @@ fn with_plan(tenants: Select<row::Entity>) -> Select<row::Entity> {
 }
 
 /// In the order asked for; newest first where none is.
-pub(super) fn sorted(
-    tenants: Select<row::Entity>,
-    sort: Option<(TenantSortKey, bool)>,
-) -> Select<row::Entity> {
+fn sorted(tenants: Select<row::Entity>, sort: Option<(TenantSortKey, bool)>) -> Select<row::Entity> {
     let (key, descending) = sort.unwrap_or((TenantSortKey::CreatedAt, true));
     let column = match key {
         TenantSortKey::CreatedAt => row::Column::CreatedAt,
@@ -105,6 +102,18 @@ pub(super) fn sorted(
     };
     let order = if descending { Order::Desc } else { Order::Asc };
     tenants.order_by(column, order.clone()).order_by(row::Column::Id, order)
+}
+
+/// The tenants of one page of `found`, in the order asked for. Which they are is found first: what is read with each of them is not read
+/// for those before the page.
+pub(super) fn of_page(
+    found: Select<row::Entity>,
+    sort: Option<(TenantSortKey, bool)>,
+    page: PageRequest,
+) -> Select<row::Entity> {
+    let ids = sorted(found, sort).select_only().column(row::Column::Id);
+    let ids = ids.offset(page.offset()).limit(page.limit).into_query();
+    sorted(row::Entity::find().filter(row::Column::Id.in_subquery(ids)), sort)
 }
 
 /// Everything of a tenant that an update may change.
@@ -192,7 +201,7 @@ impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
                 [row::Column::Name, row::Column::Subdomain].map(|column| Expr::col(column.as_column_ref()));
             found = found.filter(contains(columns, part));
         }
-        let sorted = sorted(found, filter.sort);
-        self.db.page_as::<_, TenantRow, _>(sorted.clone(), with_plan(sorted), page).await
+        let rows = with_plan(of_page(found.clone(), filter.sort, page));
+        self.db.page_of::<_, TenantRow, _>(found, rows, page).await
     }
 }

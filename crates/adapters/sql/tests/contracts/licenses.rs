@@ -11,7 +11,7 @@ use portico_licensing::{
     license::{License, LicenseStatus, Move, SeatReleases},
     policy::{LicensePolicy, catalogue},
     ports::{LicenseFilter, LicensingRepositories},
-    succession::{LicensePlace, Succession},
+    succession::LicensePlace,
     transfer::TransferOffer,
 };
 use portico_sql::SqlStore;
@@ -236,7 +236,8 @@ async fn staff_find_licenses_by_what_they_are_now() {
             let mut reader = store.reader();
             let page = reader.licenses().managed(true, &filter, now, PageRequest::default()).await.unwrap();
             assert_eq!(page.total, page.items.len() as u64);
-            let mut ids: Vec<LicenseId> = page.items.into_iter().map(|item| item.license.id).collect();
+            let mut ids: Vec<LicenseId> =
+                page.items.into_iter().map(|item| item.counted.license.id).collect();
             ids.sort_unstable();
             ids
         };
@@ -384,14 +385,15 @@ async fn an_offer_is_replaced_withdrawn_or_leads_to_the_license_that_follows() {
         assert_eq!(work.license_transfers().heir(tenant, stored.id).await.unwrap(), Some(to));
         assert_eq!(work.license_transfers().find(tenant, stored.id).await.unwrap(), None);
         let (from, to) = (LicensePlace::of(&stored), LicensePlace::of(&heir));
-        let elsewhere = LicensePlace { license_id: env.new_id(), tenant_id: tenant };
-        for asked in [vec![from], vec![to], vec![elsewhere, to, from]] {
-            let found = work.license_transfers().successions(&asked).await.unwrap();
-            assert_eq!(found, [Succession { from, to }], "{asked:?}");
+        for (place, follower, origin) in [(from, Some(to), None), (to, None, Some(from))] {
+            let (whose, id) = (place.tenant_id, place.license_id);
+            let found = work.licenses().find_managed(whose, id, env.now()).await.unwrap().unwrap();
+            assert_eq!((found.counted.heir, found.follows), (follower, origin), "{place:?}");
+            let counted = work.licenses().find_counted(whose, id, env.now()).await.unwrap();
+            assert_eq!(counted, Some(found.counted));
         }
-        for asked in [vec![], vec![elsewhere], vec![LicensePlace { tenant_id: other, ..from }]] {
-            assert_eq!(work.license_transfers().successions(&asked).await.unwrap(), [], "{asked:?}");
-        }
+        assert_eq!(work.licenses().find_managed(other, stored.id, env.now()).await.unwrap(), None);
+        assert_eq!(work.licenses().find_counted(other, stored.id, env.now()).await.unwrap(), None);
         assert!(!work.license_transfers().withdraw(tenant, stored.id).await.unwrap());
         let late = env.now() + Duration::WEEK;
         assert_eq!(work.license_transfers().delete_expired(late).await.unwrap(), 0, "it was accepted");

@@ -53,7 +53,7 @@ async fn lists_of_staff_leave_out_tenants_that_the_operators_people_own() {
             let totals = [licenses.total, downloads.total, tickets.total];
             assert_eq!(totals, [expected.len() as u64; 3], "{all}");
             for mut tenants in [
-                licenses.items.iter().map(|item| item.license.tenant_id).collect::<Vec<_>>(),
+                licenses.items.iter().map(|item| item.counted.license.tenant_id).collect::<Vec<_>>(),
                 downloads.items.iter().map(|item| item.customer_id).collect(),
                 tickets.items.iter().map(|item| item.customer_id).collect(),
             ] {

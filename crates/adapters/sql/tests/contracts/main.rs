@@ -28,6 +28,7 @@ mod jobs;
 mod licenses;
 mod looked_after;
 mod members;
+mod numbered_lists;
 mod paid_plans;
 mod products;
 mod purchases;

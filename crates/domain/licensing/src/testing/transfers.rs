@@ -4,11 +4,7 @@ use async_trait::async_trait;
 use portico_kernel::{LicenseId, StoreError, TenantId, Timestamp};
 
 use super::Repositories;
-use crate::{
-    ports::LicenseTransferRepository,
-    succession::{LicensePlace, Succession},
-    transfer::TransferOffer,
-};
+use crate::{ports::LicenseTransferRepository, transfer::TransferOffer};
 
 #[async_trait]
 impl LicenseTransferRepository for Repositories {
@@ -56,13 +52,6 @@ impl LicenseTransferRepository for Repositories {
     ) -> Result<Option<(TenantId, LicenseId)>, StoreError> {
         let rows = self.rows();
         Ok(rows.heirs.iter().find(|(given, _)| *given == (tenant, license)).map(|(_, heir)| *heir))
-    }
-
-    async fn successions(&mut self, licenses: &[LicensePlace]) -> Result<Vec<Succession>, StoreError> {
-        let rows = self.rows();
-        let place = |(tenant_id, license_id)| LicensePlace { license_id, tenant_id };
-        let all = rows.heirs.iter().map(|(given, heir)| Succession { from: place(*given), to: place(*heir) });
-        Ok(all.filter(|one| licenses.contains(&one.from) || licenses.contains(&one.to)).collect())
     }
 
     async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {
