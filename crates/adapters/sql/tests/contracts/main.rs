@@ -23,6 +23,7 @@ mod guards;
 mod idempotency;
 mod identity;
 mod jobs;
+mod license_locks;
 mod licenses;
 mod looked_after;
 mod members;

@@ -250,3 +250,28 @@ fn no_more_is_taken_off_than_there_is() {
         assert_eq!(CouponDuration::parse(duration.as_str()), Some(duration));
     }
 }
+
+#[tokio::test]
+async fn two_coupons_are_locked_in_the_order_of_their_ids() {
+    for (first, second) in [("early", "late"), ("late", "early")] {
+        let mut desk = Desk::new(0);
+        let staff = Scope::system(None, RequestInfo::default());
+        for code in ["early", "late"] {
+            let input = CouponInput {
+                code: code.to_owned(),
+                applies_to: Some(vec![CouponUse::Plans]),
+                duration: Some(CouponDuration::Once),
+                percent: Some(25),
+                ..CouponInput::default()
+            };
+            CouponAdministration::new(&mut desk.rows, &staff, &desk.env).create(input).await.unwrap();
+        }
+        let mut ids: Vec<_> = desk.rows.kept.shop.rows().coupons.iter().map(|coupon| coupon.id).collect();
+        ids.sort_unstable();
+        desk.upgrade(&with("starter", first)).await.unwrap().page();
+        desk.rows.kept.shop.rows().locked_coupons.clear();
+        desk.upgrade(&with("starter", second)).await.unwrap().page();
+        let locked = desk.rows.kept.shop.rows().locked_coupons.clone();
+        assert_eq!(locked[..2].to_vec(), ids, "{first} before {second}");
+    }
+}
