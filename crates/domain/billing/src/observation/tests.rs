@@ -230,8 +230,9 @@ async fn what_is_wished_for_must_be_on_offer() {
     let Err(BillingError::Invalid(errors)) = desk.upgrade(&late).await else { panic!("an old preview") };
     assert_eq!(errors[0].field, "prorationDate");
     let mut nothing = Desk::new(0);
-    let missing = PlanWish { plan: "starter".to_owned(), ..PlanWish::default() };
-    let Err(BillingError::Invalid(errors)) = nothing.upgrade(&missing).await else { panic!("no way back") };
+    let (empty, no_address) = (Some(String::new()), Some("/billing".to_owned()));
+    let odd = PlanWish { success_url: empty, cancel_url: no_address, ..wish("starter") };
+    let Err(BillingError::Invalid(errors)) = nothing.upgrade(&odd).await else { panic!("no way back") };
     assert_eq!(errors.len(), 2);
 }
 
@@ -499,4 +500,15 @@ async fn what_was_paid_with_play_money_is_forgotten_once_real_money_is_moved() {
     let test = PlanChanges::new(&mut desk.rows, &desk.scope, &desk.env).account(&Desk::rule()).await;
     assert!(matches!(test, Err(BillingError::Payment(PaymentError::Unsupported))));
     assert!(desk.news(&mut seen).is_empty());
+}
+
+#[tokio::test]
+async fn who_names_no_address_comes_back_to_the_start_page() {
+    let mut desk = Desk::new(0);
+    let unnamed = PlanWish { success_url: None, cancel_url: None, ..wish("starter") };
+    let page = desk.upgrade(&unnamed).await.unwrap().page();
+    assert_eq!(desk.upgrade(&unnamed).await.unwrap().page(), page, "the same is asked for");
+    let call = desk.rows.kept.shop.rows().calls.last().unwrap().clone();
+    let (success, cancel) = Desk::rule().home;
+    assert_eq!((call.success_url, call.cancel_url), (Some(success), Some(cancel)));
 }

@@ -275,3 +275,26 @@ async fn two_coupons_are_locked_in_the_order_of_their_ids() {
         assert_eq!(locked[..2].to_vec(), ids, "{first} before {second}");
     }
 }
+
+#[tokio::test]
+async fn who_has_begun_with_a_coupon_tries_nothing_later() {
+    let mut desk = Desk::new(14);
+    with_coupon(&mut desk, CouponInput::default()).await;
+    let page = desk.upgrade(&with("starter", "summer")).await.unwrap().page();
+    // A page that nobody has paid on is no beginning.
+    desk.sync().await;
+    assert!(!desk.account().had_trial);
+    assert_eq!(
+        preview(&mut desk, &wish("starter")).await.unwrap().amount_due,
+        0,
+        "a trial without the coupon"
+    );
+    desk.provider.finish_page(&page.session_id, true);
+    desk.sync().await;
+    assert_eq!(desk.shown().await.trial_ends_at, None);
+    desk.cancel(true).await.unwrap();
+    assert_eq!(preview(&mut desk, &wish("starter")).await.unwrap().amount_due, 1200);
+    let again = desk.upgrade(&wish("starter")).await.unwrap().shown();
+    assert_eq!((again.plan.as_str(), again.trial_ends_at), ("starter", None));
+    assert_eq!(desk.rows.kept.shop.rows().calls.last().unwrap().trial_days, 0);
+}
