@@ -105,7 +105,7 @@ impl<'a> Observations<'a> {
             return Err(PaymentError::Refused(cause).into());
         }
         let now = self.env.now();
-        // A trial comes before the first payment, so there is none any more after a plan was paid for without one, for instance with a coupon.
+        // A trial comes before the first payment: after a plan that was paid for without one, for instance with a coupon, there is none.
         let is_begun =
             |seen: &ProviderSubscription| seen.trial_ends_at.is_some() || seen.status.is_in_force();
         let mut after = BillingAccount {

@@ -49,7 +49,7 @@ impl<'a> LeaseEnds<'a> {
             self.repositories.events().append(event.in_tenant(tenant).before(&machine)).await?;
             self.repositories.activations().update(&Activation { lapsed: true, ..machine }).await?;
         }
-        // Last: it locks machines without their licenses. It waits for nobody, and no license is locked after it, so nobody waits in a circle.
+        // Last: it locks machines without their licenses. It waits for nobody, and no license is locked after it.
         let forgotten = self.repositories.activations().forget_lapsed(now - KNOWN, BATCH).await?;
         Ok((over.len() as u64) < BATCH && forgotten < BATCH)
     }

@@ -104,9 +104,9 @@ pub trait LicenseRepository: Send {
     /// The same, and keeps others from changing it or its machines until the unit of work ends. MUST wait for another unit of work that has
     /// locked it, and answer what that has stored.
     ///
-    /// Whoever locks several licenses in one unit of work does so in the order of their ids, so that two never wait for each other. A license
-    /// that follows another one has a later id, see [`LicenseTransferRepository::heir`]. Machines are changed under the lock of their license,
-    /// and offers too, or by what waits for nobody: [`ActivationRepository::forget_lapsed`], [`LicenseTransferRepository::delete_expired`].
+    /// Whoever locks several licenses in one unit of work does so in the order of their ids, so that two never wait for each other. One
+    /// that follows another one has a later id, see [`LicenseTransferRepository::heir`]. Machines and offers are changed under the lock of
+    /// their license, or by what waits for nobody: [`ActivationRepository::forget_lapsed`], [`LicenseTransferRepository::delete_expired`].
     async fn lock(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError>;
 
     /// One page of the licenses of a tenant with the machines that hold a seat at `now`, newest first.

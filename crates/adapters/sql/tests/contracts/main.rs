@@ -5,6 +5,7 @@ mod api_keys;
 mod audit;
 mod billing;
 mod clock;
+mod coupon_locks;
 mod coupons;
 mod credentials;
 mod customers;
