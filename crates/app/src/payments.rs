@@ -219,8 +219,26 @@ pub fn at_sandbox(sandbox: &EmbeddedSandbox) -> Providers {
 
 /// How checkouts are made: by the settings, for a server at this address.
 pub fn checkout_rule(settings: &Settings, public_url: &Url) -> Arc<CheckoutRule> {
-    let live = settings.stripe.is_live();
-    Arc::new(CheckoutRule { provider: Provider::Stripe, live, returns: return_rule(settings, public_url) })
+    Arc::new(CheckoutRule {
+        provider: Provider::Stripe,
+        live: settings.stripe.is_live(),
+        returns: return_rule(settings, public_url),
+        home: (home(settings, public_url, "paid"), home(settings, public_url, "canceled")),
+    })
+}
+
+/// The start page of the front end, or the server itself where there is none, with what came of a payment.
+fn home(settings: &Settings, public_url: &Url, result: &str) -> String {
+    let mut page = match &settings.links.app_url {
+        Some(url) => {
+            let mut page = url.clone();
+            page.set_path(&format!("{}{}", url.path().trim_end_matches('/'), settings.links.home));
+            page
+        }
+        None => public_url.clone(),
+    };
+    page.query_pairs_mut().append_pair("result", result);
+    page.into()
 }
 
 /// Where buyers may be sent. On a machine of a developer who has named no front end, it can run at any address.
@@ -261,6 +279,18 @@ mod tests {
         let origins = ["https://app.example.com", "https://shop.example.com", "https://thanks.example.com"];
         let all = [own()].into_iter().chain(origins.map(str::to_owned)).collect();
         assert_eq!(named.returns, ReturnRule::Origins(all));
+    }
+
+    #[test]
+    fn who_names_no_address_comes_back_to_the_start_page() {
+        let own = rule(|_| {}).home;
+        let at = |base: &str| (format!("{base}?result=paid"), format!("{base}?result=canceled"));
+        assert_eq!(own, at("https://portico.example.com/"));
+        let named = rule(|settings| {
+            settings.links.app_url = Some("https://app.example.com/portal/".parse().unwrap());
+            settings.links.home = "/start".to_owned();
+        });
+        assert_eq!(named.home, at("https://app.example.com/portal/start"));
     }
 
     #[test]

@@ -140,6 +140,10 @@ async fn an_upgrade_with_something_on_file_is_charged_at_once_or_changes_nothing
         let mut elsewhere = wish("enterprise");
         elsewhere["successUrl"] = json!("javascript:alert(1)");
         assert_eq!(ada.post(UPGRADE, elsewhere).await.fields(), ["successUrl"]);
+        // Without an address a page leads back to the start page.
+        let eve = server.customer(server.email("eve")).await;
+        let page = eve.post(UPGRADE, json!({"plan": "starter"})).await.expect(202);
+        assert!(page["checkoutUrl"].is_string() && page["sessionId"].is_string(), "{page}");
     })
     .await;
 }

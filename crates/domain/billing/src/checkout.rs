@@ -235,6 +235,8 @@ pub struct CheckoutRule {
     pub live: bool,
     /// Where buyers may be sent.
     pub returns: ReturnRule,
+    /// Where those are sent who begin to pay for a plan without naming an address: after the payment, and without having paid.
+    pub home: (String, String),
 }
 
 /// Use cases around checkouts, from the order to the page. What follows is in [`settlement`](crate::settlement).

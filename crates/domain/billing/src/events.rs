@@ -70,6 +70,8 @@ declare_events! {
     SITE_SALE_FAILED { name: "site_sale.failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A site was paid, and is to be handed over."
     SITE_SALE_PAID { name: "site_sale.paid", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
+    "A refund of a site that was sold did not reach the buyer, though it was told before that the money was given back."
+    SITE_SALE_REFUND_FAILED { name: "site_sale.refund_failed", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "Money of a site that was sold was given back."
     SITE_SALE_REFUNDED { name: "site_sale.refunded", audience: Holders(BillingRead), invalidates: &[], audit: Sealed }
     "A site was paid, and waits until the owner of the buyer's address claims it."

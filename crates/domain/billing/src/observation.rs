@@ -105,11 +105,13 @@ impl<'a> Observations<'a> {
             return Err(PaymentError::Refused(cause).into());
         }
         let now = self.env.now();
+        // A trial comes before the first payment: after a plan that was paid for without one, for instance with a coupon, there is none.
+        let is_begun =
+            |seen: &ProviderSubscription| seen.trial_ends_at.is_some() || seen.status.is_in_force();
         let mut after = BillingAccount {
             subscription: answer.subscription.cloned(),
             revision: before.revision + 1,
-            had_trial: before.had_trial
-                || answer.subscription.is_some_and(|seen| seen.trial_ends_at.is_some()),
+            had_trial: before.had_trial || answer.subscription.is_some_and(is_begun),
             ..before.clone()
         };
         if answer.is_deleted {

@@ -84,7 +84,7 @@ pub struct BillingAccount {
     /// Counts the answers that were stored. One is stored only where none was since before it was asked for, so that no older one replaces
     /// a newer one.
     pub revision: i64,
-    /// Whether the tenant has tried a plan before. It does so once.
+    /// Whether the tenant has tried a plan, or had one that it paid for: a trial comes before the first payment, and once.
     pub had_trial: bool,
     /// Since when a payment is missing; `None` where none is.
     pub past_due_since: Option<Timestamp>,

@@ -216,7 +216,12 @@ mod tests {
     #[test]
     fn what_a_running_subscription_is_paid_with_is_replaced_and_not_removed() {
         let env = env();
-        let rule = CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere };
+        let rule = CheckoutRule {
+            provider: Provider::Stripe,
+            live: false,
+            returns: ReturnRule::Anywhere,
+            home: Default::default(),
+        };
         let mut account = BillingAccount::new(env.new_id(), &rule, env.now());
         let methods = [method("pm_1", true), method("pm_2", false)];
         let code = |account: &BillingAccount, id: &str| {

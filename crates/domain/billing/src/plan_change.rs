@@ -39,11 +39,12 @@ pub struct PlanWish {
     /// How long a payment is for; as it is where absent, or a month.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<BillingInterval>))]
     pub interval: Option<BillingInterval>,
-    /// Where the buyer comes to after a first payment, at an origin that the operator allows. Needed where there is one.
+    /// Where the buyer comes to after a first payment, at an origin that the operator allows; the start page of the front end
+    /// where absent.
     #[serde(alias = "success_url")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 2000))]
     pub success_url: Option<String>,
-    /// Where the buyer comes to without having paid.
+    /// Where the buyer comes to without having paid; as for `successUrl` where absent.
     #[serde(alias = "cancel_url")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 2000))]
     pub cancel_url: Option<String>,
@@ -306,14 +307,18 @@ impl PlanWish {
         }
     }
 
-    /// The return addresses, where a first payment is to be made on pages of the provider.
+    /// The return addresses, where a first payment is to be made on pages of the provider: for one that is missing that of `home`.
     ///
     /// # Errors
-    /// `Invalid` where one is missing, or leads elsewhere than to the front ends of the operator.
-    pub(crate) fn returns(&self, rule: &ReturnRule) -> Result<(String, String), BillingError> {
+    /// `Invalid` where one leads elsewhere than to the front ends of the operator.
+    pub(crate) fn returns(
+        &self,
+        rule: &ReturnRule,
+        home: &(String, String),
+    ) -> Result<(String, String), BillingError> {
         let mut violations = Violations::default();
-        let (success, cancel) =
-            (self.success_url.clone().unwrap_or_default(), self.cancel_url.clone().unwrap_or_default());
+        let success = self.success_url.as_ref().unwrap_or(&home.0).clone();
+        let cancel = self.cancel_url.as_ref().unwrap_or(&home.1).clone();
         rule.check("successUrl", &success, &mut violations);
         rule.check("cancelUrl", &cancel, &mut violations);
         violations.into_result().map_err(BillingError::Invalid)?;

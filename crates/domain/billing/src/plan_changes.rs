@@ -333,7 +333,7 @@ impl<'a> PlanChanges<'a> {
         let price = assessment.price.as_ref().ok_or(BillingError::NoPlan)?;
         let (success_url, cancel_url) = match kind {
             PlanCallKind::Checkout => {
-                let (success, cancel) = wish.returns(&rule.returns)?;
+                let (success, cancel) = wish.returns(&rule.returns, &rule.home)?;
                 (Some(success), Some(cancel))
             }
             PlanCallKind::Create | PlanCallKind::Change | PlanCallKind::Schedule => (None, None),

@@ -4,7 +4,9 @@
 //! is given back where nothing comes of the call, and stays where the plan is in force because of it, also after the plan has ended. The call
 //! keeps what the coupon takes off: the same is asked for at every try, and later changes of the coupon change nothing for who has it.
 
-use portico_kernel::{TenantId, Timestamp};
+use std::collections::BTreeSet;
+
+use portico_kernel::{CouponId, TenantId, Timestamp};
 
 use crate::{
     BillingError,
@@ -45,12 +47,15 @@ pub(crate) async fn apply(
     is_locked: bool,
 ) -> Result<PlanDiscount, BillingError> {
     let found = match code_of(code) {
-        Some(code) if is_locked => repositories.coupons().lock_code(&code).await?,
         Some(code) => repositories.coupons().find_code(&code).await?,
         None => None,
     };
-    let coupon = found.ok_or_else(|| Refusal::Unknown.error(FIELD))?;
+    let mut coupon = found.ok_or_else(|| Refusal::Unknown.error(FIELD))?;
     let call = repositories.plan_calls().under_way(wished.tenant).await?;
+    if is_locked {
+        let held = call.as_ref().and_then(|call| Some(call.discount.as_ref()?.coupon_id));
+        coupon = lock(repositories, coupon, held).await?;
+    }
     let is_held = |call: &PlanCall| {
         let is_of_it = call.discount.as_ref().is_some_and(|held| held.coupon_id == coupon.id);
         is_of_it && wished.paid != Some(call.price.to_string().as_str())
@@ -60,6 +65,25 @@ pub(crate) async fn apply(
     let free = Coupon { redemptions: coupon.redemptions.saturating_sub(own), ..coupon };
     let usable = free.usable(now, used.saturating_sub(own));
     usable.and_then(|()| for_plan(&free, wished.plan, wished.price)).map_err(|refusal| refusal.error(FIELD))
+}
+
+/// Locks a coupon, and answers it as it is then; and the one of a call that may have to make room in the same unit of work. In the order
+/// of their ids, like whoever locks several coupons: two tenants may each change from the coupon of the other one to their own.
+async fn lock(
+    repositories: &mut dyn BillingRepositories,
+    coupon: Coupon,
+    held: Option<CouponId>,
+) -> Result<Coupon, BillingError> {
+    let mut locked = coupon;
+    let ids = BTreeSet::from_iter(held.into_iter().chain([locked.id]));
+    for id in ids {
+        let found = repositories.coupons().lock(id).await?;
+        // Its code stays, so it is the one that was named.
+        if let Some(found) = found.filter(|found| found.id == locked.id) {
+            locked = found;
+        }
+    }
+    Ok(locked)
 }
 
 /// What a coupon takes off the price of a plan. It may be all of it: the provider keeps what later payments are made with.

@@ -4,6 +4,7 @@ use portico_kernel::{TenantId, Timestamp};
 
 use crate::{
     paid::{BillingAccount, PriceReference},
+    plan::BillingInterval,
     plan_discount::RecurringOff,
     subscription::SubscriptionStatus,
 };
@@ -54,13 +55,20 @@ fn paid_for(account: &BillingAccount) -> Option<PriceReference> {
     counts.then(|| account.priced()).flatten()
 }
 
-/// What is taken off what is paid for.
+/// What is taken off what is paid for. A discount for some months that ends before the next payment for a year does not recur, like one
+/// that is for one payment only: nothing else is paid when its months end.
 fn off(account: &BillingAccount, paid: Option<&PriceReference>) -> Option<RecurringOff> {
-    paid.and(account.subscription.as_ref()?.discount.as_ref()).and_then(RecurringOff::of)
+    let (paid, running) = (paid?, account.subscription.as_ref()?);
+    let discount = running.discount.as_ref()?;
+    let ends_before = discount.ends_at.is_some_and(|end| end <= running.period_end);
+    let is_last = paid.interval == BillingInterval::Year && ends_before;
+    RecurringOff::of(discount).filter(|_| !is_last)
 }
 
 #[cfg(test)]
 mod tests {
+    use time::Duration;
+
     use super::*;
     use crate::{
         checkout::CheckoutRule,
@@ -72,7 +80,12 @@ mod tests {
 
     fn account(seen: Option<(SubscriptionStatus, &str)>) -> BillingAccount {
         let (env, now) = (env(), env().now());
-        let rule = CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere };
+        let rule = CheckoutRule {
+            provider: Provider::Stripe,
+            live: false,
+            returns: ReturnRule::Anywhere,
+            home: Default::default(),
+        };
         let subscription = seen.map(|(status, price)| ProviderSubscription {
             id: "sub_1".to_owned(),
             status,
@@ -143,5 +156,38 @@ mod tests {
             assert_eq!(RecurringOff::parse(&off.to_string()), Some(off));
         }
         assert_eq!(RecurringOff::parse("a quarter"), None);
+    }
+
+    #[test]
+    fn months_that_end_before_the_next_payment_of_a_year_do_not_recur() {
+        let with = |price: &str, days: Option<i64>| {
+            let mut account = account(Some((SubscriptionStatus::Active, price)));
+            let running = account.subscription.as_mut().unwrap();
+            running.period_end = running.period_start + Duration::days(365);
+            running.discount = days.map(|days| RunningDiscount {
+                code: "SUMMER".to_owned(),
+                percent_off: Some(25),
+                amount_off: None,
+                currency: None,
+                once: false,
+                ends_at: Some(running.period_start + Duration::days(days)),
+            });
+            account
+        };
+        let off = |price: &str, days| {
+            let change = RecurringChange::between(&account(None), &with(price, Some(days)), env().now());
+            change.unwrap().to_off
+        };
+        let quarter = Some(RecurringOff::Percent(25));
+        for (price, days, expected) in [
+            ("starter-1-year", 90, None),
+            ("starter-1-year", 365, None),
+            ("starter-1-year", 366, quarter),
+            ("starter-1-month", 90, quarter),
+        ] {
+            assert_eq!(off(price, days), expected, "{price} {days}");
+        }
+        let (running, over) = (with("starter-1-year", Some(90)), with("starter-1-year", None));
+        assert_eq!(RecurringChange::between(&running, &over, env().now()), None, "nothing else is paid");
     }
 }

@@ -42,7 +42,7 @@ pub enum SiteSaleStatus {
     Paid,
     /// Paid. There is an account with the buyer's address, and its owner has to say that they bought it.
     Waiting,
-    /// Handed over.
+    /// Handed over, and the money is here. The site may be back at the seller where a refund has failed after it was counted.
     Completed,
     /// Not paid.
     Failed,

@@ -222,7 +222,12 @@ mod tests {
 
     fn account(tenant: TenantId, status: SubscriptionStatus) -> BillingAccount {
         let now = env().now();
-        let rule = CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere };
+        let rule = CheckoutRule {
+            provider: Provider::Stripe,
+            live: false,
+            returns: ReturnRule::Anywhere,
+            home: Default::default(),
+        };
         let running = ProviderSubscription {
             id: "sub_1".to_owned(),
             status,

@@ -227,6 +227,8 @@ pub struct Rows {
     pub changes: Vec<RecurringChange>,
     pub plan_prices: Vec<PricedVersion>,
     pub jobs: Vec<NewJob>,
+    /// The coupons that were locked by their ids, in the order in which they were.
+    pub locked_coupons: Vec<CouponId>,
 }
 
 impl Rows {

@@ -27,8 +27,9 @@ impl<'a> LicenseTermEnds<'a> {
     /// Those of the store.
     pub async fn expire(&mut self) -> Result<bool, LicensingError> {
         let now = self.env.now();
-        self.repositories.license_transfers().delete_expired(now).await?;
-        let ended = self.repositories.licenses().ended(now, BATCH).await?;
+        let mut ended = self.repositories.licenses().ended(now, BATCH).await?;
+        // The order in which licenses are locked.
+        ended.sort_by_key(|license| license.id);
         for found in &ended {
             let scope = Scope::system(Some(found.tenant_id), RequestInfo::default());
             // Another unit of work may have changed it since it was read.
@@ -39,6 +40,8 @@ impl<'a> LicenseTermEnds<'a> {
                 transition::apply(self.repositories, &scope, self.env, license, Move::Expire, None).await?;
             }
         }
+        // Last, as for leases: it locks offers without their licenses, and waits for nobody.
+        self.repositories.license_transfers().delete_expired(now).await?;
         Ok((ended.len() as u64) < BATCH)
     }
 }
@@ -59,15 +62,20 @@ mod tests {
         let mut repositories = Repositories::seeded();
         let over = License { expires_at: Some(env.now() - Duration::SECOND), ..license(&env) };
         let suspended = License { expires_at: over.expires_at, ..license(&env) }.after(Move::Suspend);
+        let later = License { expires_at: Some(env.now() - Duration::HOUR), ..license(&env) };
         let lasting = License { expires_at: Some(env.now() + Duration::SECOND), ..license(&env) };
-        repositories.rows().licenses = vec![over, suspended, lasting, license(&env)];
+        repositories.rows().licenses = vec![later, over, suspended, lasting, license(&env)];
         for _ in 0..2 {
             assert!(LicenseTermEnds::new(&mut repositories, &env).expire().await.unwrap());
         }
         use LicenseStatus::{Active, Expired, Suspended};
+        let ids: Vec<_> = repositories.rows().licenses.iter().map(|license| license.id).collect();
         let statuses: Vec<_> = repositories.rows().licenses.iter().map(|license| license.status).collect();
-        assert_eq!(statuses, [Expired, Suspended, Active, Active]);
-        assert_eq!(repositories.events(), ["license.expired"]);
+        assert_eq!(statuses, [Expired, Expired, Suspended, Active, Active]);
+        let mut in_order = [ids[0], ids[1]];
+        in_order.sort_unstable();
+        assert_eq!(repositories.rows().locked, in_order, "each once");
+        assert_eq!(repositories.events(), ["license.expired"; 2]);
         let event = repositories.rows().events.remove(0);
         assert_eq!(
             (&event.before.unwrap()["status"], &event.after.unwrap()["status"]),

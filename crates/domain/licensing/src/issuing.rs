@@ -80,8 +80,14 @@ impl<'a> Issuance<'a> {
         };
         let (tenant, id) = (purchase.tenant_id, purchase.purchase_id);
         let issued = self.repositories.licenses().of_purchases(tenant, &[id]).await?;
+        let mut held = Vec::new();
         for license in &issued {
-            self.move_last(license.clone(), by).await?;
+            held.extend(self.last(license.clone()).await?);
+        }
+        // The order in which licenses are locked.
+        held.sort_by_key(|license| license.id);
+        for license in held {
+            self.move_held(license, by).await?;
         }
         if purchase.entitlement == Entitlement::Granted {
             self.issue_missing(purchase, &issued).await?;
@@ -89,30 +95,33 @@ impl<'a> Issuance<'a> {
         Ok(())
     }
 
-    /// Moves a license, or the one that follows it: what was given away has ended, and goes on in another tenant.
-    async fn move_last(&mut self, license: License, by: Move) -> Result<(), LicensingError> {
+    /// A license, or the one that follows it: what was given away has ended, and goes on in another tenant. `None` for what has ended for
+    /// good.
+    async fn last(&mut self, license: License) -> Result<Option<License>, LicensingError> {
         let mut at = license;
-        loop {
-            if at.status == LicenseStatus::Revoked {
-                let heir = self.repositories.license_transfers().heir(at.tenant_id, at.id).await?;
-                let Some((tenant, id)) = heir else { return Ok(()) };
-                let Some(next) = self.repositories.licenses().find(tenant, id).await? else { return Ok(()) };
-                at = next;
-                continue;
-            }
-            if at.after(by) == at {
-                return Ok(());
-            }
-            // Staff may have changed it since it was read, and its owner may have given it away.
+        while at.status == LicenseStatus::Revoked {
+            let heir = self.repositories.license_transfers().heir(at.tenant_id, at.id).await?;
+            let Some((tenant, id)) = heir else { return Ok(None) };
+            let Some(next) = self.repositories.licenses().find(tenant, id).await? else { return Ok(None) };
+            at = next;
+        }
+        Ok(Some(at))
+    }
+
+    /// Moves a license. Staff may have changed it since it was read, and its owner may have given it away: then the one that follows it.
+    async fn move_held(&mut self, license: License, by: Move) -> Result<(), LicensingError> {
+        let mut at = license;
+        while at.after(by) != at {
             let locked = self.repositories.licenses().lock(at.tenant_id, at.id).await?;
             let Some(locked) = locked else { return Ok(()) };
-            if locked.status == LicenseStatus::Revoked {
-                at = locked;
-                continue;
+            if locked.status != LicenseStatus::Revoked {
+                transition::apply(self.repositories, self.scope, self.env, locked, by, None).await?;
+                return Ok(());
             }
-            transition::apply(self.repositories, self.scope, self.env, locked, by, None).await?;
-            return Ok(());
+            let Some(next) = self.last(locked).await? else { return Ok(()) };
+            at = next;
         }
+        Ok(())
     }
 
     async fn issue_missing(
@@ -252,6 +261,20 @@ mod tests {
         {
             assert_eq!(kinds.iter().filter(|found| *found == kind).count(), times, "{kind}");
         }
+    }
+
+    #[tokio::test]
+    async fn licenses_are_locked_in_the_order_of_their_ids() {
+        let env = env();
+        let mut repositories = Repositories::seeded();
+        let paid = purchase(&env, Entitlement::Granted);
+        follow(&mut repositories, &env, &paid).await;
+        let mut ids: Vec<_> = repositories.rows().licenses.iter().map(|license| license.id).collect();
+        ids.sort_unstable();
+        repositories.rows().licenses.reverse();
+        follow(&mut repositories, &env, &LicensedPurchase { entitlement: Entitlement::Withdrawn, ..paid })
+            .await;
+        assert_eq!(repositories.rows().locked, ids);
     }
 
     #[tokio::test]

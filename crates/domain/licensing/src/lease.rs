@@ -33,7 +33,9 @@ impl<'a> LeaseEnds<'a> {
     /// Those of the store.
     pub async fn note(&mut self) -> Result<bool, LicensingError> {
         let now = self.env.now();
-        let over = self.repositories.activations().lapsing(now, BATCH).await?;
+        let mut over = self.repositories.activations().lapsing(now, BATCH).await?;
+        // The order in which licenses are locked.
+        over.sort_by_key(|machine| machine.license_id);
         for found in &over {
             let (tenant, license) = (found.tenant_id, found.license_id);
             // Another unit of work may have heard of the machine since it was read.
@@ -47,7 +49,7 @@ impl<'a> LeaseEnds<'a> {
             self.repositories.events().append(event.in_tenant(tenant).before(&machine)).await?;
             self.repositories.activations().update(&Activation { lapsed: true, ..machine }).await?;
         }
-        // Last: it locks machines without their licenses, and a heartbeat locks the license first. No license is locked after it.
+        // Last: it locks machines without their licenses. It waits for nobody, and no license is locked after it.
         let forgotten = self.repositories.activations().forget_lapsed(now - KNOWN, BATCH).await?;
         Ok((over.len() as u64) < BATCH && forgotten < BATCH)
     }

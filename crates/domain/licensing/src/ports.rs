@@ -114,6 +114,10 @@ pub trait LicenseRepository: Send {
 
     /// The same, and keeps others from changing it or its machines until the unit of work ends. MUST wait for another unit of work that has
     /// locked it, and answer what that has stored.
+    ///
+    /// Whoever locks several licenses in one unit of work does so in the order of their ids, so that two never wait for each other. One
+    /// that follows another one has a later id, see [`LicenseTransferRepository::heir`]. Machines and offers are changed under the lock of
+    /// their license, or by what waits for nobody: [`ActivationRepository::forget_lapsed`], [`LicenseTransferRepository::delete_expired`].
     async fn lock(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError>;
 
     /// A license with the machines that hold a seat at `now`. MUST answer `None` for one of another tenant.
@@ -244,7 +248,8 @@ pub trait ActivationRepository: Send {
     async fn lapsing(&mut self, now: Timestamp, limit: u64) -> Result<Vec<Activation>, StoreError>;
 
     /// Deletes machines of all tenants that have lapsed and whose lease was over by `before`, at most `limit`. MUST leave one that has
-    /// taken a seat again, also under concurrency. Answers how many.
+    /// taken a seat again, also under concurrency. MUST leave one that another unit of work has changed, and not wait for that. Answers how
+    /// many.
     async fn forget_lapsed(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError>;
 }
 
@@ -391,7 +396,8 @@ pub trait LicenseTransferRepository: Send {
         license: LicenseId,
     ) -> Result<Option<(TenantId, LicenseId)>, StoreError>;
 
-    /// Deletes the open offers of all tenants whose time was over by `now`. Answers how many.
+    /// Deletes the open offers of all tenants whose time was over by `now`. MUST leave one that another unit of work has changed, and not
+    /// wait for that. Answers how many.
     async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError>;
 }
 

@@ -130,6 +130,8 @@ pub struct Rows {
     pub heirs: Vec<((TenantId, LicenseId), (TenantId, LicenseId))>,
     pub events: Vec<Event>,
     pub jobs: Vec<NewJob>,
+    /// The licenses that were locked, in the order in which they were.
+    pub locked: Vec<LicenseId>,
 }
 
 /// Repositories over the same rows.
@@ -267,6 +269,7 @@ impl LicenseRepository for Repositories {
     }
 
     async fn lock(&mut self, tenant: TenantId, id: LicenseId) -> Result<Option<License>, StoreError> {
+        self.rows().locked.push(id);
         LicenseRepository::find(self, tenant, id).await
     }
 

@@ -183,9 +183,11 @@ impl<C: ConnectionTrait + Send> ActivationRepository for Activations<'_, C> {
     }
 
     async fn forget_lapsed(&mut self, before: Timestamp, limit: u64) -> Result<u64, StoreError> {
-        // Said twice: a machine may take a seat again between the two.
-        let sql = "delete from license_activations where lapsed and lease_ends_at <= $1 and (tenant_id, id) in \
-             (select tenant_id, id from license_activations where lapsed and lease_ends_at <= $1 limit $2)";
-        self.db.execute(sql, (before, limit)).await
+        let sql = format!(
+            "with gone as (select tenant_id, id from license_activations where lapsed and lease_ends_at <= $1 limit $2 {}) \
+             delete from license_activations where (tenant_id, id) in (select tenant_id, id from gone)",
+            self.db.dialect().for_update_skip_locked
+        );
+        self.db.execute(&sql, (before, limit)).await
     }
 }

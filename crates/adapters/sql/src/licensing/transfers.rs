@@ -78,7 +78,11 @@ impl<C: ConnectionTrait + Send> LicenseTransferRepository for LicenseTransfers<'
     }
 
     async fn delete_expired(&mut self, now: Timestamp) -> Result<u64, StoreError> {
-        let sql = "delete from license_transfers where expires_at <= $1 and digest is not null";
-        self.db.execute(sql, [now]).await
+        let sql = format!(
+            "with ended as (select tenant_id, license_id from license_transfers where expires_at <= $1 and digest is not null {}) \
+             delete from license_transfers where (tenant_id, license_id) in (select tenant_id, license_id from ended)",
+            self.db.dialect().for_update_skip_locked
+        );
+        self.db.execute(&sql, [now]).await
     }
 }

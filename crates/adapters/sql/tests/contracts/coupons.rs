@@ -15,7 +15,8 @@ use crate::{
     purchases::stored,
 };
 
-fn coupon(env: &Env, code: &str) -> Coupon {
+/// A coupon for purchases and plans that may be used once.
+pub fn coupon(env: &Env, code: &str) -> Coupon {
     Coupon {
         id: env.new_id(),
         code: code.to_owned(),

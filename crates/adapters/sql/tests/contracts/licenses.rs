@@ -60,7 +60,8 @@ pub fn machine(env: &Env, license: &License, fingerprint: &str) -> Activation {
     }
 }
 
-async fn stored_purchase(store: &SqlStore, env: &Env, tenant: TenantId) -> PurchaseId {
+/// A purchase that is paid.
+pub async fn stored_purchase(store: &SqlStore, env: &Env, tenant: TenantId) -> PurchaseId {
     let id: PurchaseId = env.new_id();
     let buyer = stored_user(store, env, &format!("{id}@example.com")).await;
     let purchase = Purchase {

@@ -24,7 +24,7 @@ use time::Duration;
 
 use crate::fixtures::{at_once, stored_tenant, subscribe};
 
-/// An account of a tenant that is no customer yet.
+/// An account without a customer.
 pub fn account(env: &Env, tenant: TenantId) -> BillingAccount {
     BillingAccount {
         tenant_id: tenant,
@@ -68,7 +68,8 @@ fn subscription(env: &Env) -> ProviderSubscription {
     }
 }
 
-fn call(env: &Env, tenant: TenantId) -> PlanCall {
+/// A call whose page is to be made.
+pub fn call(env: &Env, tenant: TenantId) -> PlanCall {
     PlanCall {
         id: env.new_id(),
         tenant_id: tenant,

@@ -231,7 +231,12 @@ impl Desk {
     }
 
     pub fn rule() -> CheckoutRule {
-        CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere }
+        CheckoutRule {
+            provider: Provider::Stripe,
+            live: false,
+            returns: ReturnRule::Anywhere,
+            home: ("https://app.example.com/?result=paid".to_owned(), "https://app.example.com/".to_owned()),
+        }
     }
 
     /// Moves both clocks on.

@@ -230,9 +230,14 @@ async fn what_is_wished_for_must_be_on_offer() {
     let Err(BillingError::Invalid(errors)) = desk.upgrade(&late).await else { panic!("an old preview") };
     assert_eq!(errors[0].field, "prorationDate");
     let mut nothing = Desk::new(0);
-    let missing = PlanWish { plan: "starter".to_owned(), ..PlanWish::default() };
-    let Err(BillingError::Invalid(errors)) = nothing.upgrade(&missing).await else { panic!("no way back") };
+    let (empty, no_address) = (Some(String::new()), Some("/billing".to_owned()));
+    let odd = PlanWish { success_url: empty, cancel_url: no_address, ..wish("starter") };
+    let Err(BillingError::Invalid(errors)) = nothing.upgrade(&odd).await else { panic!("no way back") };
     assert_eq!(errors.len(), 2);
+    let unnamed = PlanWish { success_url: None, cancel_url: None, ..wish("starter") };
+    nothing.upgrade(&unnamed).await.unwrap().page();
+    let call = nothing.rows.kept.shop.rows().calls.last().unwrap().clone();
+    assert_eq!(call.success_url.zip(call.cancel_url), Some(Desk::rule().home));
 }
 
 #[tokio::test]

@@ -250,3 +250,51 @@ fn no_more_is_taken_off_than_there_is() {
         assert_eq!(CouponDuration::parse(duration.as_str()), Some(duration));
     }
 }
+
+#[tokio::test]
+async fn two_coupons_are_locked_in_the_order_of_their_ids() {
+    for (first, second) in [("early", "late"), ("late", "early")] {
+        let mut desk = Desk::new(0);
+        let staff = Scope::system(None, RequestInfo::default());
+        for code in ["early", "late"] {
+            let input = CouponInput {
+                code: code.to_owned(),
+                applies_to: Some(vec![CouponUse::Plans]),
+                duration: Some(CouponDuration::Once),
+                percent: Some(25),
+                ..CouponInput::default()
+            };
+            CouponAdministration::new(&mut desk.rows, &staff, &desk.env).create(input).await.unwrap();
+        }
+        let mut ids: Vec<_> = desk.rows.kept.shop.rows().coupons.iter().map(|coupon| coupon.id).collect();
+        ids.sort_unstable();
+        desk.upgrade(&with("starter", first)).await.unwrap().page();
+        desk.rows.kept.shop.rows().locked_coupons.clear();
+        desk.upgrade(&with("starter", second)).await.unwrap().page();
+        let locked = desk.rows.kept.shop.rows().locked_coupons.clone();
+        assert_eq!(locked[..2].to_vec(), ids, "{first} before {second}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_begun_with_a_coupon_tries_nothing_later() {
+    let mut desk = Desk::new(14);
+    with_coupon(&mut desk, CouponInput::default()).await;
+    let page = desk.upgrade(&with("starter", "summer")).await.unwrap().page();
+    // A page that nobody has paid on is no beginning.
+    desk.sync().await;
+    assert!(!desk.account().had_trial);
+    assert_eq!(
+        preview(&mut desk, &wish("starter")).await.unwrap().amount_due,
+        0,
+        "a trial without the coupon"
+    );
+    desk.provider.finish_page(&page.session_id, true);
+    desk.sync().await;
+    assert_eq!(desk.shown().await.trial_ends_at, None);
+    desk.cancel(true).await.unwrap();
+    assert_eq!(preview(&mut desk, &wish("starter")).await.unwrap().amount_due, 1200);
+    let again = desk.upgrade(&wish("starter")).await.unwrap().shown();
+    assert_eq!((again.plan.as_str(), again.trial_ends_at), ("starter", None));
+    assert_eq!(desk.rows.kept.shop.rows().calls.last().unwrap().trial_days, 0);
+}

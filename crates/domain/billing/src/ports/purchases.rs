@@ -42,7 +42,7 @@ pub trait CouponRepository: Send {
     async fn find(&mut self, id: CouponId) -> Result<Option<Coupon>, StoreError>;
 
     /// The same, and keeps others from changing and from using it until the unit of work ends. MUST wait for another unit of work that has
-    /// locked it, and answer what that has stored.
+    /// locked it, and answer what that has stored. Whoever locks several in one unit of work does so in the order of their ids.
     async fn lock(&mut self, id: CouponId) -> Result<Option<Coupon>, StoreError>;
 
     /// The same by the code, which is in capital letters.

@@ -16,7 +16,12 @@ use crate::{
 mod properties;
 
 fn rule() -> CheckoutRule {
-    CheckoutRule { provider: Provider::Stripe, live: false, returns: ReturnRule::Anywhere }
+    CheckoutRule {
+        provider: Provider::Stripe,
+        live: false,
+        returns: ReturnRule::Anywhere,
+        home: Default::default(),
+    }
 }
 
 fn seller() -> Seller {

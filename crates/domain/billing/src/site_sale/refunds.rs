@@ -61,6 +61,9 @@ pub struct SettledSiteRefund {
     pub refund: PurchaseRefund,
     /// Whether this answer has ended a sale that was not handed over: the site is the seller's to sell again.
     pub is_freed: bool,
+    /// Whether this answer says that a refund which had ended the sale has not reached the buyer after all. The site stays with whom it is,
+    /// and staff have to decide. It is an error to be logged.
+    pub is_undone: bool,
 }
 
 /// Use cases around refunds of sales.
@@ -132,6 +135,10 @@ impl<'a> SiteRefunds<'a> {
     /// once all of it was given back. The same answer again changes nothing. It follows from what the provider says, so it asks for no
     /// permission.
     ///
+    /// A refund that was counted may fail later. A sale that was handed over is then completed again, wherever the site is meanwhile: one
+    /// that went back to its seller stays there. One that was not handed over stays ended, because the site was freed, and the buyer is not
+    /// known any more. Staff get an event in either case, and may begin another refund.
+    ///
     /// # Errors
     /// `NoPurchase`; `NotPaid` for a sale without a payment; `Payment` with `Refused` for a refund in another currency, or of more than was
     /// paid.
@@ -160,27 +167,32 @@ impl<'a> SiteRefunds<'a> {
             None => PurchaseRefund::found(self.env, &before.checkout, &payment, observed),
         };
         if known.as_ref() == Some(&refund) {
-            return Ok(SettledSiteRefund { sale: before, refund, is_freed: false });
+            return Ok(SettledSiteRefund { sale: before, refund, is_freed: false, is_undone: false });
         }
         self.repositories.site_refunds().store(&refund).await?;
         refunds.retain(|stored| stored.id != refund.id);
         refunds.push(refund.clone());
+        let is_lost = refund.refunded() == 0 && known.as_ref().is_some_and(|known| known.refunded() > 0);
         if refund.refunded() > 0 {
             self.book(&before, SourceKind::Refund, &observed.id, &refund.money()).await?;
-        } else if known.as_ref().is_some_and(|known| known.refunded() > 0) {
+        } else if is_lost {
             self.book(&before, SourceKind::RefundFailed, &observed.id, &refund.money()).await?;
         }
         let succeeded = refunds.iter().filter(|refund| refund.status == RefundStatus::Succeeded);
         let given_back = succeeded.map(|refund| refund.amount).sum::<i64>();
-        self.follow_invoice(&before, given_back).await?;
-        let is_whole = given_back >= before.amount;
-        let status = if is_whole { SiteSaleStatus::Refunded } else { before.status };
+        let is_handed_over = self.follow_invoice(&before, given_back).await?;
+        let status = match before.status {
+            _ if given_back >= before.amount => SiteSaleStatus::Refunded,
+            SiteSaleStatus::Refunded if is_handed_over => SiteSaleStatus::Completed,
+            status => status,
+        };
         let mut sale = SiteSale { status, ..before.clone() };
         let waits = matches!(before.status, SiteSaleStatus::Paid | SiteSaleStatus::Waiting);
         if status == SiteSaleStatus::Refunded {
             sale = sale.anonymous();
             // One that was not handed over is there already.
-            sale.returns_site &= !waits;
+            let was_freed = before.status == SiteSaleStatus::Refunded && !is_handed_over;
+            sale.returns_site &= !(waits || was_freed);
         }
         let is_newest = refunds.iter().all(|other| other.created_at <= refund.created_at);
         // What was decided with a refund goes with it: one that is made in the provider's panel later returns no site.
@@ -193,6 +205,9 @@ impl<'a> SiteRefunds<'a> {
         if is_new(RefundStatus::Succeeded) {
             self.tell(&events::SITE_SALE_REFUNDED, &before, &sale).await?;
         }
+        if is_lost {
+            self.tell(&events::SITE_SALE_REFUND_FAILED, &before, &sale).await?;
+        }
         if is_new(RefundStatus::Failed) {
             self.failed(known.as_ref(), &refund, &sale).await?;
         }
@@ -201,7 +216,9 @@ impl<'a> SiteRefunds<'a> {
             let job = NewJob::new(self.env, self.scope, tenant, &ReturnSite { purchase_id: id });
             self.repositories.jobs().enqueue(job).await?;
         }
-        Ok(SettledSiteRefund { is_freed: waits && status == SiteSaleStatus::Refunded, sale, refund })
+        let is_freed = waits && status == SiteSaleStatus::Refunded;
+        let is_undone = is_lost && before.status == SiteSaleStatus::Refunded && given_back < before.amount;
+        Ok(SettledSiteRefund { sale, refund, is_freed, is_undone })
     }
 
     /// Ends a refund that the provider will not make, and answers it. One that the provider has made meanwhile stays.
@@ -244,14 +261,16 @@ impl<'a> SiteRefunds<'a> {
         self.repositories.site_sales().lock(tenant, id).await?.ok_or(BillingError::NoPurchase)
     }
 
-    /// The invoice of a sale says what was given back of it. There is none before the site is handed over.
-    async fn follow_invoice(&mut self, sale: &SiteSale, amount_refunded: i64) -> Result<(), BillingError> {
-        let Some((_, buyer)) = sale.buyer else { return Ok(()) };
+    /// The invoice of a sale says what was given back of it. Answers whether there is one: it is made when the site is handed over, and goes
+    /// with the buyer's account.
+    async fn follow_invoice(&mut self, sale: &SiteSale, amount_refunded: i64) -> Result<bool, BillingError> {
+        let Some((_, buyer)) = sale.buyer else { return Ok(false) };
         let stored = self.repositories.invoices().find(buyer, sale.invoice_id()).await?;
-        if let Some(stored) = stored.filter(|invoice| invoice.amount_refunded != amount_refunded) {
+        let Some(stored) = stored else { return Ok(false) };
+        if stored.amount_refunded != amount_refunded {
             self.repositories.invoices().upsert(&Invoice { amount_refunded, ..stored }).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Tells staff that a refund has failed. A site that was held back meanwhile is handed over.

@@ -30,6 +30,7 @@ impl CouponRepository for Shop {
     }
 
     async fn lock(&mut self, id: CouponId) -> Result<Option<Coupon>, StoreError> {
+        self.rows().locked_coupons.push(id);
         CouponRepository::find(self, id).await
     }
 

@@ -98,6 +98,13 @@ async fn settle(
         }
     }
     work.commit().await?;
+    if settled.is_undone {
+        let (refund, status) = (settled.refund.id, settled.sale.status.as_str());
+        tracing::error!(
+            %tenant, sale = %id, %refund, status,
+            "a refund of a site has failed after it had ended the sale: the buyer has no money, and staff have to decide"
+        );
+    }
     Ok(settled)
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     ledger_check::check_ledger,
     payment::RefundState,
+    seller::Seller,
     site_sale::SiteSales,
     testing::{Repositories, env, sale},
 };
@@ -206,4 +207,74 @@ async fn only_staff_give_back_and_only_what_is_paid() {
     repositories.shop.rows().sales[0].paid_at = None;
     let unpaid = SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &input).await;
     assert!(matches!(unpaid, Err(BillingError::NotPaid)));
+}
+
+#[tokio::test]
+async fn a_refund_that_fails_after_it_was_counted_takes_the_sale_back() {
+    for (return_site, is_returned) in [(false, false), (true, false), (true, true)] {
+        let (mut repositories, env, sale) = sold(SiteSaleStatus::Paid).await;
+        let (tenant, id, scope) = (sale.tenant_id, sale.id, staff());
+        let sale = SiteSale { buyer: Some((env.new_id(), env.new_id())), ..sale };
+        let mut sales = SiteSales::new(&mut repositories, &scope, &env);
+        sales.complete(sale.clone(), &Seller::default()).await.unwrap();
+        let input = SiteRefundInput { return_site, ..SiteRefundInput::default() };
+        SiteRefunds::new(&mut repositories, &scope, &env).begin(id, &input).await.unwrap();
+        let back = observed("re_1", 150_000, RefundState::Succeeded);
+        let settled = settle(&mut repositories, &env, &sale, &back).await;
+        assert_eq!((settled.sale.status, settled.is_undone), (SiteSaleStatus::Refunded, false));
+        if is_returned {
+            let mut sales = SiteSales::new(&mut repositories, &scope, &env);
+            let due = sales.to_be_returned(tenant, id).await.unwrap().unwrap();
+            sales.returned(due).await.unwrap();
+        }
+
+        let lost = observed("re_1", 150_000, RefundState::Failed);
+        for round in 0..2 {
+            let settled = settle(&mut repositories, &env, &sale, &lost).await;
+            assert_eq!((settled.sale.status, settled.is_undone), (SiteSaleStatus::Completed, round == 0));
+        }
+        // An old answer undoes nothing.
+        let old = settle(&mut repositories, &env, &sale, &back).await;
+        assert_eq!(old.sale.status, SiteSaleStatus::Completed);
+        assert_eq!(repositories.shop.rows().invoices[0].amount_refunded, 0);
+        let mut sales = SiteSales::new(&mut repositories, &scope, &env);
+        assert_eq!(sales.to_be_returned(tenant, id).await.unwrap(), None, "a site that is there stays there");
+        assert_eq!(
+            kinds(&repositories),
+            [
+                "site_sale.completed",
+                "refund.created",
+                "site_sale.refunded",
+                "site_sale.refund_failed",
+                "refund.failed"
+            ]
+        );
+        // Staff may try again.
+        let input = SiteRefundInput::default();
+        SiteRefunds::new(&mut repositories, &scope, &env).begin(id, &input).await.unwrap();
+        let back = observed("re_2", 150_000, RefundState::Succeeded);
+        let settled = settle(&mut repositories, &env, &sale, &back).await;
+        assert_eq!((settled.sale.status, settled.sale.returns_site), (SiteSaleStatus::Refunded, false));
+    }
+}
+
+#[tokio::test]
+async fn a_sale_that_was_not_handed_over_stays_ended_where_its_refund_fails_later() {
+    for status in [SiteSaleStatus::Paid, SiteSaleStatus::Waiting] {
+        let (mut repositories, env, sale) = sold(status).await;
+        let back = observed("re_1", 150_000, RefundState::Succeeded);
+        assert!(settle(&mut repositories, &env, &sale, &back).await.is_freed);
+        let lost = observed("re_1", 150_000, RefundState::Failed);
+        let settled = settle(&mut repositories, &env, &sale, &lost).await;
+        assert_eq!((settled.sale.status, settled.is_undone), (SiteSaleStatus::Refunded, true));
+        assert_eq!(kinds(&repositories), ["site_sale.refunded", "site_sale.refund_failed", "refund.failed"]);
+        assert!(repositories.shop.rows().jobs.is_empty(), "somebody else may have the site");
+        // There is nothing to return, whatever is said with the next refund, which frees nothing a second time.
+        let (scope, input) = (staff(), SiteRefundInput { return_site: true, ..SiteRefundInput::default() });
+        SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &input).await.unwrap();
+        let back = observed("re_2", 150_000, RefundState::Succeeded);
+        let settled = settle(&mut repositories, &env, &sale, &back).await;
+        assert_eq!((settled.sale.status, settled.is_freed), (SiteSaleStatus::Refunded, false));
+        assert!(!settled.sale.returns_site);
+    }
 }
