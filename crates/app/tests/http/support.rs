@@ -5,6 +5,7 @@ use portico_kernel::{PlatformRole, SupportTicketId, TenantId, TenantRole, UserId
 use portico_support::{
     inbound::StoredMail,
     message::{AuthorKind, MessageAuthor, SupportMessage},
+    scan_state::AttachmentScan,
     ticket::SupportTicket,
 };
 use portico_testkit::server::{Answer, Client, TestServer, at_once};
@@ -50,6 +51,8 @@ pub async fn mailed(server: &TestServer, fixture: &Fixture) -> String {
         ticket_id,
         digest: env.random_bytes(),
         raw: b"From: a@example.com\r\n\r\nMessage".to_vec(),
+        scan: AttachmentScan::NotScanned,
+        signature: None,
         received_at: env.now(),
     };
     let mut work = server.app.core.begin().await.unwrap();
