@@ -111,7 +111,8 @@ async fn a_ticket_is_opened_answered_and_rated() {
             (&json!(1), &json!("open"), &json!([]))
         );
         assert_eq!((&ticket["category"], &ticket["priority"]), (&json!("technical"), &json!("medium")));
-        assert_eq!(ticket["attachments"][0]["filename"], "screen.gif");
+        let attached = &ticket["attachments"][0];
+        assert_eq!((&attached["filename"], &attached["scan"]), (&json!("screen.gif"), &json!("not_scanned")));
         let second = ada.post(TICKETS, json!({"subject": "Two", "description": "Two"})).await.expect(201);
         assert_eq!(
             (&second["number"], &second["category"], &second["priority"]),
