@@ -152,8 +152,8 @@ impl<'a> InboundMails<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Writes a letter to a ticket, once however often it comes, and keeps the mail, which is scanned by a job if it is to be. One that the ticket does not take is noted, so that
-    /// its author is told once.
+    /// Writes a letter to a ticket, once however often it comes, and keeps the mail, which a job scans where `scan` is `Pending`. One that
+    /// the ticket does not take is noted, so that its author is told once.
     ///
     /// # Errors
     /// `NotFound`.

@@ -189,7 +189,7 @@ impl<C: ConnectionTrait + Send> AssetRepository for Assets<'_, C> {
         let ids_in = placeholders(3, ids.len());
         let sql = format!("update assets set held = $2 where tenant_id = $1 and id in ({ids_in})");
         let values: Vec<_> =
-            [tenant.value(), held.value()].into_iter().chain(ids.iter().map(|id| id.value())).collect();
+            [tenant.value(), held.value()].into_iter().chain(ids.iter().copied().map(Param::value)).collect();
         self.db.execute(&sql, values).await.map(drop)
     }
 
