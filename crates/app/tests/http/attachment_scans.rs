@@ -105,6 +105,7 @@ async fn what_is_infected_is_deleted_and_told_of() {
         assert!(!told.data.to_string().contains("invoice"), "no word that anybody wrote");
         assert_eq!(events(&ada, "support_ticket.attachment_infected").await, 1);
         assert_eq!(events(&ada, "asset.deleted").await, 1);
+        drop(listener);
         server.stop().await;
     }
 }

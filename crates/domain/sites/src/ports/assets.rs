@@ -36,8 +36,8 @@ pub trait AssetRepository: Send {
     /// `asset.version`.
     async fn update(&mut self, asset: &Asset) -> Result<(), StoreError>;
 
-    /// Notes whether files are held: they came with a ticket, and nobody loads them before a scanner has passed them. MUST change no version,
-    /// and leave files of other tenants as they are. A new file is not held.
+    /// Notes whether files are held: they came with a ticket, and nobody loads them before a scanner has passed them. MUST change no
+    /// version, and leave files of other tenants as they are. A new file is not held.
     async fn hold(&mut self, tenant: TenantId, ids: &[AssetId], held: bool) -> Result<(), StoreError>;
 
     /// Whether a file is held. One that is not there is not.
