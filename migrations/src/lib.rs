@@ -80,6 +80,7 @@ mod m20261123_000112_ticket_events;
 mod m20261123_000113_returned_sites;
 mod m20261123_000114_sale_lists;
 mod m20261123_000116_tenant_lists;
+mod m20261123_000118_attachment_scans;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -157,6 +158,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000113_returned_sites::Migration),
             Box::new(m20261123_000114_sale_lists::Migration),
             Box::new(m20261123_000116_tenant_lists::Migration),
+            Box::new(m20261123_000118_attachment_scans::Migration),
         ]
     }
 }

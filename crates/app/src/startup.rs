@@ -292,6 +292,9 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         api: api.clone(),
         mail: mail.clone(),
         rule: Arc::new(settings.support.rule(api.signer.clone())),
+        files: files.clone(),
+        scanner: licensing.scanner.clone(),
+        serve_unscannable: settings.clamav.publish_too_large,
     };
     let hosting = Hosting {
         core: core.clone(),

@@ -17,6 +17,7 @@ pub mod live;
 pub mod logging;
 pub mod mailing;
 pub mod report;
+pub mod scanning;
 pub mod session_cache;
 pub mod settings;
 pub mod signals;

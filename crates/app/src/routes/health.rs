@@ -40,7 +40,7 @@ pub struct Health {
     redis: PartState,
     /// The store of uploaded files and published sites.
     storage: PartState,
-    /// The scanner for malware; `disabled` where none is set. Without it files of releases wait to be published.
+    /// The scanner for malware; `disabled` where none is set. Without it files of releases and of tickets wait.
     scanner: PartState,
 }
 

@@ -9,13 +9,13 @@ use portico_runtime::settings::Problems;
 use serde::{Deserialize, Serialize};
 use url::Host;
 
-/// ClamAV, which looks for malware in files of releases.
+/// ClamAV, which looks for malware in files of releases, and in files and mails that come with tickets.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clamav {
     /// Host and port of a daemon, such as `clamav.internal:3310`. It is spoken to without encryption. Default: none, files are not scanned.
     pub address: Option<String>,
-    /// Whether a release may be published whose file is larger than the daemon takes (its `StreamMaxLength`).
+    /// Whether a release may be published, and a file of a ticket loaded, that is larger than the daemon takes (its `StreamMaxLength`).
     pub publish_too_large: bool,
 }
 

@@ -8,6 +8,7 @@
 mod ai;
 mod api_keys;
 mod assets;
+mod attachment_scans;
 mod audit;
 mod audit_chain;
 mod audit_coverage;

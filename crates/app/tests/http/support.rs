@@ -5,6 +5,7 @@ use portico_kernel::{PlatformRole, SupportTicketId, TenantId, TenantRole, UserId
 use portico_support::{
     inbound::StoredMail,
     message::{AuthorKind, MessageAuthor, SupportMessage},
+    scan_state::AttachmentScan,
     ticket::SupportTicket,
 };
 use portico_testkit::server::{Answer, Client, TestServer, at_once};
@@ -50,6 +51,8 @@ pub async fn mailed(server: &TestServer, fixture: &Fixture) -> String {
         ticket_id,
         digest: env.random_bytes(),
         raw: b"From: a@example.com\r\n\r\nMessage".to_vec(),
+        scan: AttachmentScan::NotScanned,
+        signature: None,
         received_at: env.now(),
     };
     let mut work = server.app.core.begin().await.unwrap();
@@ -108,7 +111,8 @@ async fn a_ticket_is_opened_answered_and_rated() {
             (&json!(1), &json!("open"), &json!([]))
         );
         assert_eq!((&ticket["category"], &ticket["priority"]), (&json!("technical"), &json!("medium")));
-        assert_eq!(ticket["attachments"][0]["filename"], "screen.gif");
+        let attached = &ticket["attachments"][0];
+        assert_eq!((&attached["filename"], &attached["scan"]), (&json!("screen.gif"), &json!("not_scanned")));
         let second = ada.post(TICKETS, json!({"subject": "Two", "description": "Two"})).await.expect(201);
         assert_eq!(
             (&second["number"], &second["category"], &second["priority"]),

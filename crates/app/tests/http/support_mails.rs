@@ -19,11 +19,11 @@ const INBOUND: &str = "/api/v1/webhooks/inbound-mail";
 pub const MAIL_PROVIDER: &str = "Basic cG9zdG1hcms6d2hhdCB0aGUgbWFpbCBwcm92aWRlciBzaG93cw==";
 
 /// A mail of somebody to an address.
-fn letter(from: &str, id: &str, head: &str, body: &str) -> String {
+pub fn letter(from: &str, id: &str, head: &str, body: &str) -> String {
     format!("From: {from}\r\nMessage-ID: <{id}@example.com>\r\nSubject: Re: [#1]\r\n{head}\r\n{body}\r\n")
 }
 
-async fn deliver(server: &TestServer, to: &str, raw: &str) -> Value {
+pub async fn deliver(server: &TestServer, to: &str, raw: &str) -> Value {
     let client = server.client().with("authorization", MAIL_PROVIDER);
     let body =
         json!({"OriginalRecipient": to, "RawEmail": raw, "From": "ignored@example.com", "Attachments": []});
@@ -31,7 +31,7 @@ async fn deliver(server: &TestServer, to: &str, raw: &str) -> Value {
 }
 
 /// Where a person answers a ticket.
-fn address(server: &TestServer, ticket: &Value, person: UserId) -> String {
+pub fn address(server: &TestServer, ticket: &Value, person: UserId) -> String {
     server.app.support.rule.addresses.address(text(ticket, "id").parse().unwrap(), person).unwrap()
 }
 

@@ -12,6 +12,7 @@ use crate::{
     message::{Attachment, AuthorKind, SupportMessage, check_text},
     ports::SupportRepositories,
     priority::{ReplyTargets, TicketPriority},
+    scan_state::AttachmentScan,
     status::{Act, TicketStatus},
     thread::{self, DeskThread, DeskTicket, MESSAGES_MAX, Writing},
     ticket::{SupportTicket, TicketCategory},
@@ -130,34 +131,43 @@ impl<'a> Desk<'a> {
         Ok(DeskThread { ticket, messages })
     }
 
-    /// A file that came with a ticket or with a message of it.
+    /// A file that came with a ticket or with a message of it, to be loaded. `unscannable` says whether it may be too large for the
+    /// scanner.
     ///
     /// # Errors
-    /// `Denied` without `platform:support`; `NotFound`, also for any other file of the customer.
+    /// `Denied` without `platform:support`; `NotFound`, also for any other file of the customer; `AttachmentNotScanned`;
+    /// `AttachmentInfected`.
     pub async fn attachment(
         &mut self,
         customer: TenantId,
         id: SupportTicketId,
         asset: AssetId,
+        unscannable: bool,
     ) -> Result<Attachment, SupportError> {
         let thread = self.get(customer, id).await?;
         let written = thread.messages.into_iter().flat_map(|message| message.attachments);
         let mut all = thread.ticket.ticket.attachments.into_iter().chain(written);
-        all.find(|attachment| attachment.asset_id == asset).ok_or(SupportError::NotFound("attachment"))
+        let found = all.find(|attachment| attachment.asset_id == asset);
+        let attachment = found.ok_or(SupportError::NotFound("attachment"))?;
+        check_scan(attachment.scan, unscannable)?;
+        Ok(attachment)
     }
 
-    /// The mail that a message came by.
+    /// The mail that a message came by. `unscannable` says whether it may be too large for the scanner.
     ///
     /// # Errors
-    /// `Denied` without `platform:support`; `NotFound`.
+    /// `Denied` without `platform:support`; `NotFound`; `AttachmentNotScanned`; `AttachmentInfected`.
     pub async fn mail(
         &mut self,
         customer: TenantId,
         message: SupportMessageId,
+        unscannable: bool,
     ) -> Result<StoredMail, SupportError> {
         self.scope.require_platform(Permission::PlatformSupport)?;
         let mail = self.repositories.inbound_mails().find(customer, message).await?;
-        mail.ok_or(SupportError::NotFound("mail"))
+        let mail = mail.ok_or(SupportError::NotFound("mail"))?;
+        check_scan(mail.scan, unscannable)?;
+        Ok(mail)
     }
 
     /// Changes a ticket. Whether the assignee is one of the staff was checked before: accounts are not known here.
@@ -325,6 +335,15 @@ impl<'a> Desk<'a> {
 
     async fn seen(&mut self, customer: TenantId, id: SupportTicketId) -> Result<DeskTicket, SupportError> {
         self.repositories.tickets().desk(customer, id).await?.ok_or(SupportError::NotFound("ticket"))
+    }
+}
+
+/// Fails for a file that nobody loads.
+fn check_scan(scan: AttachmentScan, unscannable: bool) -> Result<(), SupportError> {
+    match scan {
+        scan if scan.may_be_loaded(unscannable) => Ok(()),
+        AttachmentScan::Infected => Err(SupportError::AttachmentInfected),
+        scan => Err(SupportError::AttachmentNotScanned(scan)),
     }
 }
 

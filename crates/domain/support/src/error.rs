@@ -4,6 +4,11 @@ use std::borrow::Cow;
 
 use portico_kernel::{Denied, Fault, FieldError, Kind, StoreError};
 
+use crate::scan_state::AttachmentScan;
+
+/// Seconds after which it makes sense to ask for a file again that is to be scanned.
+const SCAN_SECONDS: u64 = 10;
+
 /// Everything that can go wrong here.
 #[derive(Debug, thiserror::Error)]
 pub enum SupportError {
@@ -31,6 +36,12 @@ pub enum SupportError {
     /// The two tickets cannot be merged: they are one, or were opened by two people, one of whom would then read the other.
     #[error("the tickets cannot be merged")]
     NotMergeable,
+    /// A file that a scanner for malware has not passed. Says what it says.
+    #[error("the file was not passed: {0:?}")]
+    AttachmentNotScanned(AttachmentScan),
+    /// A file in which a scanner has found malware. It is deleted.
+    #[error("the file is infected")]
+    AttachmentInfected,
     /// A webhook with mail that does not come from the provider.
     #[error("the webhook is not authenticated")]
     NotFromProvider,
@@ -55,7 +66,9 @@ impl Fault for SupportError {
             | Self::TicketEnded
             | Self::TicketFull
             | Self::TooManyTickets
-            | Self::NotMergeable => Kind::Conflict,
+            | Self::NotMergeable
+            | Self::AttachmentNotScanned(_) => Kind::Conflict,
+            Self::AttachmentInfected => Kind::Gone,
             Self::NotFromProvider => Kind::Malformed,
             Self::Store(error) => error.kind(),
         }
@@ -71,6 +84,8 @@ impl Fault for SupportError {
             Self::TicketFull => "ticket_full",
             Self::TooManyTickets => "too_many_tickets",
             Self::NotMergeable => "tickets_not_mergeable",
+            Self::AttachmentNotScanned(_) => "attachment_not_scanned",
+            Self::AttachmentInfected => "attachment_infected",
             Self::NotFromProvider => "invalid_signature",
             Self::Store(error) => error.code(),
         }
@@ -92,6 +107,11 @@ impl Fault for SupportError {
             Self::NotMergeable => {
                 "Only two tickets of the same person that have not been merged can be merged.".into()
             }
+            Self::AttachmentNotScanned(AttachmentScan::TooLargeToScan) => {
+                "The file is too large for the scanner for malware.".into()
+            }
+            Self::AttachmentNotScanned(_) => "The file is still to be scanned for malware.".into(),
+            Self::AttachmentInfected => "Malware was found in the file, which is deleted.".into(),
             Self::NotFromProvider => "The credentials of the mail provider are missing or wrong.".into(),
             Self::Store(error) => error.detail(),
         }
@@ -101,6 +121,17 @@ impl Fault for SupportError {
         match self {
             Self::Invalid(errors) => errors,
             _ => &[],
+        }
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        matches!(self, Self::AttachmentNotScanned(AttachmentScan::Pending)).then_some(SCAN_SECONDS)
+    }
+
+    fn members(&self) -> Vec<(&'static str, serde_json::Value)> {
+        match self {
+            Self::AttachmentNotScanned(scan) => vec![("scan", scan.as_str().into())],
+            _ => Vec::new(),
         }
     }
 }

@@ -23,6 +23,8 @@ declare_events! {
     TARGET_BREACHED { name: "support.target_breached", audience: Internal, invalidates: &[], audit: Sealed }
     "Customer or staff wrote to a support ticket."
     TICKET_ANSWERED { name: "support_ticket.answered", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
+    "A scanner found malware in a file that came with a support ticket. The file is deleted."
+    TICKET_ATTACHMENT_INFECTED { name: "support_ticket.attachment_infected", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
     "A support ticket was closed."
     TICKET_CLOSED { name: "support_ticket.closed", audience: HoldersAndAuthor(SupportRead, SupportWrite), invalidates: &[], audit: Sealed }
     "A support ticket was opened."

@@ -1,7 +1,7 @@
 //! Answers that come by mail: which are to be taken, and what is written in them.
 
 use mail_parser::{Message, MessageParser};
-use portico_kernel::{Env, Scope, SupportMessageId, SupportTicketId, TenantId, Timestamp, UserId};
+use portico_kernel::{Env, NewJob, Scope, SupportMessageId, SupportTicketId, TenantId, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -9,6 +9,8 @@ use crate::{
     message::{AuthorKind, TEXT_MAX},
     ports::SupportRepositories,
     quotation::without_quotation,
+    scan_job::ScanMail,
+    scan_state::AttachmentScan,
     thread::{self, Writing},
 };
 
@@ -116,8 +118,12 @@ pub struct StoredMail {
     pub ticket_id: SupportTicketId,
     /// See [`Letter::digest`].
     pub digest: [u8; 32],
-    /// The mail.
+    /// The mail; empty once it was found to be infected.
     pub raw: Vec<u8>,
+    /// What a scanner for malware says of it and of the files in it.
+    pub scan: AttachmentScan,
+    /// The name of what was found in it, as the scanner calls it.
+    pub signature: Option<String>,
     /// When it came.
     pub received_at: Timestamp,
 }
@@ -146,8 +152,8 @@ impl<'a> InboundMails<'a> {
         Self { repositories, scope, env }
     }
 
-    /// Writes a letter to a ticket, once however often it comes, and keeps the mail. One that the ticket does not take is noted, so that
-    /// its author is told once.
+    /// Writes a letter to a ticket, once however often it comes, and keeps the mail, which a job scans where `scan` is `Pending`. One that
+    /// the ticket does not take is noted, so that its author is told once.
     ///
     /// # Errors
     /// `NotFound`.
@@ -156,7 +162,7 @@ impl<'a> InboundMails<'a> {
         (tenant, id): (TenantId, SupportTicketId),
         (kind, author): (AuthorKind, UserId),
         letter: Letter,
-        raw: &[u8],
+        (raw, scan): (&[u8], AttachmentScan),
     ) -> Result<Receipt, SupportError> {
         let ticket = self.repositories.tickets().lock(tenant, id).await?;
         let ticket = ticket.ok_or(SupportError::NotFound("ticket"))?;
@@ -180,12 +186,18 @@ impl<'a> InboundMails<'a> {
             ticket_id: id,
             digest,
             raw: raw.to_vec(),
+            scan,
+            signature: None,
             received_at: self.env.now(),
         };
-        match self.repositories.inbound_mails().insert(&mail).await? {
-            true => Ok(Receipt::Taken(message)),
-            false => Ok(Receipt::Twice),
+        if !self.repositories.inbound_mails().insert(&mail).await? {
+            return Ok(Receipt::Twice);
         }
+        if scan == AttachmentScan::Pending {
+            let job = ScanMail { message_id: message };
+            self.repositories.jobs().enqueue(NewJob::new(self.env, self.scope, tenant, &job)).await?;
+        }
+        Ok(Receipt::Taken(message))
     }
 }
 

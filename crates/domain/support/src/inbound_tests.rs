@@ -120,8 +120,15 @@ async fn a_letter_is_a_message_once_and_its_mail_is_kept() {
     let place = (tenant, ticket.id);
     let who = (AuthorKind::Customer, author);
     let mut inbound = InboundMails::new(&mut repositories, &system, &env);
-    let Receipt::Taken(id) = inbound.take(place, who, letter(&raw), &raw).await.unwrap() else { panic!() };
-    assert!(matches!(inbound.take(place, who, letter(&raw), &raw).await.unwrap(), Receipt::Twice));
+    let Receipt::Taken(id) =
+        inbound.take(place, who, letter(&raw), (raw.as_slice(), AttachmentScan::NotScanned)).await.unwrap()
+    else {
+        panic!()
+    };
+    assert!(matches!(
+        inbound.take(place, who, letter(&raw), (raw.as_slice(), AttachmentScan::NotScanned)).await.unwrap(),
+        Receipt::Twice
+    ));
     let thread = Tickets::new(&mut repositories, &scope, &env).get(ticket.id).await.unwrap();
     assert_eq!((thread.ticket.status, thread.messages[0].id), (TicketStatus::WaitingOnStaff, id));
     assert_eq!((thread.messages[0].body.as_str(), thread.messages[0].author.id), ("Again.", author));
@@ -137,9 +144,18 @@ async fn a_letter_is_a_message_once_and_its_mail_is_kept() {
     let late = b"From: ada@example.com\r\n\r\nOnce more.".to_vec();
     let mut inbound = InboundMails::new(&mut repositories, &system, &env);
     // What was taken is not refused for coming again.
-    assert!(matches!(inbound.take(place, who, letter(&raw), &raw).await.unwrap(), Receipt::Twice));
-    assert!(matches!(inbound.take(place, who, letter(&late), &late).await.unwrap(), Receipt::Refused));
-    assert!(matches!(inbound.take(place, who, letter(&late), &late).await.unwrap(), Receipt::Twice));
+    assert!(matches!(
+        inbound.take(place, who, letter(&raw), (raw.as_slice(), AttachmentScan::NotScanned)).await.unwrap(),
+        Receipt::Twice
+    ));
+    assert!(matches!(
+        inbound.take(place, who, letter(&late), (late.as_slice(), AttachmentScan::NotScanned)).await.unwrap(),
+        Receipt::Refused
+    ));
+    assert!(matches!(
+        inbound.take(place, who, letter(&late), (late.as_slice(), AttachmentScan::NotScanned)).await.unwrap(),
+        Receipt::Twice
+    ));
     assert_eq!(repositories.rows().messages.len(), 1);
 }
 
@@ -164,9 +180,27 @@ async fn a_full_ticket_refuses_a_letter_once_and_knows_the_one_that_filled_it() 
     let last = mail("", "The last one.");
     let beyond = b"From: ada@example.com\r\n\r\nOne too many.".to_vec();
     let mut inbound = InboundMails::new(&mut repositories, &system, &env);
-    assert!(matches!(inbound.take(place, who, letter(&last), &last).await.unwrap(), Receipt::Taken(_)));
-    assert!(matches!(inbound.take(place, who, letter(&last), &last).await.unwrap(), Receipt::Twice));
-    assert!(matches!(inbound.take(place, who, letter(&beyond), &beyond).await.unwrap(), Receipt::Refused));
-    assert!(matches!(inbound.take(place, who, letter(&beyond), &beyond).await.unwrap(), Receipt::Twice));
+    assert!(matches!(
+        inbound.take(place, who, letter(&last), (last.as_slice(), AttachmentScan::NotScanned)).await.unwrap(),
+        Receipt::Taken(_)
+    ));
+    assert!(matches!(
+        inbound.take(place, who, letter(&last), (last.as_slice(), AttachmentScan::NotScanned)).await.unwrap(),
+        Receipt::Twice
+    ));
+    assert!(matches!(
+        inbound
+            .take(place, who, letter(&beyond), (beyond.as_slice(), AttachmentScan::NotScanned))
+            .await
+            .unwrap(),
+        Receipt::Refused
+    ));
+    assert!(matches!(
+        inbound
+            .take(place, who, letter(&beyond), (beyond.as_slice(), AttachmentScan::NotScanned))
+            .await
+            .unwrap(),
+        Receipt::Twice
+    ));
     assert_eq!(repositories.rows().messages.len() as u64, MESSAGES_MAX);
 }

@@ -15,6 +15,9 @@ pub mod ports;
 pub mod priority;
 pub mod quotation;
 pub mod reply_address;
+pub mod scan;
+pub mod scan_job;
+pub mod scan_state;
 pub mod status;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,8 @@ use portico_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::scan_state::AttachmentScan;
+
 /// Most characters of a description, and of a message.
 pub const TEXT_MAX: usize = 10_000;
 
@@ -68,6 +70,14 @@ pub struct Attachment {
     pub content_type: String,
     /// Bytes.
     pub size: u64,
+    /// What a scanner for malware says of it. It can be loaded once that is `clean`, or where there is no scanner.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub scan: AttachmentScan,
+    /// The name of what was found in it, as the scanner calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false, value_type = String, example = "Win.Test.EICAR_HDB-1"))]
+    pub signature: Option<String>,
 }
 
 /// What somebody wrote to a ticket.
@@ -150,6 +160,8 @@ mod tests {
             filename: "a.png".to_owned(),
             content_type: "image/png".to_owned(),
             size: 5,
+            scan: AttachmentScan::Pending,
+            signature: None,
         };
         let (one, other): (AssetId, AssetId) = (env.new_id(), env.new_id());
         let known = [file(one), file(other)];

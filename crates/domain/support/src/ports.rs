@@ -7,8 +7,13 @@ use portico_kernel::{
 };
 
 use crate::{
-    canned_reply::CannedReply, desk::QueueFilter, inbound::StoredMail, message::SupportMessage,
-    thread::DeskTicket, ticket::SupportTicket, tickets::TicketFilter,
+    canned_reply::CannedReply,
+    desk::QueueFilter,
+    inbound::StoredMail,
+    message::{Attachment, SupportMessage},
+    thread::DeskTicket,
+    ticket::SupportTicket,
+    tickets::TicketFilter,
 };
 
 /// Tickets.
@@ -40,6 +45,14 @@ pub trait TicketRepository: Send {
     /// Stores category, priority, status, assignee, tags, where it was merged to, satisfaction and times. MUST leave number, author and
     /// what the customer wrote as they are.
     async fn update(&mut self, ticket: &SupportTicket) -> Result<(), StoreError>;
+
+    /// Stores what is said of the files that came with the description. MUST leave a ticket of another tenant as it is.
+    async fn set_attachments(
+        &mut self,
+        tenant: TenantId,
+        id: SupportTicketId,
+        attachments: &[Attachment],
+    ) -> Result<(), StoreError>;
 
     /// One page of the tickets of a tenant, those of one author where one is given; the newest first.
     async fn list(
@@ -106,6 +119,14 @@ pub trait MessageRepository: Send {
         internal: bool,
     ) -> Result<Vec<SupportMessage>, StoreError>;
 
+    /// Stores what is said of the files that came with a message. MUST leave a message of another tenant as it is.
+    async fn set_attachments(
+        &mut self,
+        tenant: TenantId,
+        id: SupportMessageId,
+        attachments: &[Attachment],
+    ) -> Result<(), StoreError>;
+
     /// How many messages a ticket has, internal ones included.
     async fn count(&mut self, tenant: TenantId, ticket: SupportTicketId) -> Result<u64, StoreError>;
 
@@ -144,6 +165,10 @@ pub trait InboundMailRepository: Send {
         tenant: TenantId,
         message: SupportMessageId,
     ) -> Result<Option<StoredMail>, StoreError>;
+
+    /// Stores what came of scanning a mail, and what is left of it, and answers whether that was still to be said. MUST answer `true` to
+    /// one unit of work only, also under concurrency.
+    async fn scanned(&mut self, mail: &StoredMail) -> Result<bool, StoreError>;
 }
 
 /// Answers that are kept ready.

@@ -17,11 +17,12 @@ use crate::{
     canned_reply::CannedReply,
     desk::QueueFilter,
     inbound::StoredMail,
-    message::SupportMessage,
+    message::{Attachment, SupportMessage},
     ports::{
         CannedReplyRepository, InboundMailRepository, MessageRepository, SupportRepositories,
         TicketRepository,
     },
+    scan_state::AttachmentScan,
     thread::DeskTicket,
     ticket::SupportTicket,
     tickets::TicketFilter,
@@ -96,6 +97,7 @@ pub struct Rows {
     pub refused: Vec<(TenantId, [u8; 32])>,
     pub replies: Vec<CannedReply>,
     pub events: Vec<Event>,
+    pub jobs: Vec<NewJob>,
 }
 
 /// Repositories over the same rows.
@@ -123,7 +125,8 @@ impl EventLog for Repositories {
 
 #[async_trait]
 impl JobQueue for Repositories {
-    async fn enqueue(&mut self, _: NewJob) -> Result<(), StoreError> {
+    async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
+        self.rows().jobs.push(job);
         Ok(())
     }
 }
@@ -200,6 +203,20 @@ impl TicketRepository for Repositories {
     async fn update(&mut self, ticket: &SupportTicket) -> Result<(), StoreError> {
         let mut rows = self.rows();
         *rows.tickets.iter_mut().find(|stored| stored.id == ticket.id).unwrap() = ticket.clone();
+        Ok(())
+    }
+
+    async fn set_attachments(
+        &mut self,
+        tenant: TenantId,
+        id: SupportTicketId,
+        attachments: &[Attachment],
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.tickets
+            .iter_mut()
+            .filter(|ticket| (ticket.tenant_id, ticket.id) == (tenant, id))
+            .for_each(|ticket| ticket.attachments = attachments.to_vec());
         Ok(())
     }
 
@@ -311,6 +328,20 @@ impl MessageRepository for Repositories {
         Ok(found)
     }
 
+    async fn set_attachments(
+        &mut self,
+        tenant: TenantId,
+        id: SupportMessageId,
+        attachments: &[Attachment],
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        rows.messages
+            .iter_mut()
+            .filter(|message| (message.tenant_id, message.id) == (tenant, id))
+            .for_each(|message| message.attachments = attachments.to_vec());
+        Ok(())
+    }
+
     async fn count(&mut self, tenant: TenantId, ticket: SupportTicketId) -> Result<u64, StoreError> {
         Ok(MessageRepository::list(self, tenant, ticket, true).await?.len() as u64)
     }
@@ -364,6 +395,17 @@ impl InboundMailRepository for Repositories {
     ) -> Result<Option<StoredMail>, StoreError> {
         let rows = self.rows();
         Ok(rows.mails.iter().find(|mail| (mail.tenant_id, mail.message_id) == (tenant, message)).cloned())
+    }
+
+    async fn scanned(&mut self, mail: &StoredMail) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let mut mails = rows.mails.iter_mut();
+        let stored = mails.find(|stored| stored.message_id == mail.message_id).unwrap();
+        let is_new = stored.scan == AttachmentScan::Pending;
+        if is_new {
+            *stored = mail.clone();
+        }
+        Ok(is_new)
     }
 }
 

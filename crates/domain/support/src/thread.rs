@@ -7,6 +7,7 @@ use crate::{
     SupportError, events,
     message::{Attachment, AuthorKind, MessageAuthor, SupportMessage},
     ports::SupportRepositories,
+    scan_job,
     status::Act,
     ticket::SupportTicket,
 };
@@ -102,6 +103,7 @@ pub(crate) async fn write(
     };
     let next = ticket.after(act, env.now())?;
     let (kind, author) = (writing.kind, writing.author);
+    scan_job::scan_attachments(repositories, (scope, env), ticket, &writing.attachments).await?;
     let message = insert(repositories, env, ticket, writing, false).await?;
     repositories.tickets().update(&next).await?;
     let mut after = next.trace();

@@ -11,6 +11,7 @@ use crate::{
     message::{Attachment, AuthorKind, NewMessage, SupportMessage, attached, check_text},
     ports::SupportRepositories,
     priority::ReplyTargets,
+    scan_job,
     status::{Act, TicketStatus},
     thread::{self, SupportThread, Writing},
     ticket::{NewTicket, SUBJECT_MAX, Satisfaction, SupportTicket, TicketCategory, opened},
@@ -136,6 +137,8 @@ impl<'a> Tickets<'a> {
         }
         let ticket = opened(self.env, (tenant, user), number, input, attachments, targets);
         self.repositories.tickets().insert(&ticket).await?;
+        let context = (self.scope, self.env);
+        scan_job::scan_attachments(self.repositories, context, &ticket, &ticket.attachments).await?;
         let event = Event::new(self.env, self.scope, &events::TICKET_CREATED, ticket.id.uuid());
         self.repositories.events().append(event.after(&ticket.trace())).await?;
         Ok(ticket)

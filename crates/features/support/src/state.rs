@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use portico_identity::user::EmailAddress;
+use portico_kernel::{files::FileStore, malware::MalwareScanner};
 use portico_runtime::{core::Core, mailing::Mailing};
-use portico_support::{priority::ReplyTargets, reply_address::ReplyAddresses};
+use portico_support::{priority::ReplyTargets, reply_address::ReplyAddresses, scan_state::AttachmentScan};
 use portico_web::api::Api;
 use secrecy::SecretString;
 
@@ -19,6 +20,12 @@ pub struct App {
     pub mail: Mailing,
     /// How support works here.
     pub rule: Arc<SupportRule>,
+    /// Keeps the files that come with tickets.
+    pub files: Arc<dyn FileStore>,
+    /// Looks for malware in them, and in mails; none where the installation has no scanner.
+    pub scanner: Option<Arc<dyn MalwareScanner>>,
+    /// Whether a file may be loaded that is too large for the scanner.
+    pub serve_unscannable: bool,
 }
 
 /// How support works in an installation.
@@ -42,6 +49,11 @@ pub struct DeskAddress {
 }
 
 impl App {
+    /// What is said of a file or a mail that just came.
+    pub fn scan_state(&self) -> AttachmentScan {
+        if self.scanner.is_some() { AttachmentScan::Pending } else { AttachmentScan::NotScanned }
+    }
+
     /// The same state for background jobs.
     #[must_use]
     pub fn for_background(&self) -> Self {

@@ -2,7 +2,7 @@
 //! the source.
 
 /// Every value of `code`, in order.
-pub const CODES: [&str; 143] = [
+pub const CODES: [&str; 145] = [
     "account_not_active",
     "account_suspended",
     "address_not_allowed",
@@ -12,6 +12,8 @@ pub const CODES: [&str; 143] = [
     "amount_too_small",
     "asset_in_use",
     "asset_not_deleted",
+    "attachment_infected",
+    "attachment_not_scanned",
     "body_too_large",
     "challenge_expired",
     "change_in_progress",

@@ -14,7 +14,7 @@ use sea_orm::{
 
 use crate::{
     columns::{Col, Stored, documents},
-    db::Db,
+    db::{Db, Param, placeholders},
     dialect::contains,
 };
 use row::Column;
@@ -183,6 +183,19 @@ impl<C: ConnectionTrait + Send> AssetRepository for Assets<'_, C> {
             .filter(Column::Id.eq(Col(asset.id)))
             .filter(Column::Version.eq(asset.version));
         self.db.update_one(update).await
+    }
+
+    async fn hold(&mut self, tenant: TenantId, ids: &[AssetId], held: bool) -> Result<(), StoreError> {
+        let ids_in = placeholders(3, ids.len());
+        let sql = format!("update assets set held = $2 where tenant_id = $1 and id in ({ids_in})");
+        let values: Vec<_> =
+            [tenant.value(), held.value()].into_iter().chain(ids.iter().copied().map(Param::value)).collect();
+        self.db.execute(&sql, values).await.map(drop)
+    }
+
+    async fn is_held(&mut self, tenant: TenantId, id: AssetId) -> Result<bool, StoreError> {
+        let sql = "select 1 as there from assets where tenant_id = $1 and id = $2 and held";
+        self.db.exists(sql, (tenant, id)).await
     }
 
     async fn purge(&mut self, tenant: TenantId, id: AssetId, now: Timestamp) -> Result<bool, StoreError> {

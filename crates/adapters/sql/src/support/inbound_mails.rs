@@ -2,33 +2,53 @@
 
 use async_trait::async_trait;
 use portico_kernel::{StoreError, SupportMessageId, SupportTicketId, TenantId, Timestamp};
-use portico_support::{inbound::StoredMail, ports::InboundMailRepository};
+use portico_support::{inbound::StoredMail, ports::InboundMailRepository, scan_state::AttachmentScan};
 use sea_orm::ConnectionTrait;
 
-use crate::db::Db;
+use crate::{columns::words, db::Db};
+
+words!(AttachmentScan);
 
 /// Mails over one connection.
 pub(crate) struct InboundMails<'c, C> {
     pub db: Db<'c, C>,
 }
 
-const COLUMNS: &str = "tenant_id, message_id, ticket_id, digest, raw, received_at";
+const COLUMNS: &str = "tenant_id, message_id, ticket_id, digest, raw, scan, signature, received_at";
 
 /// A row of [`COLUMNS`].
-type Row = (TenantId, SupportMessageId, SupportTicketId, [u8; 32], Vec<u8>, Timestamp);
+type Row = (
+    TenantId,
+    SupportMessageId,
+    SupportTicketId,
+    [u8; 32],
+    Vec<u8>,
+    AttachmentScan,
+    Option<String>,
+    Timestamp,
+);
 
-fn mail((tenant_id, message_id, ticket_id, digest, raw, received_at): Row) -> StoredMail {
-    StoredMail { tenant_id, message_id, ticket_id, digest, raw, received_at }
+fn mail((tenant_id, message_id, ticket_id, digest, raw, scan, signature, received_at): Row) -> StoredMail {
+    StoredMail { tenant_id, message_id, ticket_id, digest, raw, scan, signature, received_at }
 }
 
 #[async_trait]
 impl<C: ConnectionTrait + Send> InboundMailRepository for InboundMails<'_, C> {
     async fn insert(&mut self, mail: &StoredMail) -> Result<bool, StoreError> {
         let sql = format!(
-            "insert into support_mails ({COLUMNS}) values ($1, $2, $3, $4, $5, $6) on conflict (tenant_id, digest) do nothing"
+            "insert into support_mails ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8) \
+             on conflict (tenant_id, digest) do nothing"
         );
-        let values =
-            (mail.tenant_id, mail.message_id, mail.ticket_id, mail.digest, &mail.raw, mail.received_at);
+        let values = (
+            mail.tenant_id,
+            mail.message_id,
+            mail.ticket_id,
+            mail.digest,
+            &mail.raw,
+            mail.scan,
+            &mail.signature,
+            mail.received_at,
+        );
         Ok(self.db.execute(&sql, values).await? == 1)
     }
 
@@ -56,5 +76,12 @@ impl<C: ConnectionTrait + Send> InboundMailRepository for InboundMails<'_, C> {
     ) -> Result<Option<StoredMail>, StoreError> {
         let sql = format!("select {COLUMNS} from support_mails where tenant_id = $1 and message_id = $2");
         Ok(self.db.row(&sql, (tenant, message)).await?.map(mail))
+    }
+
+    async fn scanned(&mut self, mail: &StoredMail) -> Result<bool, StoreError> {
+        let sql = "update support_mails set scan = $3, signature = $4, raw = $5 \
+             where tenant_id = $1 and message_id = $2 and scan = 'pending'";
+        let values = (mail.tenant_id, mail.message_id, mail.scan, &mail.signature, &mail.raw);
+        Ok(self.db.execute(sql, values).await? == 1)
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use portico_kernel::{StoreError, SupportMessageId, SupportTicketId, TenantId};
 use portico_support::{
-    message::{AuthorKind, MessageAuthor, SupportMessage},
+    message::{Attachment, AuthorKind, MessageAuthor, SupportMessage},
     ports::MessageRepository,
 };
 use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
@@ -80,6 +80,16 @@ impl<C: ConnectionTrait + Send> MessageRepository for Messages<'_, C> {
             "{SELECT} where m.tenant_id = $1 and m.ticket_id = $2 {seen} order by m.created_at, m.id"
         );
         self.db.rows_with(&sql, (tenant, ticket), message).await
+    }
+
+    async fn set_attachments(
+        &mut self,
+        tenant: TenantId,
+        id: SupportMessageId,
+        attachments: &[Attachment],
+    ) -> Result<(), StoreError> {
+        let sql = "update support_messages set attachments = $3 where tenant_id = $1 and id = $2";
+        self.db.execute(sql, (tenant, id, attachments.to_vec())).await.map(drop)
     }
 
     async fn count(&mut self, tenant: TenantId, ticket: SupportTicketId) -> Result<u64, StoreError> {

@@ -165,6 +165,16 @@ impl<C: ConnectionTrait + Send> TicketRepository for Tickets<'_, C> {
         self.db.execute(sql, values).await.map(drop)
     }
 
+    async fn set_attachments(
+        &mut self,
+        tenant: TenantId,
+        id: SupportTicketId,
+        attachments: &[Attachment],
+    ) -> Result<(), StoreError> {
+        let sql = "update support_tickets set attachments = $3 where tenant_id = $1 and id = $2";
+        self.db.execute(sql, (tenant, id, attachments.to_vec())).await.map(drop)
+    }
+
     async fn list(
         &mut self,
         tenant: TenantId,

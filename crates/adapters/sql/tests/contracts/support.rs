@@ -8,6 +8,7 @@ use portico_support::{
     message::{Attachment, AuthorKind, MessageAuthor, SupportMessage},
     ports::SupportRepositories,
     priority::TicketPriority,
+    scan_state::AttachmentScan,
     status::TicketStatus,
     ticket::{Satisfaction, SupportTicket, TicketCategory, TicketTimes},
     tickets::TicketFilter,
@@ -23,6 +24,8 @@ fn attachment(env: &Env) -> Attachment {
         filename: "señal.png".to_owned(),
         content_type: "image/png".to_owned(),
         size: 5_000_000_000,
+        scan: AttachmentScan::Pending,
+        signature: None,
     }
 }
 
@@ -362,4 +365,48 @@ async fn answers_are_kept_by_title() {
         assert_eq!(replies.find(version.id).await.unwrap(), None);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_files_is_stored_beside_their_names() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (ours, theirs) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let ticket = stored(store, &env, ours).await;
+        let written = message(&env, &ticket, "See this.", false);
+        let mut work = store.begin().await.unwrap();
+        work.support_messages().insert(&written).await.unwrap();
+        let said = |attachments: &[Attachment], scan| -> Vec<Attachment> {
+            let signature = Some("Eicar".to_owned());
+            attachments
+                .iter()
+                .map(|file| Attachment { scan, signature: signature.clone(), ..file.clone() })
+                .collect()
+        };
+        for (tenant, scan) in [(ours, AttachmentScan::Infected), (theirs, AttachmentScan::Clean)] {
+            let attachments = said(&ticket.attachments, scan);
+            work.tickets().set_attachments(tenant, ticket.id, &attachments).await.unwrap();
+            let attachments = said(&written.attachments, scan);
+            work.support_messages().set_attachments(tenant, written.id, &attachments).await.unwrap();
+        }
+        work.commit().await.unwrap();
+        let mut reader = store.reader();
+        let stored = reader.tickets().find(ours, ticket.id).await.unwrap().unwrap();
+        let infected = said(&ticket.attachments, AttachmentScan::Infected);
+        assert_eq!(stored, SupportTicket { attachments: infected, ..ticket });
+        let stored = reader.support_messages().find(ours, written.id).await.unwrap().unwrap();
+        assert_eq!(stored.attachments, said(&written.attachments, AttachmentScan::Infected));
+        assert_eq!(stored.body, written.body);
+    })
+    .await;
+}
+
+#[test]
+fn files_of_before_there_were_scans_are_not_scanned() {
+    let before = serde_json::json!({
+        "assetId": "0199f3c2-6d4e-7c3a-9d7c-5a8e1f2b3c4d", "filename": "a.pdf", "contentType": "application/pdf", "size": 5,
+    });
+    let read: Attachment = serde_json::from_value(before).unwrap();
+    assert_eq!((read.scan, read.signature), (AttachmentScan::NotScanned, None));
 }

@@ -1,7 +1,9 @@
 //! The port of `portico_support` for mails that messages came by.
 
 use portico_identity::ports::IdentityRepositories;
-use portico_support::{inbound::StoredMail, message::SupportMessage, ports::SupportRepositories};
+use portico_support::{
+    inbound::StoredMail, message::SupportMessage, ports::SupportRepositories, scan_state::AttachmentScan,
+};
 use portico_testkit::{env, on_each_database};
 use time::Duration;
 
@@ -25,6 +27,8 @@ async fn a_mail_is_kept_once() {
                 ticket_id: ticket.id,
                 digest: [7; 32],
                 raw: b"From: a@example.com\r\n\r\n\xff".to_vec(),
+                scan: AttachmentScan::Pending,
+                signature: None,
                 received_at: env.now(),
             })
             .collect();
@@ -58,6 +62,8 @@ async fn of_many_that_bring_the_same_mail_at_once_one_has_brought_it() {
                     ticket_id: message.ticket_id,
                     digest: [7; 32],
                     raw: b"From: a@example.com\r\n\r\nx".to_vec(),
+                    scan: AttachmentScan::Pending,
+                    signature: None,
                     received_at: now,
                 };
                 let mut work = store.begin().await.unwrap();
@@ -97,6 +103,8 @@ async fn mails_that_came_before_are_known_to_their_tenant() {
             ticket_id: ticket.id,
             digest: [7; 32],
             raw: b"From: a@example.com\r\n\r\nx".to_vec(),
+            scan: AttachmentScan::Pending,
+            signature: None,
             received_at: env.now(),
         };
         let mut work = store.begin().await.unwrap();
@@ -154,6 +162,8 @@ async fn mails_go_with_whoever_wrote_them_and_messages_stay() {
                 ticket_id: ticket.id,
                 digest: env.random_bytes(),
                 raw: b"From: ada@example.com\r\n\r\nIt is 2.4.1.\r\n-- \r\nAda".to_vec(),
+                scan: AttachmentScan::Pending,
+                signature: None,
                 received_at: env.now(),
             };
             work.support_messages().insert(&written).await.unwrap();
@@ -167,6 +177,52 @@ async fn mails_go_with_whoever_wrote_them_and_messages_stay() {
         assert_eq!(reader.inbound_mails().find(tenant, gone.message_id).await.unwrap(), None);
         assert_eq!(reader.inbound_mails().find(tenant, left.message_id).await.unwrap().as_ref(), Some(left));
         assert_eq!(reader.support_messages().count(tenant, hers.id).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_scan_a_mail_at_once_one_says_what_came_of_it() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let (tenant, other) =
+            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
+        let ticket = stored(store, &env, tenant).await;
+        let written = message(&env, &ticket, "x", false);
+        let mail = StoredMail {
+            tenant_id: tenant,
+            message_id: written.id,
+            ticket_id: ticket.id,
+            digest: [7; 32],
+            raw: b"From: a@example.com\r\n\r\nx".to_vec(),
+            scan: AttachmentScan::Pending,
+            signature: None,
+            received_at: env.now(),
+        };
+        let mut work = store.begin().await.unwrap();
+        work.support_messages().insert(&written).await.unwrap();
+        assert!(work.inbound_mails().insert(&mail).await.unwrap());
+        let infected = StoredMail {
+            raw: Vec::new(),
+            scan: AttachmentScan::Infected,
+            signature: Some("Eicar".to_owned()),
+            ..mail.clone()
+        };
+        let foreign = StoredMail { tenant_id: other, ..infected.clone() };
+        assert!(!work.inbound_mails().scanned(&foreign).await.unwrap());
+        work.commit().await.unwrap();
+        let noted = at_once(store, 8, |store, _| {
+            let infected = infected.clone();
+            async move {
+                let mut work = store.begin().await.unwrap();
+                let noted = work.inbound_mails().scanned(&infected).await.unwrap();
+                work.commit().await.unwrap();
+                noted
+            }
+        });
+        assert_eq!(noted.await.into_iter().filter(|noted| *noted).count(), 1);
+        let stored = store.reader().inbound_mails().find(tenant, written.id).await.unwrap();
+        assert_eq!(stored, Some(infected));
     })
     .await;
 }

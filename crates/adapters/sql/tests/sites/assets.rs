@@ -201,3 +201,35 @@ async fn links_lead_to_files_of_active_tenants_only() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn files_are_held_by_their_tenant_and_keep_their_version() {
+    on_each_database(async |database| {
+        let (fixture, env) = (Fixture::new(database), env());
+        let (ours, theirs) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let made = ["a.pdf", "b.pdf"].map(|name| asset(&env, ours, name, AssetType::Pdf, env.now()));
+        fixture.write(async |unit| unit.assets().insert(&made).await).await.unwrap();
+        let ids = [made[0].id, made[1].id, env.new_id()];
+        let held = async || {
+            let mut reader = database.store().reader();
+            let mut assets = reader.assets();
+            let first = assets.is_held(ours, ids[0]).await.unwrap();
+            (first, assets.is_held(ours, ids[1]).await.unwrap(), assets.is_held(ours, ids[2]).await.unwrap())
+        };
+        let hold = async |tenant, ids: &[AssetId], is_held| {
+            fixture.write(async |unit| unit.assets().hold(tenant, ids, is_held).await).await.unwrap();
+        };
+        assert_eq!(held().await, (false, false, false));
+        hold(theirs, &ids, true).await;
+        hold(ours, &[], true).await;
+        assert_eq!(held().await, (false, false, false));
+        hold(ours, &ids, true).await;
+        assert_eq!(held().await, (true, true, false));
+        hold(ours, &ids[..1], false).await;
+        assert_eq!(held().await, (false, true, false));
+        assert!(!database.store().reader().assets().is_held(theirs, ids[1]).await.unwrap());
+        let found = database.store().reader().assets().find(ours, ids[1]).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&made[1]), "its version is what it was");
+    })
+    .await;
+}

@@ -268,3 +268,29 @@ async fn bytes_count_against_the_plan_until_the_file_is_deleted() {
     Assets::new(&mut store, &scope, &env).restore(first.id).await.unwrap();
     assert_eq!(store.entitlements.used(Meter::Storage), 1000);
 }
+
+#[tokio::test]
+async fn what_is_infected_is_deleted_for_good_whatever_shows_it() {
+    let (mut store, env) = (Store::default(), env());
+    let system = Scope::system(Some(tenant(1)), RequestInfo::default());
+    let shown = upload(&mut store, &env, "one.pdf", AssetType::Pdf).await;
+    let deleted = upload(&mut store, &env, "two.pdf", AssetType::Pdf).await;
+    let mut assets = Assets::new(&mut store, &system, &env);
+    assets.delete(deleted.id, None, Duration::DAY, false, false).await.unwrap();
+    store.jobs.clear();
+    let mut assets = Assets::new(&mut store, &system, &env);
+    for id in [shown.id, deleted.id, env.new_id()] {
+        assets.discard(id).await.unwrap();
+    }
+    for id in [shown.id, deleted.id] {
+        assert!(matches!(assets.restore(id).await, Err(SitesError::NotFound(_))), "nobody brings it back");
+        assert!(assets.purge(id).await.unwrap());
+        assets.discard(id).await.unwrap();
+    }
+    assert_eq!(store.entitlements.used(Meter::Storage), 0, "each is given back once");
+    let purged: Vec<PurgeAssets> =
+        store.jobs.iter().map(|job| serde_json::from_value(job.payload.clone()).unwrap()).collect();
+    let purged: Vec<AssetId> = purged.into_iter().flat_map(|job| job.asset_ids).collect();
+    assert_eq!(purged, [shown.id, deleted.id]);
+    assert_eq!(store.take_events(), ["asset.created", "asset.created", "asset.deleted", "asset.deleted"]);
+}

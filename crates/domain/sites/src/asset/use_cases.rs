@@ -219,6 +219,26 @@ impl<'a> Assets<'a> {
         Ok(before)
     }
 
+    /// Deletes a file for good in which malware was found, whatever shows it, and also where it is deleted but could be restored. Pages
+    /// show nothing in its place from their next deployment on. One that is gone stays so.
+    ///
+    /// # Errors
+    /// Those of the store; `Stale` where it is changed at the same moment.
+    pub async fn discard(&mut self, id: AssetId) -> Result<(), SitesError> {
+        let tenant = self.scope.require(Permission::AssetsWrite)?;
+        let now = self.env.now();
+        if let Some(before) = self.repositories.assets().find(tenant, id).await? {
+            self.store(Asset { purge_at: Some(now), ..before.clone() }, None).await?;
+            self.append(self.event(&events::ASSET_DELETED, id).before(&before)).await?;
+            self.purge_later(tenant, &[id], now).await?;
+            self.repositories.entitlements().release(tenant, Meter::Storage, before.size).await?;
+        } else if let Some(deleted) = self.repositories.assets().deleted(tenant, id).await? {
+            self.store(Asset { purge_at: Some(now), ..deleted }, None).await?;
+            self.purge_later(tenant, &[id], now).await?;
+        }
+        Ok(())
+    }
+
     /// Brings a deleted file back, if there is room for it.
     ///
     /// # Errors

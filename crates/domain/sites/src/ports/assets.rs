@@ -36,6 +36,13 @@ pub trait AssetRepository: Send {
     /// `asset.version`.
     async fn update(&mut self, asset: &Asset) -> Result<(), StoreError>;
 
+    /// Notes whether files are held: they came with a ticket, and nobody loads them before a scanner has passed them. MUST change no
+    /// version, and leave files of other tenants as they are. A new file is not held.
+    async fn hold(&mut self, tenant: TenantId, ids: &[AssetId], held: bool) -> Result<(), StoreError>;
+
+    /// Whether a file is held. One that is not there is not.
+    async fn is_held(&mut self, tenant: TenantId, id: AssetId) -> Result<bool, StoreError>;
+
     /// Deletes the row of the file if it is deleted and its time was up at `now`. Answers whether there is none now, also because
     /// there never was one.
     async fn purge(&mut self, tenant: TenantId, id: AssetId, now: Timestamp) -> Result<bool, StoreError>;

@@ -13,6 +13,7 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct State {
     pub assets: Vec<Asset>,
+    pub held: Vec<(TenantId, AssetId)>,
 }
 
 #[async_trait]
@@ -57,6 +58,17 @@ impl AssetRepository for View<'_> {
             |asset| &mut asset.version,
             asset,
         )
+    }
+    async fn hold(&mut self, tenant: TenantId, ids: &[AssetId], held: bool) -> Result<(), StoreError> {
+        let files = &mut self.0.assets.held;
+        files.retain(|(of, id)| *of != tenant || !ids.contains(id));
+        if held {
+            files.extend(ids.iter().map(|id| (tenant, *id)));
+        }
+        Ok(())
+    }
+    async fn is_held(&mut self, tenant: TenantId, id: AssetId) -> Result<bool, StoreError> {
+        Ok(self.0.assets.held.contains(&(tenant, id)))
     }
     async fn purge(&mut self, tenant: TenantId, id: AssetId, now: Timestamp) -> Result<bool, StoreError> {
         let is_it = |asset: &Asset| asset.tenant == tenant && asset.id == id;

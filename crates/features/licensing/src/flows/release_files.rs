@@ -3,30 +3,22 @@
 //! A file is whole in the store before the row that names it. What a crash, a client that goes away or a refusal leaves is deleted by a job
 //! that is enqueued before the first byte is stored.
 
-use std::time::Duration;
-
 use actix_web::{HttpResponse, web::Payload};
 use futures_util::StreamExt;
-use portico_kernel::{FieldError, Job, Kind, Permission, ReleaseId, malware::Verdict};
+use portico_kernel::{FieldError, Job, Kind, Permission, ReleaseId};
 use portico_licensing::{
     release::{AnnouncedFile, Release, ReleaseFile},
     release_administration::{Releases, UPLOAD_TIME},
     release_job::{PurgeReleaseFile, ScanReleaseFile},
     release_scan::ReleaseScans,
 };
-use portico_runtime::{logging::chain, worker::jobs::JobError};
+use portico_runtime::{logging::chain, scanning, worker::jobs::JobError};
 use portico_web::{caller::Caller, problem::Problem};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::unavailable;
 use crate::state::App;
-
-/// Bytes that are read from the store at once, of a file that is scanned or put together.
-pub(super) const PIECE: u64 = 1 << 20;
-
-/// How long a scan may take: less than a job may, which would end without a word about the file.
-const SCAN_TIME: Duration = Duration::from_secs(14 * 60);
 
 /// Gives a draft the file that comes as the body of a request, of which `length` is known at most before it comes.
 ///
@@ -121,28 +113,10 @@ pub async fn scan(app: &App, scan: ScanReleaseFile, _: &Job) -> Result<(), JobEr
     drop(repositories);
     let Some(file) = waiting else { return Ok(()) };
     let key = Release::file_key(scan.release_id, file.id, &file.name);
-    let verdict = timeout(SCAN_TIME, scanned(app, &key, file.size)).await;
-    let verdict = verdict.unwrap_or_else(|_| Err("the scanner took too long".to_owned()));
+    let verdict = scanning::of_file(app.scanner.as_deref(), &*app.files, &key, file.size).await;
     let mut work = app.core.begin().await?;
     let failure = verdict.as_ref().err().cloned();
     ReleaseScans::new(&mut *work, &app.core.env).note(&scan, verdict.ok()).await?;
     work.commit().await?;
     failure.map_or(Ok(()), |why| Err(JobError::Retry(why)))
-}
-
-/// The verdict on a stored file, or why there is none.
-async fn scanned(app: &App, key: &str, size: u64) -> Result<Verdict, String> {
-    let Some(scanner) = &app.scanner else { return Err("there is no scanner any more".to_owned()) };
-    let mut scan = scanner.begin().await.map_err(|error| chain(&error))?;
-    let mut sent = 0;
-    while sent < size {
-        let end = size.min(sent + PIECE);
-        let read = app.files.get_range(key, sent..end).await.map_err(|error| chain(&error))?;
-        let bytes = read.ok_or_else(|| format!("{key} is not in the store"))?;
-        if !scan.write(&bytes).await.map_err(|error| chain(&error))? {
-            break;
-        }
-        sent = end;
-    }
-    scan.finish().await.map_err(|error| chain(&error))
 }

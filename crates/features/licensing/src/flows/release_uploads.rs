@@ -17,11 +17,11 @@ use portico_web::{caller::Caller, problem::Problem};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use super::{
-    release_files::{PIECE, require_digest},
-    unavailable,
-};
+use super::{release_files::require_digest, unavailable};
 use crate::state::App;
+
+/// Bytes that are read from the store at once, of a file that is put together.
+const PIECE: u64 = 1 << 20;
 
 /// How long a part may take to come, and a file to be put together: less than the hour between the end of an upload and its deletion.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);

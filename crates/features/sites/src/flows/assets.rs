@@ -28,6 +28,9 @@ use crate::{spool::SpooledFile, state::App};
 /// How long an upload waits for a permit to be processed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Seconds after which it makes sense to ask for a file again that is to be scanned.
+const SCAN_SECONDS: u64 = 10;
+
 /// A file that passed the checks.
 struct Checked {
     name: String,
@@ -297,6 +300,9 @@ impl LinkedFile {
 
 /// Resolves a link: `None` if its signature is invalid, it has expired, its file is deleted, or its tenant is suspended or
 /// about to be deleted. Nothing of this is cached, so changes take effect on every instance at once.
+///
+/// # Errors
+/// 409 for the file itself while it waits for a scanner, since it came with a ticket. Its smaller copies are made of its pixels, by us.
 pub async fn follow(
     app: &App,
     (tenant, id, variant): (TenantId, AssetId, &str),
@@ -309,10 +315,18 @@ pub async fn follow(
     }
     let Some(asset) = app.core.reader().assets().linked(tenant, id).await? else { return Ok(None) };
     if variant == signed_link::ORIGINAL {
+        if app.core.reader().assets().is_held(tenant, id).await? {
+            return Err(held());
+        }
         return Ok(Some(LinkedFile { asset, variant: None }));
     }
     let found = asset.variants.iter().find(|known| known.width.to_string() == variant).cloned();
     Ok(found.map(|variant| LinkedFile { asset, variant: Some(variant) }))
+}
+
+fn held() -> Problem {
+    let detail = "The file came with a ticket, and is still to be scanned for malware.";
+    Problem::new(Kind::Conflict, "attachment_not_scanned", detail).after(SCAN_SECONDS)
 }
 
 /// `asset.purge`: deletes the files of assets that were deleted or never created.

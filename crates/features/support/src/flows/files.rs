@@ -6,6 +6,7 @@ use portico_sites::asset::link;
 use portico_support::{
     desk::Desk,
     message::{ATTACHMENTS_MAX, Attachment},
+    scan_state::AttachmentScan,
 };
 use portico_web::{caller::Caller, problem::Problem};
 use serde::Serialize;
@@ -29,11 +30,13 @@ pub struct AttachmentLink {
     expires_at: Timestamp,
 }
 
-/// Those of these files that the tenant has.
+/// Those of these files that the tenant has, to be attached in this unit of work. Where there is a scanner, nobody loads them before it has
+/// passed them.
 ///
 /// # Errors
 /// Where the database fails.
 pub async fn of_tenant(
+    app: &App,
     repositories: &mut dyn Repositories,
     tenant: TenantId,
     ids: &[AssetId],
@@ -41,11 +44,18 @@ pub async fn of_tenant(
     // What is beyond is refused anyway.
     let ids: Vec<AssetId> = ids.iter().copied().take(ATTACHMENTS_MAX).collect();
     let found = repositories.assets().find_many(tenant, &ids).await?;
+    let scan = app.scan_state();
+    if scan == AttachmentScan::Pending {
+        let found: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
+        repositories.assets().hold(tenant, &found, true).await?;
+    }
     let attachments = found.into_iter().map(|asset| Attachment {
         asset_id: asset.id,
         content_type: asset.content_type.content_type().to_owned(),
         size: asset.size,
         filename: asset.filename,
+        scan,
+        signature: None,
     });
     Ok(attachments.collect())
 }
@@ -61,7 +71,9 @@ pub async fn link_for_staff(
 ) -> Result<AttachmentLink, Problem> {
     let mut reader = app.core.reader();
     check_customer(app, caller, &mut *reader, customer).await?;
-    Desk::new(&mut *reader, &caller.0, &app.core.env).attachment(customer, ticket, asset).await?;
+    Desk::new(&mut *reader, &caller.0, &app.core.env)
+        .attachment(customer, ticket, asset, app.serve_unscannable)
+        .await?;
     if reader.assets().find(customer, asset).await?.is_none() {
         return Err(Problem::not_found());
     }

@@ -86,7 +86,7 @@ async fn take(
     let scope = Scope::system(Some(tenant), request.clone());
     let mut work = app.core.begin().await?;
     let receipt = InboundMails::new(&mut *work, &scope, &app.core.env)
-        .take((tenant, ticket), (side, sender.id), letter, raw)
+        .take((tenant, ticket), (side, sender.id), letter, (raw, app.scan_state()))
         .await?;
     match receipt {
         Receipt::Taken(_) => {

@@ -3,5 +3,6 @@
 pub mod files;
 pub mod inbound;
 pub mod notices;
+pub mod scans;
 pub mod staff;
 pub mod targets;

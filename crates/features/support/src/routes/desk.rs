@@ -326,7 +326,11 @@ async fn merge(
         ("ticketId" = SupportTicketId, Path, description = "Id of the ticket."),
         ("assetId" = AssetId, Path, description = "Id of the file."),
     ),
-    responses((status = 200, body = AttachmentLink)),
+    responses(
+        (status = 200, body = AttachmentLink),
+        (status = 409, description = "A scanner for malware has not passed it (`attachment_not_scanned`, with the `scan`). While that is `pending`, try again after `Retry-After`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "Malware was found in it, and it is deleted (`attachment_infected`).", body = ProblemBody, content_type = "application/problem+json"),
+    ),
     security(("bearer" = ["platform:support"])),
 )]
 #[get("/admin/customers/{customerId}/tickets/{ticketId}/attachments/{assetId}")]
@@ -351,6 +355,8 @@ async fn attachment(
             status = 200, description = "The mail (RFC 5322).", body = String, content_type = "message/rfc822",
             example = json!("From: ada@example.com\r\n\r\nIt is 2.4.1."),
         ),
+        (status = 409, description = "A scanner for malware has not passed it (`attachment_not_scanned`, with the `scan`). While that is `pending`, try again after `Retry-After`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "Malware was found in it, and it is deleted (`attachment_infected`).", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearer" = ["platform:support"])),
 )]
@@ -363,7 +369,9 @@ async fn mail(
     let (customer, message) = path.into_inner();
     let mut repositories = app.core.reader();
     check_customer(&app, &caller, &mut *repositories, customer).await?;
-    let mail = Desk::new(&mut *repositories, &caller.0, &app.core.env).mail(customer, message).await?;
+    let mail = Desk::new(&mut *repositories, &caller.0, &app.core.env)
+        .mail(customer, message, app.serve_unscannable)
+        .await?;
     // A browser saves it, and shows nothing of it.
     Ok(HttpResponse::Ok()
         .content_type("message/rfc822")

@@ -96,7 +96,7 @@ async fn open(app: Data<App>, caller: Caller, body: Body<NewTicket>) -> Result<H
     let (tenant, _) = Tickets::customer(&caller.0)?;
     caller
         .write(&app.core, async |work| {
-            let files = files::of_tenant(&mut *work, tenant, &body.0.attachments).await?;
+            let files = files::of_tenant(&app, &mut *work, tenant, &body.0.attachments).await?;
             let ticket = Tickets::new(&mut *work, &caller.0, &app.core.env)
                 .open(body.0, &files, &app.rule.targets)
                 .await?;
@@ -148,7 +148,7 @@ async fn answer(
     let (tenant, _) = Tickets::customer(&caller.0)?;
     caller
         .write(&app.core, async |work| {
-            let files = files::of_tenant(&mut *work, tenant, &body.0.attachments).await?;
+            let files = files::of_tenant(&app, &mut *work, tenant, &body.0.attachments).await?;
             let message =
                 Tickets::new(&mut *work, &caller.0, &app.core.env).answer(*path, body.0, &files).await?;
             Ok(HttpResponse::Created().json(message))
