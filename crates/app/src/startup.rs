@@ -39,8 +39,8 @@ use portico_otlp::{Collector, Tracer};
 use portico_renderer::HtmlRenderer;
 use portico_runtime::{
     access::Access, broadcasts::Broadcasts, clock::SharedClock, core::Core, key_cache::ApiKeyCache,
-    live::Live, mailing::Mailing, session_cache::SessionCache, signals::Signals, telemetry::Telemetry,
-    traces,
+    live::Live, mailing::Mailing, session_cache::SessionCache, signals::Signals, store::Store,
+    telemetry::Telemetry, traces,
 };
 use portico_sandbox::Mailbox;
 use portico_security::{
@@ -102,14 +102,14 @@ pub async fn migration_status(settings: &Settings) -> anyhow::Result<Vec<Migrati
 }
 
 /// Writes the plans, products and their licensing that are not there and the library of templates. Returns how many plans and templates were written: none
-/// on a second run.
-pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)> {
+/// on a second run. Through the trait: a concrete unit of work here compiles all repositories once more.
+pub async fn seed(store: &dyn Store, env: &Env) -> anyhow::Result<(usize, usize)> {
     let mut work = store.begin().await?;
-    let plans = Plans::new(&mut work).seed().await?;
-    Products::new(&mut work).seed(env.now()).await?;
-    LicensePolicies::new(&mut work).seed(env.now()).await?;
+    let plans = Plans::new(&mut *work).seed().await?;
+    Products::new(&mut *work).seed(env.now()).await?;
+    LicensePolicies::new(&mut *work).seed(env.now()).await?;
     let templates =
-        templates::seed(env, &mut work).await.context("the library of templates cannot be written")?;
+        templates::seed(env, &mut *work).await.context("the library of templates cannot be written")?;
     work.commit().await?;
     Ok((plans, templates))
 }
