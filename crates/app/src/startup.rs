@@ -240,7 +240,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         settings: Arc::new(settings.tenancy.clone()),
         mail: mail.clone(),
         tokens: core.access.tokens.clone(),
-        webhook_client: outbound::for_webhooks(&settings)?,
+        webhook_client: outbound::for_webhooks(&settings),
     };
     let (providers, payments_sandbox) = match payments::at_stripe(&settings)? {
         _ if !settings.payments.enabled => (Providers::none(), None),
@@ -362,7 +362,7 @@ fn tracer(settings: &TraceSettings, env: &Env) -> anyhow::Result<Tracer> {
         version: env!("CARGO_PKG_VERSION"),
         instance: env.random_uuid().to_string(),
     };
-    Ok(Tracer::sending(collector, outbound::for_telemetry()?, Handle::current())?)
+    Ok(Tracer::sending(collector, outbound::for_telemetry(), Handle::current())?)
 }
 
 /// The API document, prepared once: every server of a process has the same.
@@ -423,7 +423,7 @@ fn openid_providers(
             },
             email_verified_as_text: provider.email_verified_as_text,
         };
-        let client = outbound::for_provider(settings, provider)?;
+        let client = outbound::for_provider(settings, provider);
         let provider = OidcProvider::new(config, secrets, client, env.clone())
             .with_context(|| format!("oidc.{name}"))?;
         providers.insert(name.clone(), Arc::new(provider));
