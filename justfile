@@ -42,7 +42,7 @@ settings:
 
 # Write the OpenAPI document anew, and what is made from it
 openapi:
-    cargo run --quiet -p portico -- openapi > docs/openapi.json
+    cargo run --quiet -p portico --features document --example openapi > docs/openapi.json
     scripts/api-reference
 
 # Have the OpenAPI document checked by published linters

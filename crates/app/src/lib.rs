@@ -4,6 +4,8 @@ pub mod background;
 pub mod billing;
 pub mod dead_letters;
 pub mod demo;
+#[cfg(feature = "document")]
+pub mod document;
 pub mod health_check;
 pub mod keys;
 pub mod outbound;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use portico_kernel::http::{HttpClient, HttpError};
+use portico_kernel::http::HttpClient;
 use portico_outbound::{Bounds, GuardedClient, Purpose, Rules};
 
 use crate::settings::{OidcProvider, Settings};
@@ -11,7 +11,7 @@ use crate::settings::{OidcProvider, Settings};
 const STRIPE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// For webhooks. Customers choose these URLs, so networks allowed for the operator's URLs are not allowed here.
-pub fn for_webhooks(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
+pub fn for_webhooks(settings: &Settings) -> Arc<dyn HttpClient> {
     let webhooks = &settings.webhooks;
     let rules = Rules::new(Purpose::Webhooks)
         .networks(&webhooks.allow_networks)
@@ -21,7 +21,7 @@ pub fn for_webhooks(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpErro
 }
 
 /// For an identity provider. Its issuer may use any port.
-pub fn for_provider(settings: &Settings, provider: &OidcProvider) -> Result<Arc<dyn HttpClient>, HttpError> {
+pub fn for_provider(settings: &Settings, provider: &OidcProvider) -> Arc<dyn HttpClient> {
     let issuer = provider.issuer.parse::<url::Url>().ok().and_then(|url| url.port());
     let rules = Rules::new(Purpose::OpenId)
         .networks(&settings.outbound.allow_networks)
@@ -31,7 +31,7 @@ pub fn for_provider(settings: &Settings, provider: &OidcProvider) -> Result<Arc<
 }
 
 /// For the text generator, which has the longest timeout. It may use any port.
-pub fn for_ai(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
+pub fn for_ai(settings: &Settings) -> Arc<dyn HttpClient> {
     let ai = &settings.ai;
     let rules = Rules::new(Purpose::Ai)
         .networks(&settings.outbound.allow_networks)
@@ -41,7 +41,7 @@ pub fn for_ai(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
 }
 
 /// For Stripe, or what stands in for it, which may use any port.
-pub fn for_stripe(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
+pub fn for_stripe(settings: &Settings) -> Arc<dyn HttpClient> {
     let rules = Rules::new(Purpose::Payments)
         .networks(&settings.outbound.allow_networks)
         .ports(settings.stripe.base_url.as_ref().and_then(|url| url.port()));
@@ -49,7 +49,7 @@ pub fn for_stripe(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError>
 }
 
 /// For Recurrente. It may use any port.
-pub fn for_recurrente(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpError> {
+pub fn for_recurrente(settings: &Settings) -> Arc<dyn HttpClient> {
     let base = settings.recurrente.base_url.parse::<url::Url>().ok();
     let rules = Rules::new(Purpose::Payments)
         .networks(&settings.outbound.allow_networks)
@@ -58,12 +58,12 @@ pub fn for_recurrente(settings: &Settings) -> Result<Arc<dyn HttpClient>, HttpEr
 }
 
 /// For the trace collector.
-pub fn for_telemetry() -> Result<Arc<dyn HttpClient>, HttpError> {
+pub fn for_telemetry() -> Arc<dyn HttpClient> {
     client(Rules::new(Purpose::Telemetry), Bounds::default())
 }
 
-fn client(rules: Rules, bounds: Bounds) -> Result<Arc<dyn HttpClient>, HttpError> {
-    Ok(Arc::new(GuardedClient::new(rules, bounds)?))
+fn client(rules: Rules, bounds: Bounds) -> Arc<dyn HttpClient> {
+    Arc::new(GuardedClient::new(rules, bounds))
 }
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ mod tests {
                 for_telemetry(),
                 for_stripe(settings),
             ];
-            clients.map(|client| client.unwrap().admits(url).is_ok())
+            clients.map(|client| client.admits(url).is_ok())
         };
         let inside = "http://10.1.2.3:8080/";
         for (setting, expected) in [

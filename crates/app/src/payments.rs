@@ -194,7 +194,7 @@ pub fn at_stripe(settings: &Settings) -> anyhow::Result<Option<Providers>> {
         secret_key: secret_key.clone(),
         webhook_secrets: stripe.webhook_secrets.clone(),
     };
-    Ok(Some(Providers::of(&config, &outbound::for_stripe(settings)?)))
+    Ok(Some(Providers::of(&config, &outbound::for_stripe(settings))))
 }
 
 /// Opens the sandbox in the folder of the data.

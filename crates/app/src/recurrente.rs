@@ -38,7 +38,7 @@ pub fn from_settings(settings: &Settings, public_url: &str, env: &Env) -> anyhow
     }
     if let Some(config) = config(settings) {
         let (live, secrets) = (config.is_live(), WebhookSecrets::new(&set.webhook_secrets)?);
-        let provider = Recurrente::new(config, secrets, outbound::for_recurrente(settings)?, env.clone());
+        let provider = Recurrente::new(config, secrets, outbound::for_recurrente(settings), env.clone());
         return Ok(SitePayments { provider: Arc::new(provider), stand_in: None, live });
     }
     if settings.profile == Profile::Production {

@@ -38,8 +38,6 @@ use portico_web::{
     routing::{Routes, Row},
 };
 use tokio::time::{sleep, timeout};
-use utoipa::openapi::OpenApi;
-use utoipa_actix_web::{AppExt, scope::scope};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
@@ -48,7 +46,7 @@ use crate::{
 };
 
 /// Prefix of API paths.
-const PREFIX: &str = "/api/v1";
+pub(crate) const PREFIX: &str = "/api/v1";
 
 /// Path of the API document.
 pub const DOCUMENT_PATH: &str = "/api/openapi.json";
@@ -66,28 +64,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// How long an accepted connection has to send its request when the server stops: a round trip.
 pub const LAST_CALL: Duration = Duration::from_millis(250);
 
-/// The API document of this version. A file of the repository, because building it takes 19 MB of heap (ADR 68); a test compares it
-/// with [`published`].
+/// The API document of this version. A file of the repository, because building it takes 19 MB of heap (ADR 68), and what builds it
+/// is a twelfth of the program (ADR 96); a test compares it with what the routes say.
 pub const DOCUMENT: &[u8] = include_bytes!("../../../docs/openapi.json");
-
-/// What the routes themselves say: the API document before [`openapi::published`].
-pub fn document() -> OpenApi {
-    let (_, document) = ActixApp::new()
-        .into_utoipa_app()
-        .openapi(openapi::base())
-        .configure(|config| routes::operations(&mut Routes::Documented(config)))
-        .service(scope(PREFIX).configure(|config| routes::api(&mut Routes::Documented(config))))
-        .split_for_parts();
-    openapi::complete(document, &operations())
-}
-
-/// The API document as clients get it, laid out as `docs/openapi.json`.
-///
-/// # Errors
-/// When it cannot be written as JSON.
-pub fn published() -> Result<String, serde_json::Error> {
-    Ok(openapi::compact(&openapi::published(document(), &operations()).to_pretty_json()?))
-}
 
 /// All operations of the API.
 pub fn operations() -> Vec<Row> {

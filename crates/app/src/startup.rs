@@ -39,8 +39,8 @@ use portico_otlp::{Collector, Tracer};
 use portico_renderer::HtmlRenderer;
 use portico_runtime::{
     access::Access, broadcasts::Broadcasts, clock::SharedClock, core::Core, key_cache::ApiKeyCache,
-    live::Live, mailing::Mailing, session_cache::SessionCache, signals::Signals, telemetry::Telemetry,
-    traces,
+    live::Live, mailing::Mailing, session_cache::SessionCache, signals::Signals, store::Store,
+    telemetry::Telemetry, traces,
 };
 use portico_sandbox::Mailbox;
 use portico_security::{
@@ -102,14 +102,14 @@ pub async fn migration_status(settings: &Settings) -> anyhow::Result<Vec<Migrati
 }
 
 /// Writes the plans, products and their licensing that are not there and the library of templates. Returns how many plans and templates were written: none
-/// on a second run.
-pub async fn seed(store: &SqlStore, env: &Env) -> anyhow::Result<(usize, usize)> {
+/// on a second run. Through the trait: a concrete unit of work here compiles all repositories once more.
+pub async fn seed(store: &dyn Store, env: &Env) -> anyhow::Result<(usize, usize)> {
     let mut work = store.begin().await?;
-    let plans = Plans::new(&mut work).seed().await?;
-    Products::new(&mut work).seed(env.now()).await?;
-    LicensePolicies::new(&mut work).seed(env.now()).await?;
+    let plans = Plans::new(&mut *work).seed().await?;
+    Products::new(&mut *work).seed(env.now()).await?;
+    LicensePolicies::new(&mut *work).seed(env.now()).await?;
     let templates =
-        templates::seed(env, &mut work).await.context("the library of templates cannot be written")?;
+        templates::seed(env, &mut *work).await.context("the library of templates cannot be written")?;
     work.commit().await?;
     Ok((plans, templates))
 }
@@ -240,7 +240,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         settings: Arc::new(settings.tenancy.clone()),
         mail: mail.clone(),
         tokens: core.access.tokens.clone(),
-        webhook_client: outbound::for_webhooks(&settings)?,
+        webhook_client: outbound::for_webhooks(&settings),
     };
     let (providers, payments_sandbox) = match payments::at_stripe(&settings)? {
         _ if !settings.payments.enabled => (Providers::none(), None),
@@ -365,7 +365,7 @@ fn tracer(settings: &TraceSettings, env: &Env) -> anyhow::Result<Tracer> {
         version: env!("CARGO_PKG_VERSION"),
         instance: env.random_uuid().to_string(),
     };
-    Ok(Tracer::sending(collector, outbound::for_telemetry()?, Handle::current())?)
+    Ok(Tracer::sending(collector, outbound::for_telemetry(), Handle::current())?)
 }
 
 /// The API document, prepared once: every server of a process has the same.
@@ -426,7 +426,7 @@ fn openid_providers(
             },
             email_verified_as_text: provider.email_verified_as_text,
         };
-        let client = outbound::for_provider(settings, provider)?;
+        let client = outbound::for_provider(settings, provider);
         let provider = OidcProvider::new(config, secrets, client, env.clone())
             .with_context(|| format!("oidc.{name}"))?;
         providers.insert(name.clone(), Arc::new(provider));

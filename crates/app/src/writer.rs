@@ -28,5 +28,5 @@ pub fn from_settings(settings: &Settings, env: &Env) -> anyhow::Result<Option<Ar
         max_output_tokens: ai.max_output_tokens,
         max_attempts: ai.max_attempts,
     };
-    Ok(Some(Arc::new(ChatWriter::new(config, outbound::for_ai(settings)?, env.clone()))))
+    Ok(Some(Arc::new(ChatWriter::new(config, outbound::for_ai(settings), env.clone()))))
 }

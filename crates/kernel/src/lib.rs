@@ -29,6 +29,7 @@ pub mod name_text;
 
 pub mod patch;
 pub mod permission;
+pub mod public_suffix;
 pub mod schedule;
 pub mod scope;
 pub mod sealing;

@@ -109,7 +109,7 @@ fn is_host(word: &str) -> bool {
 /// Whether a word is a domain below a known public suffix.
 fn is_domain(word: &str) -> bool {
     let host = word.trim_matches(['.', '-']);
-    is_host(word) && psl::domain(host.as_bytes()).is_some_and(|domain| domain.suffix().is_known())
+    is_host(word) && crate::public_suffix::is_known(host)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use moka::future::Cache;
 use portico_identity::api_key::KeyState;
 use portico_kernel::StoreError;
@@ -55,7 +56,16 @@ impl ApiKeyCache {
     }
 
     /// The key of a prefix; `None` when there is none.
-    pub async fn get(&self, prefix: &str) -> Result<Option<Arc<KeyState>>, Arc<StoreError>> {
+    ///
+    /// Boxed, as [`ApiKeyCache::admit`] is: an `async fn` would be compiled in each crate that calls it, with the caches that it uses.
+    pub fn get<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Arc<KeyState>>, Arc<StoreError>>> {
+        Box::pin(self.find(prefix))
+    }
+
+    async fn find(&self, prefix: &str) -> Result<Option<Arc<KeyState>>, Arc<StoreError>> {
         if self.unknown.contains_key(prefix) {
             return Ok(None);
         }
@@ -78,10 +88,12 @@ impl ApiKeyCache {
     }
 
     /// Records that it is valid.
-    pub async fn admit(&self, digest: [u8; 32]) {
-        if !self.was_admitted(&digest) {
-            self.admitted.insert(digest, ()).await;
-        }
+    pub fn admit(&self, digest: [u8; 32]) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if !self.was_admitted(&digest) {
+                self.admitted.insert(digest, ()).await;
+            }
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use portico_identity::session::CallerState;
 use portico_kernel::{Env, SessionId, StoreError, TenantId, UserId};
 
@@ -37,23 +38,25 @@ impl SessionCache {
     }
 
     /// The caller behind a session of `user`, and their role in `tenant`; `None` when the session is not good any more.
-    pub async fn get(
+    ///
+    /// Boxed, as [`SessionCache::known`] is: an `async fn` would be compiled in each crate that calls it, with the cache that it uses.
+    pub fn get(
         &self,
         session: SessionId,
         user: UserId,
         tenant: Option<TenantId>,
-    ) -> Result<Option<CallerState>, Arc<StoreError>> {
-        self.cache.get(&Key { session, user, tenant }).await
+    ) -> BoxFuture<'_, Result<Option<CallerState>, Arc<StoreError>>> {
+        Box::pin(async move { self.cache.get(&Key { session, user, tenant }).await })
     }
 
     /// The result of [`SessionCache::get`] if that needs no query, else `None`.
-    pub async fn known(
+    pub fn known(
         &self,
         session: SessionId,
         user: UserId,
         tenant: Option<TenantId>,
-    ) -> Option<Option<CallerState>> {
-        self.cache.known(&Key { session, user, tenant }).await
+    ) -> BoxFuture<'_, Option<Option<CallerState>>> {
+        Box::pin(async move { self.cache.known(&Key { session, user, tenant }).await })
     }
 }
 

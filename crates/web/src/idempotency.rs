@@ -222,10 +222,11 @@ async fn begin(
         Actor::Anonymous | Actor::System => return Err(Problem::unauthenticated()),
     };
     let key = key::read(request.headers())?;
-    let digest = match operation.by_body {
-        true => Sha256::digest(whole_body(api, request).await?).to_vec(),
-        false => Vec::new(),
+    let body = match operation.by_body {
+        true => whole_body(api, request).await?,
+        false => Bytes::new(),
     };
+    let digest = if body.is_empty() { Vec::new() } else { Sha256::digest(body).to_vec() };
     let now = api.core.env.now();
     let claim = Claim {
         request: KeyedRequest { tenant: scope.active_tenant().unwrap_or(TenantId::PLATFORM), caller, key },

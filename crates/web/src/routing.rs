@@ -6,7 +6,11 @@ use actix_web::{
     guard::{self, GuardContext, fn_guard},
     web,
 };
-use utoipa::openapi::{PathItem, Paths, RefOr, path, schema::Schema};
+use utoipa::openapi::{
+    Paths, RefOr,
+    path::{self, HttpMethod},
+    schema::Schema,
+};
 use utoipa_actix_web::{OpenApiFactory, service_config::ServiceConfig};
 
 use crate::admission::Class;
@@ -35,6 +39,8 @@ pub struct Operation {
     pub takes_rest: bool,
     /// Whether a ticket in the query admits to it instead of a header: a download or a stream, which browsers open by a link.
     pub by_ticket: bool,
+    /// Whether its body is a form with files, which nothing reads before the route does.
+    pub takes_files: bool,
 }
 
 /// Reads, for signed-in callers.
@@ -47,6 +53,7 @@ pub const READ: Operation = Operation {
     merges: false,
     takes_rest: false,
     by_ticket: false,
+    takes_files: false,
 };
 
 /// Changes something, for signed-in callers.
@@ -76,6 +83,12 @@ impl Operation {
     #[must_use]
     pub const fn by_ticket(self) -> Self {
         Self { by_ticket: true, ..self }
+    }
+
+    /// The same with a form with files as its body.
+    #[must_use]
+    pub const fn taking_files(self) -> Self {
+        Self { takes_files: true, ..self }
     }
 
     /// The same with the strict limit.
@@ -138,6 +151,20 @@ impl<F: OpenApiFactory> OpenApiFactory for WithHead<F> {
     }
 }
 
+impl<F: utoipa::Path> utoipa::Path for WithHead<F> {
+    fn methods() -> Vec<HttpMethod> {
+        F::methods()
+    }
+
+    fn path() -> String {
+        F::path()
+    }
+
+    fn operation() -> path::Operation {
+        F::operation()
+    }
+}
+
 /// The declaration of one operation.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -147,10 +174,17 @@ pub struct Row {
     pub path: String,
     /// Its properties.
     pub operation: Operation,
-    /// Whether it has a body that is not a form with files.
-    pub has_readable_body: bool,
     /// Which of the [`Groups`] it is in, where it was added to groups.
     pub group: usize,
+}
+
+/// The registration of a route of any type.
+struct Registration(Box<dyn FnOnce(&mut AppService)>);
+
+impl HttpServiceFactory for Registration {
+    fn register(self, config: &mut AppService) {
+        (self.0)(config);
+    }
 }
 
 /// Operations added to an application in groups, in the order in which they are added everywhere. Actix tries the pattern of one
@@ -164,13 +198,13 @@ pub struct Groups<'a> {
 }
 
 impl Groups<'_> {
-    fn add(&mut self, factory: impl HttpServiceFactory + 'static) {
+    fn add(&mut self, registration: Registration) {
         let group = group_of(self.count);
         let scope = self.open.take().unwrap_or_else(|| {
             let is_in = self.is_in;
             web::scope("").guard(fn_guard(move |request| is_in(request, group)))
         });
-        let scope = scope.service(factory);
+        let scope = scope.service(registration);
         self.count += 1;
         if group_of(self.count) == group {
             self.open = Some(scope);
@@ -198,7 +232,7 @@ pub enum Routes<'a, 's> {
     Plain(&'a mut web::ServiceConfig),
     /// To an application, in groups.
     Grouped(Groups<'a>),
-    /// To the document.
+    /// To the document. Adds nothing without the feature `document`: the schemas of all bodies and answers are then not in the program.
     Documented(&'a mut ServiceConfig<'s>),
     /// To a list of operations.
     Listed {
@@ -231,31 +265,42 @@ impl Routes<'_, '_> {
         add(&mut Routes::Listed { prefix, rows, count: 0 });
     }
 
-    /// Adds an operation.
-    pub fn service(
-        &mut self,
-        operation: Operation,
-        factory: impl HttpServiceFactory + OpenApiFactory + 'static,
-    ) -> &mut Self {
+    /// Adds an operation. There are hundreds of types of routes: what does not depend on the type is in functions of its own.
+    pub fn service<F>(&mut self, operation: Operation, factory: F) -> &mut Self
+    where
+        F: HttpServiceFactory + OpenApiFactory + utoipa::Path + 'static,
+    {
         match self {
-            Self::Plain(config) => drop(config.service(factory)),
+            #[cfg(feature = "document")]
             Self::Documented(config) => drop(config.service(factory)),
-            Self::Grouped(groups) => groups.add(factory),
-            Self::Listed { prefix, rows, count } => {
-                let group = group_of(*count);
-                *count += 1;
-                for (path, item) in factory.paths().paths {
-                    rows.extend(operations(&item).map(|(method, documented)| Row {
-                        method,
-                        path: format!("{prefix}{path}"),
-                        operation,
-                        has_readable_body: has_readable_body(documented),
-                        group,
-                    }));
-                }
+            Self::Listed { .. } => self.list(operation, &F::path(), &F::methods()),
+            _ => {
+                self.register(Registration(Box::new(move |config: &mut AppService| factory.register(config))))
             }
         }
         self
+    }
+
+    fn list(&mut self, operation: Operation, path: &str, methods: &[HttpMethod]) {
+        if let Self::Listed { prefix, rows, count } = self {
+            let group = group_of(*count);
+            *count += 1;
+            let methods = methods.iter().filter_map(name_of);
+            rows.extend(methods.map(|method| Row {
+                method,
+                path: format!("{prefix}{path}"),
+                operation,
+                group,
+            }));
+        }
+    }
+
+    fn register(&mut self, registration: Registration) {
+        match self {
+            Self::Plain(config) => drop(config.service(registration)),
+            Self::Grouped(groups) => groups.add(registration),
+            Self::Documented(_) | Self::Listed { .. } => {}
+        }
     }
 
     /// Adds the operations of a module.
@@ -268,15 +313,14 @@ impl Routes<'_, '_> {
 /// The methods of operations, in the order in which `Allow` lists them.
 pub(crate) const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "PATCH"];
 
-/// The operations of a path, by method.
-fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &path::Operation)> {
-    let operations = [&item.get, &item.put, &item.post, &item.delete, &item.patch];
-    METHODS.into_iter().zip(operations).filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
-}
-
-fn has_readable_body(operation: &path::Operation) -> bool {
-    match &operation.request_body {
-        Some(RefOr::T(body)) => !body.content.keys().any(|kind| kind.starts_with("multipart/form-data")),
-        other => other.is_some(),
+/// The name of a method, where operations have it.
+fn name_of(method: &HttpMethod) -> Option<&'static str> {
+    match method {
+        HttpMethod::Get => Some("GET"),
+        HttpMethod::Put => Some("PUT"),
+        HttpMethod::Post => Some("POST"),
+        HttpMethod::Delete => Some("DELETE"),
+        HttpMethod::Patch => Some("PATCH"),
+        HttpMethod::Options | HttpMethod::Head | HttpMethod::Trace => None,
     }
 }

@@ -1,6 +1,11 @@
 //! The HTTP client.
 
-use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use portico_kernel::http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
@@ -46,48 +51,40 @@ const REUSABLE: Duration = Duration::from_secs(4);
 /// Timeout of the body of such a response, once its status is known.
 const BODY_PATIENCE: Duration = Duration::from_secs(2);
 
+/// A client that is built for its first call: that reads and parses all certificate authorities of the machine, which takes some ten
+/// milliseconds of a start.
+type Late = LazyLock<Result<Client, HttpError>, Box<dyn FnOnce() -> Result<Client, HttpError> + Send>>;
+
 /// Calls only allowed destinations: see [`HttpClient::send`].
 pub struct GuardedClient {
     /// For public addresses and the networks of the rules.
-    public: Client,
+    public: Late,
     /// For the networks of the rules only.
-    own: Client,
+    own: Late,
     rules: Rules,
     bounds: Bounds,
 }
 
 impl GuardedClient {
     /// For the purpose of the rules, with the system resolver.
-    pub fn new(rules: Rules, bounds: Bounds) -> Result<Self, HttpError> {
+    pub fn new(rules: Rules, bounds: Bounds) -> Self {
         Self::with_lookup(rules, bounds, Arc::new(SystemLookup))
     }
 
     /// With another resolver.
-    pub fn with_lookup(rules: Rules, bounds: Bounds, lookup: Arc<dyn Lookup>) -> Result<Self, HttpError> {
+    pub fn with_lookup(rules: Rules, bounds: Bounds, lookup: Arc<dyn Lookup>) -> Self {
         let allowed: Arc<[_]> = rules.networks.as_slice().into();
-        let client = |public| {
+        let plain = rules.plain;
+        let late = |public: bool| -> Late {
             let resolver = GuardedResolver { lookup: lookup.clone(), allowed: allowed.clone(), public };
-            Client::builder()
-                .dns_resolver(Arc::new(resolver))
-                .redirect(Policy::none())
-                .no_proxy()
-                .https_only(public && !rules.plain)
-                .tls_certs_merge(authorities())
-                .connect_timeout(bounds.connect)
-                .timeout(bounds.total)
-                .pool_idle_timeout(REUSABLE)
-                .pool_max_idle_per_host(IDLE)
-                .tcp_nodelay(true)
-                .user_agent(concat!("Portico/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .map_err(|error| HttpError::Unreachable(format!("no HTTP client: {error}")))
+            LazyLock::new(Box::new(move || build(resolver, public && !plain, bounds)))
         };
-        Ok(Self { public: client(true)?, own: client(false)?, rules: rules.clone(), bounds })
+        Self { public: late(true), own: late(false), rules, bounds }
     }
 
     /// The URL, and the client to use for it. A literal IP address is checked here, because it is never resolved. The
     /// parser has normalised every notation (decimal, octal, hexadecimal, short).
-    fn admit(&self, url: &str) -> Result<(Url, &Client), HttpError> {
+    fn admit(&self, url: &str) -> Result<(Url, &Late), HttpError> {
         let url: Url = url.parse().map_err(|_| HttpError::Refused("not an address".into()))?;
         let encrypted = match url.scheme() {
             "https" => true,
@@ -127,6 +124,7 @@ impl HttpClient for GuardedClient {
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (url, client) = self.admit(&request.url)?;
+        let client = LazyLock::force(client).as_ref().map_err(Clone::clone)?;
         let mut call = match request.method {
             HttpMethod::Get => client.get(url),
             HttpMethod::Post => client.post(url),
@@ -186,6 +184,24 @@ async fn begin(mut answer: Response, most: usize) -> Vec<u8> {
     // What was received by then is enough.
     let _ = tokio::time::timeout(BODY_PATIENCE, reading).await;
     body
+}
+
+/// A client for one kind of addresses.
+fn build(resolver: GuardedResolver, encrypted: bool, bounds: Bounds) -> Result<Client, HttpError> {
+    Client::builder()
+        .dns_resolver(Arc::new(resolver))
+        .redirect(Policy::none())
+        .no_proxy()
+        .https_only(encrypted)
+        .tls_certs_merge(authorities())
+        .connect_timeout(bounds.connect)
+        .timeout(bounds.total)
+        .pool_idle_timeout(REUSABLE)
+        .pool_max_idle_per_host(IDLE)
+        .tcp_nodelay(true)
+        .user_agent(concat!("Portico/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| HttpError::Unreachable(format!("no HTTP client: {error}")))
 }
 
 /// Root certificates in addition to those of the machine, for container images without any.

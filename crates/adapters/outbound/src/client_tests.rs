@@ -82,7 +82,7 @@ fn guarded(allowed: &[&str], lookup: Arc<dyn Lookup>) -> GuardedClient {
     let allowed: Vec<ipnet::IpNet> = allowed.iter().map(|network| network.parse().unwrap()).collect();
     let rules = Rules::new(Purpose::Webhooks).networks(&allowed);
     let bounds = Bounds { connect: Duration::from_secs(2), total: Duration::from_millis(2500), body: 100 };
-    GuardedClient::with_lookup(rules, bounds, lookup).unwrap()
+    GuardedClient::with_lookup(rules, bounds, lookup)
 }
 
 async fn get(client: &GuardedClient, url: impl Into<String>) -> Result<HttpResponse, HttpError> {

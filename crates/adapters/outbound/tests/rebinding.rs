@@ -81,7 +81,7 @@ async fn whatever_the_name_says_next_only_what_was_checked_is_called() {
         let lookup = Arc::new(Asking::new(dns.address()));
         let outside = "127.0.0.2/32".parse().unwrap();
         let rules = Rules::new(Purpose::Webhooks).networks([&outside]);
-        GuardedClient::with_lookup(rules, Bounds::default(), lookup).unwrap()
+        GuardedClient::with_lookup(rules, Bounds::default(), lookup)
     };
     let call = async |client: &GuardedClient, name: &str| {
         let url = format!("http://{name}:{}/", outside.port());

@@ -49,22 +49,21 @@ impl Client {
         Self { base_url: base_url.trim_end_matches('/').to_owned(), secret_key, http }
     }
 
-    /// Sends a request that makes something, under the key of the caller.
-    pub async fn make<R>(&self, request: &R, key: &str) -> Result<R::Output, PaymentError>
-    where
-        R: StripeRequest,
-        R::Output: miniserde::Deserialize,
-    {
-        under(request.customize(), key)?.send(self).await.map_err(|error| error.0)
+    /// Sends a request that makes something, under the key of the caller, and reads the answer as far as `T` does.
+    pub async fn make<T: miniserde::Deserialize>(
+        &self,
+        request: &impl StripeRequest,
+        key: &str,
+    ) -> Result<T, PaymentError> {
+        under(request.build().customize::<T>(), key)?.send(self).await.map_err(|error| error.0)
     }
 
-    /// Sends a request that makes nothing, or nothing more when it is sent again.
-    pub async fn ask<R>(&self, request: &R) -> Result<R::Output, PaymentError>
-    where
-        R: StripeRequest,
-        R::Output: miniserde::Deserialize,
-    {
-        request.customize().send(self).await.map_err(|error| error.0)
+    /// Sends a request that makes nothing, or nothing more when it is sent again, and reads the answer as far as `T` does.
+    pub async fn ask<T: miniserde::Deserialize>(
+        &self,
+        request: &impl StripeRequest,
+    ) -> Result<T, PaymentError> {
+        request.build().customize::<T>().send(self).await.map_err(|error| error.0)
     }
 
     /// An object at a path, as far as `T` reads it.

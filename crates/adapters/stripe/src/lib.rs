@@ -6,6 +6,7 @@
 mod client;
 mod payment;
 mod payments;
+mod session;
 mod subscriptions;
 mod values;
 mod webhooks;

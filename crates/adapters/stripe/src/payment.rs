@@ -40,7 +40,7 @@ pub(crate) struct MovementObject {
 }
 
 #[derive(Deserialize)]
-struct RefundObject {
+pub(crate) struct RefundObject {
     id: String,
     amount: i64,
     currency: String,
@@ -115,7 +115,7 @@ pub(crate) fn kept(movements: &[MovementObject]) -> Option<Money> {
 }
 
 impl RefundObject {
-    fn read(self) -> Result<Refund, PaymentError> {
+    pub fn read(self) -> Result<Refund, PaymentError> {
         let status = self.status.as_deref().unwrap_or_default();
         let state = refund_state(status).ok_or_else(|| odd(&self.id, "a status that is not known here"))?;
         let reference = self.metadata.and_then(|metadata| metadata.get(REFERENCE).cloned());

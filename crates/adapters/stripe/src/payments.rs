@@ -7,21 +7,19 @@ use portico_billing::payment::{
     Checkout, CheckoutState, InboundEvent, NewCheckout, NewRefund, Payment, PaymentError, PaymentProvider,
     Refund, SignatureError,
 };
-use portico_kernel::{Money, Timestamp, http::HttpClient};
+use portico_kernel::{Timestamp, http::HttpClient};
 use stripe_checkout::checkout_session::{
     CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
     CreateCheckoutSessionPaymentIntentData, ExpireCheckoutSession, ProductData, RetrieveCheckoutSession,
 };
 use stripe_core::refund::CreateRefund;
-use stripe_shared::{
-    CheckoutSession, CheckoutSessionMode, CheckoutSessionPaymentStatus, CheckoutSessionStatus,
-    PaymentIntentStatus,
-};
+use stripe_shared::CheckoutSessionMode;
 
 use crate::{
     StripeConfig,
     client::Client,
-    payment,
+    payment::{self, RefundObject},
+    session::SessionObject,
     values::{REFERENCE, chargeable, currency, known, no_adaptive_pricing},
     webhooks::Webhooks,
 };
@@ -48,18 +46,18 @@ impl StripePayments {
 #[async_trait]
 impl PaymentProvider for StripePayments {
     async fn create_checkout(&self, new: &NewCheckout, key: &str) -> Result<Checkout, PaymentError> {
-        read(&self.client.make(&request(new)?, key).await?)
+        self.client.make::<SessionObject>(&request(new)?, key).await?.read()
     }
 
     async fn checkout(&self, id: &str) -> Result<Checkout, PaymentError> {
         // Only the payment tells whether a delayed one is still on its way.
         let request = RetrieveCheckoutSession::new(known(id)?).expand(["payment_intent".to_owned()]);
-        read(&self.client.ask(&request).await?)
+        self.client.ask::<SessionObject>(&request).await?.read()
     }
 
     async fn expire_checkout(&self, id: &str) -> Result<Checkout, PaymentError> {
-        match self.client.ask(&ExpireCheckoutSession::new(known(id)?)).await {
-            Ok(session) => read(&session),
+        match self.client.ask::<SessionObject>(&ExpireCheckoutSession::new(known(id)?)).await {
+            Ok(session) => session.read(),
             // One that is not open is refused.
             Err(PaymentError::Refused(reason)) => {
                 let now = self.checkout(id).await?;
@@ -85,15 +83,8 @@ impl PaymentProvider for StripePayments {
             .payment_intent(known(&new.payment_id)?)
             .amount(new.amount.amount)
             .metadata(HashMap::from([(REFERENCE.to_owned(), new.reference.clone())]));
-        let made = self.client.make(&request, key).await?;
-        let status = made.status.as_deref().unwrap_or_default();
-        let odd = || PaymentError::Unavailable(format!("{} has a status that is not known here", made.id));
-        Ok(Refund {
-            id: made.id.to_string(),
-            amount: Money { amount: made.amount, currency: made.currency.to_string() },
-            state: payment::refund_state(status).ok_or_else(odd)?,
-            reference: Some(new.reference.clone()),
-        })
+        let made = self.client.make::<RefundObject>(&request, key).await?.read()?;
+        Ok(Refund { reference: Some(new.reference.clone()), ..made })
     }
 
     async fn refund_now(&self, id: &str) -> Result<Refund, PaymentError> {
@@ -164,51 +155,4 @@ fn request(new: &NewCheckout) -> Result<CreateCheckoutSession, PaymentError> {
         .success_url(&new.success_url)
         .cancel_url(&new.cancel_url)
         .expires_at(new.expires_at.unix_seconds()))
-}
-
-/// What Stripe says about a session.
-fn read(session: &CheckoutSession) -> Result<Checkout, PaymentError> {
-    let odd = |what: &str| PaymentError::Unavailable(format!("{} has {what}", session.id));
-    let (Some(amount), Some(currency)) = (session.amount_total, &session.currency) else {
-        return Err(odd("no amount"));
-    };
-    let stored = session.metadata.as_ref().and_then(|metadata| metadata.get(REFERENCE));
-    Ok(Checkout {
-        id: session.id.to_string(),
-        url: session.url.clone(),
-        state: state(session).ok_or_else(|| odd("a status that is not known here"))?,
-        amount: Money { amount, currency: currency.to_string() },
-        reference: session.client_reference_id.as_ref().or(stored).cloned(),
-        customer_id: session.customer.as_ref().map(|customer| customer.id().to_string()),
-        live: session.livemode,
-        expires_at: Timestamp::from_unix_seconds(session.expires_at).ok_or_else(|| odd("no end"))?,
-    })
-}
-
-/// How far it is; `None` where Stripe has new words for it. A session is `complete` once the buyer has done their part: whether that was
-/// enough is in the status of the payment.
-fn state(session: &CheckoutSession) -> Option<CheckoutState> {
-    match (session.status.as_ref()?, &session.payment_status) {
-        (CheckoutSessionStatus::Open, _) => Some(CheckoutState::Open),
-        (CheckoutSessionStatus::Expired, _) => Some(CheckoutState::Expired),
-        (
-            CheckoutSessionStatus::Complete,
-            CheckoutSessionPaymentStatus::Paid | CheckoutSessionPaymentStatus::NoPaymentRequired,
-        ) => {
-            // Where nothing is to be paid there is no payment.
-            let payment = session.payment_intent.as_ref().map(|payment| payment.id().to_string());
-            Some(CheckoutState::Paid { payment_id: payment.unwrap_or_else(|| session.id.to_string()) })
-        }
-        (CheckoutSessionStatus::Complete, CheckoutSessionPaymentStatus::Unpaid) => {
-            let payment = session.payment_intent.as_ref().and_then(|payment| payment.as_object());
-            // A delayed payment that fails leaves the session as it is.
-            Some(match payment.map(|payment| &payment.status) {
-                Some(PaymentIntentStatus::RequiresPaymentMethod | PaymentIntentStatus::Canceled) => {
-                    CheckoutState::Failed
-                }
-                _ => CheckoutState::Processing,
-            })
-        }
-        _ => None,
-    }
 }

@@ -61,7 +61,7 @@ mod tests {
 
     use portico_web::{admission::Class, openapi::Document, request_admission::class_of};
 
-    use crate::server;
+    use crate::{document, server};
 
     #[test]
     fn work_is_told_apart_by_method_and_path() {
@@ -99,8 +99,8 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_is_for_whom_its_documentation_says() {
-        let document = serde_json::to_value(server::document()).unwrap();
+    fn every_operation_is_declared_as_its_documentation_says() {
+        let document = serde_json::to_value(document::collected()).unwrap();
         let rows = server::operations();
         let documented =
             document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len());
@@ -110,6 +110,8 @@ mod tests {
             assert!(operation.is_object(), "{} {} is documented", row.method, row.path);
             let is_secured = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
             assert_ne!(row.operation.for_anyone, is_secured, "{} {}", row.method, row.path);
+            let takes_files = operation["requestBody"]["content"]["multipart/form-data"].is_object();
+            assert_eq!(row.operation.takes_files, takes_files, "{} {}", row.method, row.path);
         }
     }
 }

@@ -28,7 +28,7 @@ pub use table::{Outcome, RULES, body, expected};
 
 /// The operations of the document.
 fn operations() -> BTreeSet<(String, String)> {
-    let document = serde_json::to_value(portico::server::document()).unwrap();
+    let document = serde_json::to_value(portico::document::collected()).unwrap();
     let mut operations = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
@@ -52,7 +52,7 @@ fn every_operation_has_one_row_and_every_row_an_operation() {
 /// The document says of the same operations that keys may call them as [`RULES`] does.
 #[test]
 fn the_document_names_the_operations_that_keys_may_call() {
-    let document = serde_json::to_value(portico::server::document()).unwrap();
+    let document = serde_json::to_value(portico::document::collected()).unwrap();
     let mut wrong = Vec::new();
     for (method, path, rule) in RULES.iter() {
         let operation = &document["paths"][path][method.to_lowercase()];
@@ -86,7 +86,7 @@ fn the_documents_name_the_operations_that_want_a_verified_address() {
     let rules: BTreeSet<_> =
         rules.map(|(method, path, _)| (*method, *path)).chain(IN_PART.iter().copied()).collect();
 
-    let document = serde_json::to_value(portico::server::document()).unwrap();
+    let document = serde_json::to_value(portico::document::collected()).unwrap();
     let refusal = |method: &str, path: &str| {
         let response = &document["paths"][path][method.to_lowercase()]["responses"]["403"];
         let shared =
@@ -177,7 +177,7 @@ async fn an_operation_documents_the_permission_that_its_use_case_asks_for() {
     unlimited(&server).await;
     let fixture = Fixture::new(&server, "okapi").await;
     let client = server.client().with("x-api-key", &key(&server, &fixture, Kind::KeyWithout).await);
-    let document = serde_json::to_value(portico::server::document()).unwrap();
+    let document = serde_json::to_value(portico::document::collected()).unwrap();
     let (mut compared, mut failures) = (0, Vec::new());
     for (number, (method, template, _)) in RULES.iter().enumerate() {
         let operation = &document["paths"][template][method.to_lowercase()];

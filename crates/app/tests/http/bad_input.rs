@@ -54,7 +54,7 @@ impl Operation {
 }
 
 fn operations() -> Vec<Operation> {
-    let document = serde_json::to_value(portico::server::document()).unwrap();
+    let document = serde_json::to_value(portico::document::collected()).unwrap();
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, json) in item.as_object().unwrap() {

@@ -12,7 +12,7 @@ use crate::fixture::{Fixture, Person, parameters};
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
 
 fn document() -> Value {
-    serde_json::from_str(&portico::server::published().unwrap()).unwrap()
+    serde_json::from_str(&portico::document::published().unwrap()).unwrap()
 }
 
 /// Every operation with its method and path.
@@ -38,12 +38,12 @@ fn none(wrong: &[String]) {
 fn the_committed_document_is_the_generated_one() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
     let committed = std::fs::read_to_string(file).unwrap_or_default();
-    let generated = portico::server::published().unwrap();
+    let generated = portico::document::published().unwrap();
     let (committed, generated) = (committed.trim_end(), generated.trim_end());
     let first = committed.lines().zip(generated.lines()).position(|(old, new)| old != new);
     assert!(
         committed == generated,
-        "docs/openapi.json is stale, from line {}. Run: cargo run -p portico -- openapi > docs/openapi.json",
+        "docs/openapi.json is stale, from line {}. Run: just openapi",
         first.unwrap_or_else(|| committed.lines().count()) + 1
     );
 }
@@ -475,7 +475,7 @@ fn operations_have_one_vocabulary() {
     wrong
         .extend(names.iter().filter(|tag| !used.contains(*tag)).map(|tag| format!("{tag} has no operation")));
     none(&wrong);
-    let lines = portico::server::published().unwrap().lines().count();
+    let lines = portico::document::published().unwrap().lines().count();
     // About 120 for each operation.
     assert!(lines < 36_000, "{lines} lines");
 }

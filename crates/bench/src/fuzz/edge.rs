@@ -1,6 +1,6 @@
 //! What handles a request before any route does: the spelling of its path, and forwarding headers of proxies.
 
-use std::{net::IpAddr, sync::LazyLock};
+use std::{collections::BTreeSet, net::IpAddr, sync::LazyLock};
 
 use actix_web::{
     dev::{ResourceDef, Url},
@@ -22,8 +22,8 @@ use super::inputs::Numbers;
 
 /// The paths of all operations, as the router matches them.
 static OPERATIONS: LazyLock<Vec<(String, ResourceDef)>> = LazyLock::new(|| {
-    let paths = server::document().paths.paths;
-    paths.into_keys().map(|path| (path.clone(), ResourceDef::new(path))).collect()
+    let paths: BTreeSet<String> = server::operations().into_iter().map(|row| row.path).collect();
+    paths.into_iter().map(|path| (path.clone(), ResourceDef::new(path))).collect()
 });
 
 /// The paths of strict operations.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portico_kernel::{FieldError, RuleMessage};
+use portico_kernel::{FieldError, RuleMessage, public_suffix};
 use serde::Serialize;
 use url::Host;
 
@@ -66,7 +66,7 @@ impl DomainName {
         if NOT_PUBLIC.contains(&last) {
             return refuse("invalid_domain", "This name is not in the public DNS.");
         }
-        if psl::domain(name.as_bytes()).is_none() {
+        if public_suffix::registered(&name).is_none() {
             return refuse("public_suffix", "Everybody can register names under this one; use one of yours.");
         }
         Ok(Self(name))
@@ -107,7 +107,7 @@ pub fn challenge_text(token: &str) -> String {
 /// Whether the name is one that is registered, with nothing before it: there can be no alias (CNAME) at such a name (RFC 1034
 /// section 3.6.2).
 pub fn is_apex(name: &str) -> bool {
-    psl::domain(name.as_bytes()).is_some_and(|domain| domain.as_bytes() == name.as_bytes())
+    public_suffix::registered(name) == Some(name)
 }
 
 /// Names that belong to the service itself, which no customer can connect.

@@ -35,7 +35,7 @@ pub struct KeyedOperation {
 impl KeyedOperation {
     /// The operation of a row.
     pub fn new(row: &Row) -> Self {
-        Self { path: row.path.clone(), by_body: row.has_readable_body }
+        Self { path: row.path.clone(), by_body: !row.operation.takes_files }
     }
 
     /// The tenant id in the path of a request, as text.

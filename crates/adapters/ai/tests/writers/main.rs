@@ -26,7 +26,7 @@ pub fn writer(server: &server::Server, adjust: impl FnOnce(&mut ChatConfig)) -> 
     adjust(&mut config);
     let bounds = Bounds { total: config.timeout, body: 64 * 1024, ..Bounds::default() };
     let rules = Rules::new(Purpose::Ai).networks([&"127.0.0.0/8".parse().unwrap()]);
-    let client = GuardedClient::new(rules, bounds).unwrap();
+    let client = GuardedClient::new(rules, bounds);
     ChatWriter::new(config, Arc::new(client), system_env())
 }
 

@@ -83,7 +83,7 @@ impl Server {
         config.base_url = format!("http://{}/api", self.address);
         adjust(&mut config);
         let rules = Rules::new(Purpose::Payments).networks([&"127.0.0.0/8".parse().unwrap()]);
-        let client = GuardedClient::new(rules, Bounds::default()).unwrap();
+        let client = GuardedClient::new(rules, Bounds::default());
         Recurrente::new(config, self.stand_in.secrets(), Arc::new(client), self.env.clone())
     }
 

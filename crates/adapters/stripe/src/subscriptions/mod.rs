@@ -17,7 +17,6 @@ use portico_billing::{
 use portico_kernel::{Money, http::HttpClient};
 use serde_json::{Value, json};
 use stripe_checkout::checkout_session::{ExpireCheckoutSession, RetrieveCheckoutSession};
-use stripe_shared::CheckoutSessionStatus;
 
 mod calls;
 mod invoices;
@@ -29,6 +28,7 @@ use objects::{MethodObject, Named, SubscriptionObject};
 use crate::{
     StripeConfig,
     client::Client,
+    session::SessionObject,
     values::{REFERENCE, known, time},
 };
 
@@ -112,23 +112,21 @@ impl SubscriptionProvider for StripeSubscriptions {
         new: &NewSubscriptionCheckout,
         key: &str,
     ) -> Result<SubscriptionCheckout, PaymentError> {
-        let session = self.client.make(&pages::first_payment(new), key).await?;
+        let session: SessionObject = self.client.make(&pages::first_payment(new), key).await?;
         let expires_at = time(&session.id, session.expires_at)?;
-        Ok(SubscriptionCheckout { id: session.id.to_string(), url: session.url, expires_at })
+        Ok(SubscriptionCheckout { id: session.id, url: session.url, expires_at })
     }
 
     async fn expire_checkout(&self, id: &str) -> Result<(), PaymentError> {
         let Ok(id) = known(id) else { return Ok(()) };
-        let refused = match self.client.ask(&ExpireCheckoutSession::new(id)).await {
+        let refused = match self.client.ask::<Named>(&ExpireCheckoutSession::new(id)).await {
             Ok(_) | Err(PaymentError::NotFound) => return Ok(()),
             Err(PaymentError::Refused(reason)) => PaymentError::Refused(reason),
             Err(error) => return Err(error),
         };
         // One that is not open is refused.
-        match self.client.ask(&RetrieveCheckoutSession::new(id)).await?.status {
-            Some(CheckoutSessionStatus::Open) => Err(refused),
-            _ => Ok(()),
-        }
+        let now: SessionObject = self.client.ask(&RetrieveCheckoutSession::new(id)).await?;
+        if now.is_open() { Err(refused) } else { Ok(()) }
     }
 
     async fn create(&self, new: &NewSubscription, key: &str) -> Result<ProviderSubscription, PaymentError> {
@@ -260,9 +258,9 @@ impl SubscriptionProvider for StripeSubscriptions {
         let customer = calls::customer(&self.client, customer_id).await?;
         let currency = customer.currency.as_deref().unwrap_or(CURRENCY);
         let request = pages::setup(&customer.id, currency, success_url, cancel_url);
-        let session = self.client.ask(&request).await?;
+        let session: SessionObject = self.client.ask(&request).await?;
         let none = || PaymentError::Unavailable("a page without an address".to_owned());
-        Ok(ProviderPage { id: session.id.to_string(), url: session.url.ok_or_else(none)? })
+        Ok(ProviderPage { id: session.id, url: session.url.ok_or_else(none)? })
     }
 
     async fn set_default(&self, customer_id: &str, payment_method_id: &str) -> Result<(), PaymentError> {

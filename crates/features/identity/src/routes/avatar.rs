@@ -30,7 +30,7 @@ const FORM_BYTES: usize = 16 << 10;
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(WRITE.unqueued(), upload)
+        .service(WRITE.unqueued().taking_files(), upload)
         .service(WRITE.unqueued(), remove)
         .service(READ.for_anyone(), show);
 }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::LocalBoxFuture;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::future::Cache;
 use portico_kernel::StoreError;
@@ -77,8 +78,13 @@ impl Hosts {
         }
     }
 
-    pub(super) async fn at(&self, hosting: &Hosting, host: &HostName) -> Result<HostAnswer, Arc<StoreError>> {
-        self.at_by(host, look_up(hosting, host)).await
+    /// Boxed, so that it is compiled here and not once more with the middleware, which is generic.
+    pub(super) fn at<'a>(
+        &'a self,
+        hosting: &'a Hosting,
+        host: &'a HostName,
+    ) -> LocalBoxFuture<'a, Result<HostAnswer, Arc<StoreError>>> {
+        Box::pin(self.at_by(host, look_up(hosting, host)))
     }
 
     async fn at_by(

@@ -23,6 +23,7 @@ use actix_web::{
     middleware::Next,
     web::{Data, Payload},
 };
+use futures_util::future::LocalBoxFuture;
 use portico_kernel::{Kind, files::FileStore};
 use portico_runtime::{
     core::Core,
@@ -183,29 +184,36 @@ async fn serve(
     Ok(response)
 }
 
-/// The response for a path of a site.
-async fn show(hosting: &Hosting, request: &HttpRequest, site: &LiveSite, has_path: bool) -> HttpResponse {
-    let found = match has_path {
-        true => find(hosting, site, request).await,
-        false => missing(hosting, site, request).await,
-    };
-    let sent = async |status: StatusCode, file: &SiteFile, path: &str| {
-        let response = respond(hosting, request, status, file, path).await?;
-        visits::note(hosting, request, site, path, &response);
-        Ok(response)
-    };
-    let answered = match found {
-        Ok(FoundFile::File { file, path }) => sent(StatusCode::OK, &file, &path).await,
-        Ok(FoundFile::Moved(location)) => {
-            Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish())
-        }
-        Ok(FoundFile::Missing(Some(file))) => sent(StatusCode::NOT_FOUND, &file, "404.html").await,
-        Ok(FoundFile::Missing(None)) => Ok(nothing()),
-        Err(error) => Err(error),
-    };
-    answered.unwrap_or_else(|error| {
-        logging::warn("a file of a site could not be read", &error);
-        unavailable()
+/// The response for a path of a site. Boxed, so that it is compiled here and not once more with the middleware, which is generic.
+fn show<'a>(
+    hosting: &'a Hosting,
+    request: &'a HttpRequest,
+    site: &'a LiveSite,
+    has_path: bool,
+) -> LocalBoxFuture<'a, HttpResponse> {
+    Box::pin(async move {
+        let found = match has_path {
+            true => find(hosting, site, request).await,
+            false => missing(hosting, site, request).await,
+        };
+        let sent = async |status: StatusCode, file: &SiteFile, path: &str| {
+            let response = respond(hosting, request, status, file, path).await?;
+            visits::note(hosting, request, site, path, &response);
+            Ok(response)
+        };
+        let answered = match found {
+            Ok(FoundFile::File { file, path }) => sent(StatusCode::OK, &file, &path).await,
+            Ok(FoundFile::Moved(location)) => {
+                Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish())
+            }
+            Ok(FoundFile::Missing(Some(file))) => sent(StatusCode::NOT_FOUND, &file, "404.html").await,
+            Ok(FoundFile::Missing(None)) => Ok(nothing()),
+            Err(error) => Err(error),
+        };
+        answered.unwrap_or_else(|error| {
+            logging::warn("a file of a site could not be read", &error);
+            unavailable()
+        })
     })
 }
 

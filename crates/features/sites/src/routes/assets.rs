@@ -24,7 +24,7 @@ use crate::{flows::assets, spool, state::App};
 /// Adds the routes.
 pub fn configure(config: &mut Routes<'_, '_>) {
     config
-        .service(KEYED.unqueued(), upload)
+        .service(KEYED.unqueued().taking_files(), upload)
         .service(READ, list)
         .service(KEYED, restore)
         .service(READ, read)
