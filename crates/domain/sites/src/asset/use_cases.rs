@@ -227,12 +227,16 @@ impl<'a> Assets<'a> {
     pub async fn discard(&mut self, id: AssetId) -> Result<(), SitesError> {
         let tenant = self.scope.require(Permission::AssetsWrite)?;
         let now = self.env.now();
-        if let Some(before) = self.repositories.assets().find(tenant, id).await? {
+        let found = self.repositories.assets().find(tenant, id).await?;
+        if let Some(before) = found {
             self.store(Asset { purge_at: Some(now), ..before.clone() }, None).await?;
             self.append(self.event(&events::ASSET_DELETED, id).before(&before)).await?;
             self.purge_later(tenant, &[id], now).await?;
             self.repositories.entitlements().release(tenant, Meter::Storage, before.size).await?;
-        } else if let Some(deleted) = self.repositories.assets().deleted(tenant, id).await? {
+            return Ok(());
+        }
+        let deleted = self.repositories.assets().deleted(tenant, id).await?;
+        if let Some(deleted) = deleted {
             self.store(Asset { purge_at: Some(now), ..deleted }, None).await?;
             self.purge_later(tenant, &[id], now).await?;
         }
