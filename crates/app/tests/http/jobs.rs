@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use portico::settings::Settings;
 use portico_identity::{
     mail::{MailBrand, Recipient},
     ports::Mailer,
@@ -32,21 +33,37 @@ async fn appoint(server: &TestServer, client: &Client, role: PlatformRole) {
     work.commit().await.unwrap();
 }
 
-/// Enqueues a job that nobody can do, and answers its id.
-async fn enqueue_unknown(server: &TestServer) -> String {
-    let job = NewJob {
+fn new_job(server: &TestServer, kind: &'static str, payload: Value) -> NewJob {
+    NewJob {
         id: server.app.core.env.new_id(),
-        kind: "nobody.knows",
-        payload: json!({"a": 1}),
+        kind,
+        payload,
         tenant: TenantId::PLATFORM,
         run_at: server.app.core.env.now(),
         max_attempts: 3,
         request_id: "r1".into(),
-    };
-    let id = job.id.to_string();
+    }
+}
+
+/// A job that nobody can do.
+fn unknown(server: &TestServer) -> NewJob {
+    new_job(server, "nobody.knows", json!({"a": 1}))
+}
+
+/// Enqueues jobs, all at once.
+async fn enqueue(server: &TestServer, jobs: impl IntoIterator<Item = NewJob>) {
     let mut work = server.app.core.begin().await.unwrap();
-    work.jobs().enqueue(job).await.unwrap();
+    for job in jobs {
+        work.jobs().enqueue(job).await.unwrap();
+    }
     work.commit().await.unwrap();
+}
+
+/// Enqueues a job that nobody can do, and answers its id.
+async fn enqueue_unknown(server: &TestServer) -> String {
+    let job = unknown(server);
+    let id = job.id.to_string();
+    enqueue(server, [job]).await;
     id
 }
 
@@ -60,12 +77,32 @@ async fn dead(staff: &Client, id: &str) -> Option<Value> {
     eventually(Duration::from_secs(10), found).await
 }
 
-/// Hands messages to some addresses over when the test is at its end.
+/// Hands messages to some addresses over while there is a permit, or when the test is at its end.
 struct Stuck {
     inner: Arc<dyn Mailer>,
     /// Closed at the end.
     end: Arc<Semaphore>,
     begun: Arc<AtomicUsize>,
+}
+
+/// A server whose messages to `stuck…` wait for a permit or the end, and how many of them have begun.
+async fn stuck(
+    permits: usize,
+    adjust: impl FnOnce(&mut Settings),
+) -> (TestServer, Arc<Semaphore>, Arc<AtomicUsize>) {
+    let (end, begun) = (Arc::new(Semaphore::new(permits)), Arc::new(AtomicUsize::new(0)));
+    let server = TestServer::start_changed(Database::Sqlite, adjust, |app| {
+        let inner = app.identity.mail.mailer.clone();
+        app.identity.mail.mailer = Arc::new(Stuck { inner, end: end.clone(), begun: begun.clone() });
+    })
+    .await;
+    (server, end, begun)
+}
+
+/// Waits until so many messages have begun; answers whether they have.
+async fn have_begun(begun: &AtomicUsize, number: usize) -> bool {
+    let enough = async || (begun.load(Ordering::Relaxed) >= number).then_some(());
+    eventually(Duration::from_secs(10), enough).await.is_some()
 }
 
 #[async_trait]
@@ -87,29 +124,44 @@ impl Mailer for Stuck {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_go_on_while_requests_wait_however_long_the_first_ones_take() {
-    let (end, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-    let server = TestServer::start_changed(
-        Database::Sqlite,
-        |_| {},
-        |app| {
-            let inner = app.identity.mail.mailer.clone();
-            app.identity.mail.mailer = Arc::new(Stuck { inner, end: end.clone(), begun: begun.clone() });
-        },
-    )
-    .await;
+    let (server, end, begun) = stuck(0, |_| {}).await;
     let staff = server.customer("staff@example.com").await;
     appoint(&server, &staff, PlatformRole::Staff).await;
     // As if there was a request that never has its turn.
     let waits = server.app.core.signals.waiting.join();
     for number in 1..=3 {
         server.unverified(&format!("stuck-{number}@example.com")).await;
-        let has_begun = async || (begun.load(Ordering::Relaxed) >= number).then_some(());
-        assert!(eventually(Duration::from_secs(10), has_begun).await.is_some(), "mail {number} began");
+        assert!(have_begun(&begun, number).await, "mail {number} began");
     }
     for _ in 0..5 {
         let id = enqueue_unknown(&server).await;
         assert!(dead(&staff, &id).await.is_some(), "there is a worker slot left");
     }
+    drop(waits);
+    end.close();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_were_claimed_and_handed_back_are_claimed_again_before_the_next_poll() {
+    let (server, end, begun) = stuck(1, |settings| settings.worker.poll = Duration::from_secs(3600)).await;
+    let email = "stuck@example.com";
+    server.unverified(email).await;
+    assert!(have_begun(&begun, 1).await);
+    // Short jobs: the next ones are claimed many at a time.
+    enqueue(&server, (0..16).map(|_| unknown(&server))).await;
+    let all_done = async || {
+        let figures = server.app.core.jobs.figures(server.app.core.env.now()).await.unwrap();
+        ((figures.running, figures.dead) == (0, 16)).then_some(())
+    };
+    assert!(eventually(Duration::from_secs(10), all_done).await.is_some());
+    end.try_acquire().unwrap().forget();
+    // As if there was a request that never has its turn: the third one waits for longer than a claimed job may.
+    let waits = server.app.core.signals.waiting.join();
+    let payload = json!({"email": email});
+    let mails = (0..3).map(|_| new_job(&server, "email.verification", payload.clone()));
+    enqueue(&server, mails).await;
+    assert!(have_begun(&begun, 4).await, "{begun:?} have begun");
     drop(waits);
     end.close();
     server.stop().await;

@@ -206,7 +206,7 @@ struct Hands {
     /// When the latest job began.
     began: Instant,
     pace: Pace,
-    /// Whether the latest claim returned fewer jobs than requested.
+    /// Whether there is nothing to claim: the latest claim returned fewer jobs than requested, or failed.
     seen_all: bool,
     backoff: Backoff,
     /// Pause before the next claim, after one that failed.
@@ -294,11 +294,12 @@ impl Hands {
         }
     }
 
-    /// Releases jobs that have waited for too long.
+    /// Releases jobs that have waited for too long. They are still due: the next free worker slot asks for them, unless claims fail.
     async fn give_back(&mut self) {
         let ids: Vec<JobId> = self.waiting.drain(..).map(|(_, job)| job.id).collect();
         release(&self.core, &self.worker, &ids).await;
         self.pace.note(HOLD);
+        self.seen_all = self.pause.is_some();
     }
 
     /// Waits for the running jobs. Those that exceed the timeout are aborted, as if the process had died, and released at
@@ -387,7 +388,7 @@ async fn work(
     let handler = in_span(&core.tracer, &job, async {
         handler.await.unwrap_or_else(|_| Err(JobError::Retry("the handler panicked".into())))
     });
-    let kept = leases::keep(core.settings.worker.lease, || {
+    let kept = leases::keep(core.settings.worker.lease, &job.kind, || {
         core.jobs.extend(&worker, job.id, core.env.now() + lease(&core))
     });
     let result = tokio::select! {

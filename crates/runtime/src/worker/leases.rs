@@ -8,12 +8,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::logging;
 
-/// Extends a lease when a third of it is over, again and again, and returns when `extend` answers that it is lost.
+/// Extends a lease when a third of it is over, again and again, and returns when `extend` answers that it is lost. `work` is what goes on, for
+/// the log.
 ///
 /// It is to be polled together with the work, never in its place: the work may hold the only connection that writes to SQLite while this waits
 /// for it.
 pub async fn keep<'a>(
     lease: Duration,
+    work: &'a str,
     extend: impl Fn() -> BoxFuture<'a, Result<bool, StoreError>> + Send + 'a,
 ) {
     let beat = lease / 3;
@@ -24,7 +26,7 @@ pub async fn keep<'a>(
         match extend().await {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => logging::warn("a lease could not be extended", &error),
+            Err(error) => logging::warn_about("a lease could not be extended", work, &error),
         }
     }
 }

@@ -151,7 +151,7 @@ async fn under_lease(
     lease: time::Duration,
 ) -> Option<Result<(), String>> {
     let work = AssertUnwindSafe((schedule.work)()).catch_unwind();
-    let kept = leases::keep(core.settings.worker.lease, || {
+    let kept = leases::keep(core.settings.worker.lease, schedule.name, || {
         core.schedules.extend_lease(schedule.name, worker, core.env.now() + lease)
     });
     tokio::select! {
