@@ -229,14 +229,8 @@ pub fn checkout_rule(settings: &Settings, public_url: &Url) -> Arc<CheckoutRule>
 
 /// The start page of the front end, or the server itself where there is none, with what came of a payment.
 fn home(settings: &Settings, public_url: &Url, result: &str) -> String {
-    let mut page = match &settings.links.app_url {
-        Some(url) => {
-            let mut page = url.clone();
-            page.set_path(&format!("{}{}", url.path().trim_end_matches('/'), settings.links.home));
-            page
-        }
-        None => public_url.clone(),
-    };
+    let start = settings.links.pages(public_url).ok().and_then(|mut pages| pages.remove(""));
+    let mut page = start.unwrap_or_else(|| public_url.clone());
     page.query_pairs_mut().append_pair("result", result);
     page.into()
 }
@@ -291,6 +285,11 @@ mod tests {
             settings.links.home = "/start".to_owned();
         });
         assert_eq!(named.home, at("https://app.example.com/portal/start"));
+        let routed = rule(|settings| {
+            settings.links.app_url = Some("https://app.example.com".parse().unwrap());
+            settings.links.home = "/#/start".to_owned();
+        });
+        assert_eq!(routed.home.0, "https://app.example.com/?result=paid#/start");
     }
 
     #[test]

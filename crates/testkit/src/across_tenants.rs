@@ -120,7 +120,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "from license_activations where lapsed and lease_ends_at <=",
         "machines that have not come back for a week",
     ),
-    ("delete from license_transfers where expires_at <=", "offers of licenses that nobody has accepted"),
+    ("from license_transfers where expires_at <=", "offers of licenses that nobody has accepted"),
     ("from support_tickets t where t.reply_due_at <=", "tickets that were not answered in time"),
     ("from site_sales where check_at <=", "payments of sites that the provider is to be asked about"),
     ("select tenant_id from site_sales where id = $", "whose sale staff give back"),

@@ -1,5 +1,7 @@
 //! Licenses of what was bought. They follow the purchase: whoever changes a purchase calls [`Issuance::follow`] in the same unit of work.
 
+use std::collections::BTreeMap;
+
 use portico_kernel::{Env, Event, PurchaseId, Scope, TenantId};
 
 use crate::{
@@ -80,14 +82,13 @@ impl<'a> Issuance<'a> {
         };
         let (tenant, id) = (purchase.tenant_id, purchase.purchase_id);
         let issued = self.repositories.licenses().of_purchases(tenant, &[id]).await?;
-        let mut held = Vec::new();
+        // By their ids: the order in which licenses are locked.
+        let mut held = BTreeMap::new();
         for license in &issued {
-            held.extend(self.last(license.clone()).await?);
+            held.extend(self.last(license.clone()).await?.map(|last| (last.id, last)));
         }
-        // The order in which licenses are locked.
-        held.sort_by_key(|license| license.id);
-        for license in held {
-            self.move_held(license, by).await?;
+        while let Some((_, license)) = held.pop_first() {
+            held.extend(self.move_held(license, by).await?.map(|heir| (heir.id, heir)));
         }
         if purchase.entitlement == Entitlement::Granted {
             self.issue_missing(purchase, &issued).await?;
@@ -108,20 +109,20 @@ impl<'a> Issuance<'a> {
         Ok(Some(at))
     }
 
-    /// Moves a license. Staff may have changed it since it was read, and its owner may have given it away: then the one that follows it.
-    async fn move_held(&mut self, license: License, by: Move) -> Result<(), LicensingError> {
-        let mut at = license;
-        while at.after(by) != at {
-            let locked = self.repositories.licenses().lock(at.tenant_id, at.id).await?;
-            let Some(locked) = locked else { return Ok(()) };
-            if locked.status != LicenseStatus::Revoked {
-                transition::apply(self.repositories, self.scope, self.env, locked, by, None).await?;
-                return Ok(());
-            }
-            let Some(next) = self.last(locked).await? else { return Ok(()) };
-            at = next;
+    /// Moves a license. Staff may have changed it since it was read, and its owner may have given it away: then nothing is moved, and the
+    /// license that follows it is answered, which is to be moved instead.
+    async fn move_held(&mut self, license: License, by: Move) -> Result<Option<License>, LicensingError> {
+        if license.after(by) == license {
+            return Ok(None);
         }
-        Ok(())
+        let Some(locked) = self.repositories.licenses().lock(license.tenant_id, license.id).await? else {
+            return Ok(None);
+        };
+        if locked.status == LicenseStatus::Revoked {
+            return self.last(locked).await;
+        }
+        transition::apply(self.repositories, self.scope, self.env, locked, by, None).await?;
+        Ok(None)
     }
 
     async fn issue_missing(

@@ -389,7 +389,7 @@ pub trait LicenseTransferRepository: Send {
         heir: (TenantId, LicenseId),
     ) -> Result<bool, StoreError>;
 
-    /// The license that follows one that was given away.
+    /// The license that follows one that was given away. It was made when the other one ended, so its id is later.
     async fn heir(
         &mut self,
         tenant: TenantId,

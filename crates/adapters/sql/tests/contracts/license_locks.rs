@@ -100,12 +100,12 @@ async fn refunds_and_ends_of_leases_do_not_wait_for_each_other_in_a_circle() {
     let tenant = stored_tenant(store, &env, "one").await.id;
     let purchase = stored_purchase(store, &env, tenant).await;
     let now = env.now();
-    // Neither the units nor the leases are in the order of ids.
+    // The units, the leases and the ids are in three different orders.
     for number in 0..16_i64 {
         let unit = u32::try_from(15 - number).unwrap();
         let stored = license(&env, tenant, Some(purchase), unit);
         insert(store, &stored).await.unwrap();
-        let over = Some(now - Duration::minutes(number));
+        let over = Some(now - Duration::minutes(number * 7 % 16));
         let held = Activation { lease_ends_at: over, ..machine(&env, &stored, "over") };
         let mut work = store.begin().await.unwrap();
         work.activations().insert(&held).await.unwrap();

@@ -261,8 +261,7 @@ impl<'a> SiteRefunds<'a> {
         self.repositories.site_sales().lock(tenant, id).await?.ok_or(BillingError::NoPurchase)
     }
 
-    /// The invoice of a sale says what was given back of it. Answers whether there is one: it is made when the site is handed over, and goes
-    /// with the buyer's account.
+    /// The invoice of a sale says what was given back of it. Answers whether there is one: it is made when the site is handed over, and kept.
     async fn follow_invoice(&mut self, sale: &SiteSale, amount_refunded: i64) -> Result<bool, BillingError> {
         let Some((_, buyer)) = sale.buyer else { return Ok(false) };
         let stored = self.repositories.invoices().find(buyer, sale.invoice_id()).await?;
