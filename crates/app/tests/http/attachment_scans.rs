@@ -167,7 +167,8 @@ async fn a_file_that_the_scanner_does_not_take_is_up_to_the_operator() {
             let refused = answer.expect(409);
             let said = (&refused["code"], &refused["scan"]);
             assert_eq!(said, (&json!("attachment_not_scanned"), &json!("too_large_to_scan")));
-            server.client().get(&path(&server, &asset["url"])).await.expect(409);
+            let refused = server.client().get(&path(&server, &asset["url"])).await.expect(409);
+            assert_eq!(refused["code"], "attachment_not_scanned");
         }
         server.stop().await;
     }
