@@ -145,6 +145,14 @@ async fn while_the_scanner_is_away_nobody_loads_what_waits() {
         (answer.status.as_u16() == 200).then_some(())
     });
     loaded.await.expect("it can be loaded");
+
+    // Where it comes again, it waits again, also for those who come from a ticket in which it was passed.
+    clamd.break_off(true);
+    let again = ticket_with(&ada, &asset).await;
+    let refused = clerk.get(&at_desk(&ada, &other, &asset)).await.expect(409);
+    assert_eq!(refused["code"], "attachment_not_scanned");
+    clamd.break_off(false);
+    said(&ada, &again, "clean").await;
     assert_eq!(events(&ada, "support_ticket.attachment_infected").await, 0);
     server.stop().await;
 }
@@ -167,7 +175,8 @@ async fn a_file_that_the_scanner_does_not_take_is_up_to_the_operator() {
             let refused = answer.expect(409);
             let said = (&refused["code"], &refused["scan"]);
             assert_eq!(said, (&json!("attachment_not_scanned"), &json!("too_large_to_scan")));
-            server.client().get(&path(&server, &asset["url"])).await.expect(409);
+            let refused = server.client().get(&path(&server, &asset["url"])).await.expect(409);
+            assert_eq!(refused["code"], "attachment_not_scanned");
         }
         server.stop().await;
     }

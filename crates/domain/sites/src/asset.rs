@@ -52,6 +52,10 @@ pub struct Asset {
     /// Until when a deleted one can be restored; absent for one that is not deleted.
     #[serde(skip)]
     pub purge_at: Option<Timestamp>,
+    /// Whether it came with a ticket, and nobody loads it before a scanner has passed it. Smaller copies are not held: they are made of
+    /// pixels. Changed by [`AssetRepository::hold`](crate::ports::AssetRepository::hold) only.
+    #[serde(skip)]
+    pub held: bool,
     /// When it was uploaded.
     pub created_at: Timestamp,
     /// Last change of its name or description.

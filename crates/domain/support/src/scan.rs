@@ -75,7 +75,8 @@ impl<'a> AttachmentScans<'a> {
         Ok(is_changed)
     }
 
-    /// Notes what came of scanning a mail, once. One that is infected is deleted; what was read in it stays.
+    /// Notes what came of scanning a mail, once. One that is infected is deleted; what was read in it stays. It is told by an event of the
+    /// ticket that goes on: `mail` may have been read before its ticket was merged.
     ///
     /// # Errors
     /// Those of the store.
@@ -87,9 +88,17 @@ impl<'a> AttachmentScans<'a> {
         if !self.repositories.inbound_mails().scanned(&scanned).await? || !is_infected {
             return Ok(());
         }
-        let ticket = self.repositories.tickets().find(mail.tenant_id, mail.ticket_id).await?;
-        let Some(ticket) = ticket else { return Ok(()) };
-        self.tell(&ticket, ("messageId", mail.message_id.to_string()), finding).await
+        let mut next = Some(mail.ticket_id);
+        while let Some(id) = next {
+            let Some(ticket) = self.repositories.tickets().find(mail.tenant_id, id).await? else {
+                return Ok(());
+            };
+            if ticket.merged_into.is_none() {
+                self.tell(&ticket, ("messageId", mail.message_id.to_string()), finding).await?;
+            }
+            next = ticket.merged_into;
+        }
+        Ok(())
     }
 
     /// Appends the event, with the id of what is infected.

@@ -175,6 +175,26 @@ async fn a_file_is_found_where_its_ticket_was_merged_to() {
 }
 
 #[tokio::test]
+async fn an_infected_mail_is_told_of_by_the_ticket_that_goes_on() {
+    let (env, mut repositories) = (env(), Repositories::default());
+    let (tenant, author, clerk): (TenantId, UserId, _) = (env.new_id(), env.new_id(), staff(env.new_id()));
+    let from = opened(&mut repositories, &env, &customer(tenant, author), &[]).await;
+    let into = opened(&mut repositories, &env, &customer(tenant, author), &[]).await;
+    let raw = b"From: ada@example.com\r\n\r\nSee this.".as_slice();
+    let Reading::Letter(letter) = read(raw) else { panic!() };
+    let system = Scope::system(Some(tenant), RequestInfo::default());
+    let mut inbound = InboundMails::new(&mut repositories, &system, &env);
+    let who = (AuthorKind::Customer, author);
+    inbound.take((tenant, from.id), who, letter, (raw, AttachmentScan::Pending)).await.unwrap();
+    // Merged while the scanner looks at it.
+    let mail = repositories.rows().mails[0].clone();
+    Desk::new(&mut repositories, &clerk, &env).merge(tenant, from.id, into.id).await.unwrap();
+    let mut scans = AttachmentScans::new(&mut repositories, &system, &env);
+    scans.note_mail(&mail, &found()).await.unwrap();
+    assert_eq!(told(&repositories).iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), [into.id.uuid()]);
+}
+
+#[tokio::test]
 async fn a_mail_waits_with_what_is_in_it_and_an_infected_one_is_deleted() {
     let (env, clerk) = (env(), staff(env().new_id()));
     for (scan, finding, code) in [

@@ -43,6 +43,7 @@ pub(crate) mod row {
         pub variants: Col<Vec<Variant>>,
         pub alt_text: Option<String>,
         pub purge_at: Col<Option<Timestamp>>,
+        pub held: bool,
         pub created_at: Col<Timestamp>,
         pub updated_at: Col<Timestamp>,
         pub version: i64,
@@ -82,6 +83,7 @@ impl From<row::Model> for Asset {
             variants: row.variants.0,
             alt_text: row.alt_text,
             purge_at: row.purge_at.0,
+            held: row.held,
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
             version: row.version,
@@ -113,6 +115,7 @@ impl<C: ConnectionTrait + Send> AssetRepository for Assets<'_, C> {
             variants: Set(Col(asset.variants.clone())),
             alt_text: Set(asset.alt_text.clone()),
             purge_at: Set(Col(asset.purge_at)),
+            held: Set(false),
             created_at: Set(Col(asset.created_at)),
             updated_at: Set(Col(asset.updated_at)),
             version: Set(asset.version),
@@ -186,16 +189,14 @@ impl<C: ConnectionTrait + Send> AssetRepository for Assets<'_, C> {
     }
 
     async fn hold(&mut self, tenant: TenantId, ids: &[AssetId], held: bool) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
         let ids_in = placeholders(3, ids.len());
         let sql = format!("update assets set held = $2 where tenant_id = $1 and id in ({ids_in})");
         let values: Vec<_> =
             [tenant.value(), held.value()].into_iter().chain(ids.iter().copied().map(Param::value)).collect();
         self.db.execute(&sql, values).await.map(drop)
-    }
-
-    async fn is_held(&mut self, tenant: TenantId, id: AssetId) -> Result<bool, StoreError> {
-        let sql = "select 1 as there from assets where tenant_id = $1 and id = $2 and held";
-        self.db.exists(sql, (tenant, id)).await
     }
 
     async fn purge(&mut self, tenant: TenantId, id: AssetId, now: Timestamp) -> Result<bool, StoreError> {

@@ -26,6 +26,7 @@ fn asset(env: &TestEnv, tenant: TenantId, name: &str, content_type: AssetType, a
         variants: vec![Variant { width: 320, height: 240, size: 1000, hash: "cd".repeat(32) }],
         alt_text: Some("Óptica \"Luz\"".to_owned()),
         purge_at: None,
+        held: false,
         created_at: at,
         updated_at: at,
         version: 1,
@@ -213,23 +214,30 @@ async fn files_are_held_by_their_tenant_and_keep_their_version() {
         let held = async || {
             let mut reader = database.store().reader();
             let mut assets = reader.assets();
-            let first = assets.is_held(ours, ids[0]).await.unwrap();
-            (first, assets.is_held(ours, ids[1]).await.unwrap(), assets.is_held(ours, ids[2]).await.unwrap())
+            let first = assets.linked(ours, ids[0]).await.unwrap().unwrap();
+            (first.held, assets.linked(ours, ids[1]).await.unwrap().unwrap().held)
         };
-        let hold = async |tenant, ids: &[AssetId], is_held| {
-            fixture.write(async |unit| unit.assets().hold(tenant, ids, is_held).await).await.unwrap();
+        let hold = async |tenant, ids: &[AssetId], held| {
+            fixture.write(async |unit| unit.assets().hold(tenant, ids, held).await).await.unwrap();
         };
-        assert_eq!(held().await, (false, false, false));
+        assert_eq!(held().await, (false, false));
         hold(theirs, &ids, true).await;
         hold(ours, &[], true).await;
-        assert_eq!(held().await, (false, false, false));
+        assert_eq!(held().await, (false, false));
         hold(ours, &ids, true).await;
-        assert_eq!(held().await, (true, true, false));
+        assert_eq!(held().await, (true, true));
         hold(ours, &ids[..1], false).await;
-        assert_eq!(held().await, (false, true, false));
-        assert!(!database.store().reader().assets().is_held(theirs, ids[1]).await.unwrap());
+        assert_eq!(held().await, (false, true));
         let found = database.store().reader().assets().find(ours, ids[1]).await.unwrap();
-        assert_eq!(found.as_ref(), Some(&made[1]), "its version is what it was");
+        let second = Asset { held: true, ..made[1].clone() };
+        assert_eq!(found.as_ref(), Some(&second), "its version is what it was");
+        let changed = Asset { alt_text: None, ..made[1].clone() };
+        fixture.write(async |unit| unit.assets().update(&changed).await).await.unwrap();
+        assert_eq!(held().await, (false, true), "a change of its name frees nothing");
+        let copy = Asset { id: env.new_id(), ..second };
+        fixture.write(async |unit| unit.assets().insert(std::slice::from_ref(&copy)).await).await.unwrap();
+        let found = database.store().reader().assets().find(ours, copy.id).await.unwrap();
+        assert!(!found.unwrap().held, "a new file waits for nobody");
     })
     .await;
 }

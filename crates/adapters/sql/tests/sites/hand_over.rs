@@ -87,6 +87,7 @@ fn picture(tenant: TenantId) -> Asset {
         variants: Vec::new(),
         alt_text: Some("Bread".to_owned()),
         purge_at: None,
+        held: false,
         created_at: at,
         updated_at: at,
         version: 1,

@@ -115,6 +115,7 @@ impl<'a> Assets<'a> {
                 variants: file.variants,
                 alt_text: None,
                 purge_at: None,
+                held: false,
                 created_at: now,
                 updated_at: now,
                 version: 1,

@@ -9,7 +9,7 @@ use crate::asset::{Asset, AssetFilter};
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait AssetRepository: Send {
-    /// Stores new files, all of them in one round trip.
+    /// Stores new files, all of them in one round trip. None of them is held.
     async fn insert(&mut self, assets: &[Asset]) -> Result<(), StoreError>;
 
     /// The file. MUST NOT find one that is deleted.
@@ -32,16 +32,12 @@ pub trait AssetRepository: Send {
         page: PageRequest,
     ) -> Result<List<Asset>, StoreError>;
 
-    /// Stores name, description and `purge_at` with `version + 1`. MUST answer `Stale` when the stored version is not
+    /// Stores name, description and `purge_at` with `version + 1`, and nothing else. MUST answer `Stale` when the stored version is not
     /// `asset.version`.
     async fn update(&mut self, asset: &Asset) -> Result<(), StoreError>;
 
-    /// Notes whether files are held: they came with a ticket, and nobody loads them before a scanner has passed them. MUST change no
-    /// version, and leave files of other tenants as they are. A new file is not held.
+    /// Notes whether files are held. MUST change no version, and leave files of other tenants as they are.
     async fn hold(&mut self, tenant: TenantId, ids: &[AssetId], held: bool) -> Result<(), StoreError>;
-
-    /// Whether a file is held. One that is not there is not.
-    async fn is_held(&mut self, tenant: TenantId, id: AssetId) -> Result<bool, StoreError>;
 
     /// Deletes the row of the file if it is deleted and its time was up at `now`. Answers whether there is none now, also because
     /// there never was one.

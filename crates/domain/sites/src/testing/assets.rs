@@ -13,7 +13,6 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct State {
     pub assets: Vec<Asset>,
-    pub held: Vec<(TenantId, AssetId)>,
 }
 
 #[async_trait]
@@ -60,15 +59,11 @@ impl AssetRepository for View<'_> {
         )
     }
     async fn hold(&mut self, tenant: TenantId, ids: &[AssetId], held: bool) -> Result<(), StoreError> {
-        let files = &mut self.0.assets.held;
-        files.retain(|(of, id)| *of != tenant || !ids.contains(id));
-        if held {
-            files.extend(ids.iter().map(|id| (tenant, *id)));
+        let mine = self.0.assets.assets.iter_mut().filter(|asset| asset.tenant == tenant);
+        for asset in mine.filter(|asset| ids.contains(&asset.id)) {
+            asset.held = held;
         }
         Ok(())
-    }
-    async fn is_held(&mut self, tenant: TenantId, id: AssetId) -> Result<bool, StoreError> {
-        Ok(self.0.assets.held.contains(&(tenant, id)))
     }
     async fn purge(&mut self, tenant: TenantId, id: AssetId, now: Timestamp) -> Result<bool, StoreError> {
         let is_it = |asset: &Asset| asset.tenant == tenant && asset.id == id;

@@ -302,7 +302,7 @@ impl LinkedFile {
 /// about to be deleted. Nothing of this is cached, so changes take effect on every instance at once.
 ///
 /// # Errors
-/// 409 for the file itself while it waits for a scanner, since it came with a ticket. Its smaller copies are made of its pixels, by us.
+/// 409 for the file itself as long as no scanner has passed it, since it came with a ticket. Its smaller copies are made of its pixels, by us.
 pub async fn follow(
     app: &App,
     (tenant, id, variant): (TenantId, AssetId, &str),
@@ -315,7 +315,7 @@ pub async fn follow(
     }
     let Some(asset) = app.core.reader().assets().linked(tenant, id).await? else { return Ok(None) };
     if variant == signed_link::ORIGINAL {
-        if app.core.reader().assets().is_held(tenant, id).await? {
+        if asset.held {
             return Err(held());
         }
         return Ok(Some(LinkedFile { asset, variant: None }));
@@ -325,7 +325,7 @@ pub async fn follow(
 }
 
 fn held() -> Problem {
-    let detail = "The file came with a ticket, and is still to be scanned for malware.";
+    let detail = "The file came with a ticket, and no scanner for malware has passed it.";
     Problem::new(Kind::Conflict, "attachment_not_scanned", detail).after(SCAN_SECONDS)
 }
 

@@ -73,7 +73,7 @@ struct Link {
         )),
         (status = 304, description = "Not changed."),
         (status = 404, description = "A link that is not good (any more).", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The file came with a ticket, and is still to be scanned for malware (`attachment_not_scanned`). Try again after `Retry-After`.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The file came with a ticket, and no scanner for malware has passed it (`attachment_not_scanned`). Try again after `Retry-After`; one that is too large for the scanner stays so.", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[get("/files/{tenantId}/{assetId}/{variant}")]

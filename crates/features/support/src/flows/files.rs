@@ -4,6 +4,7 @@ use portico_kernel::{AssetId, StoreError, SupportTicketId, TenantId, Timestamp};
 use portico_runtime::store::Repositories;
 use portico_sites::asset::link;
 use portico_support::{
+    SupportError,
     desk::Desk,
     message::{ATTACHMENTS_MAX, Attachment},
     scan_state::AttachmentScan,
@@ -63,7 +64,7 @@ pub async fn of_tenant(
 /// A link for staff to a file that came with a ticket.
 ///
 /// # Errors
-/// Those of [`Desk::attachment`]; 404 for one that was deleted since.
+/// Those of [`Desk::attachment`], also for one that is held since it came again; 404 for one that was deleted since.
 pub async fn link_for_staff(
     app: &App,
     caller: &Caller,
@@ -74,8 +75,10 @@ pub async fn link_for_staff(
     Desk::new(&mut *reader, &caller.0, &app.core.env)
         .attachment(customer, ticket, asset, app.serve_unscannable)
         .await?;
-    if reader.assets().find(customer, asset).await?.is_none() {
-        return Err(Problem::not_found());
+    let found = reader.assets().find(customer, asset).await?;
+    if found.ok_or_else(Problem::not_found)?.held {
+        // It came again, and waits for the sake of another ticket or message.
+        return Err(SupportError::AttachmentNotScanned(AttachmentScan::Pending).into());
     }
     let expires_at = app.core.env.now() + LINK_TTL;
     // Links name seconds.

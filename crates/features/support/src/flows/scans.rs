@@ -27,6 +27,7 @@ pub async fn attachment(app: &App, scan: ScanAttachment, job: &Job) -> Result<()
         asset = reader.assets().deleted(tenant, asset_id).await?;
     }
     drop(reader);
+    let is_there = asset.is_some();
     let finding = match asset {
         Some(asset) => {
             let key = Asset::original_key(tenant, asset_id);
@@ -40,7 +41,8 @@ pub async fn attachment(app: &App, scan: ScanAttachment, job: &Job) -> Result<()
     // The file before the ticket, in the order in which whoever attaches it has locked them.
     if finding.scan == AttachmentScan::Infected {
         Assets::new(&mut *work, &scope, env).discard(asset_id).await?;
-    } else if finding.scan.may_be_loaded(app.serve_unscannable) {
+    } else if is_there && finding.scan.may_be_loaded(app.serve_unscannable) {
+        // One that was not found may have been restored since, and nobody has scanned it.
         work.assets().hold(tenant, &[asset_id], false).await?;
     }
     AttachmentScans::new(&mut *work, &scope, env).note((tenant, ticket_id), asset_id, &finding).await?;

@@ -34,6 +34,7 @@ fn asset(id: AssetId, owner: TenantId, now: Timestamp) -> Asset {
         variants: Vec::new(),
         alt_text: None,
         purge_at: None,
+        held: false,
         created_at: now,
         updated_at: now,
         version: 1,

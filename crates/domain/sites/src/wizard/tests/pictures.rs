@@ -39,6 +39,7 @@ fn asset(env: &Env, content_type: AssetType, alt_text: Option<String>) -> Asset 
         variants: Vec::new(),
         alt_text,
         purge_at: None,
+        held: false,
         created_at: env.now(),
         updated_at: env.now(),
         version: 1,
