@@ -9,9 +9,10 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let of = |name: &str| env::var(name).unwrap_or_default();
     // The program is loaded at an address that differs each time, so that 108,000 pointers in it are adjusted at the start. Listed one by
-    // one, as without this, they take 2.6 MB, all of which each start reads; packed, 40 KB. A program never runs on a C library that is
-    // older than the one that it was linked with, so this asks for nothing new. It is for this architecture because its linker is known.
-    let is_native = of("TARGET") == of("HOST");
+    // one, as without this, they take 2.6 MB, all of which each start reads; packed, 40 KB. The price: the program does not start on a C
+    // library before that version, even if it would otherwise. So it is for builds by the linker of a machine that has it, not for those
+    // with a linker that somebody chose (`RUSTC_LINKER`), such as one for older systems; and for this architecture, where that was tried.
+    let is_native = of("TARGET") == of("HOST") && of("RUSTC_LINKER").is_empty();
     if is_native && of("TARGET") == "x86_64-unknown-linux-gnu" && glibc().is_some_and(|found| found >= GLIBC)
     {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");

@@ -16,6 +16,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -44,7 +45,16 @@ const LARGE: usize = 256 * 1024;
 
 /// How many large pieces are in memory at once, whatever the number of clients: 8 MiB. Who gets none reads small ones.
 const AT_ONCE: usize = 32;
-static LARGE_PIECES: Semaphore = Semaphore::const_new(AT_ONCE);
+static LARGE_PIECES: LargePieces =
+    LargePieces { permits: Semaphore::const_new(AT_ONCE), patience: Duration::from_secs(5) };
+
+/// Who may have a large piece.
+struct LargePieces {
+    /// One for each that may be in memory.
+    permits: Semaphore,
+    /// Who takes longer for one reads small ones from there on: a few slow clients would keep large ones from everybody.
+    patience: Duration,
+}
 
 /// Bytes already in memory, shared with other responses.
 pub struct InPieces {
@@ -83,19 +93,19 @@ pub async fn of_file(
     key: String,
     range: Range<u64>,
 ) -> Result<Option<impl MessageBody + 'static>, FileError> {
-    with_permits(files, key, range, &LARGE_PIECES).await
+    with_large_pieces(files, key, range, &LARGE_PIECES).await
 }
 
-/// The same, with permits for large pieces.
-async fn with_permits(
+/// The same, with large pieces of so many permits.
+async fn with_large_pieces(
     files: Arc<dyn FileStore>,
     key: String,
     range: Range<u64>,
-    permits: &'static Semaphore,
+    large: &'static LargePieces,
 ) -> Result<Option<impl MessageBody + 'static>, FileError> {
     let Some(first) = files.get_range(&key, of_length(&range, FIRST)).await? else { return Ok(None) };
     let rest = range.start + first.len() as u64..range.end;
-    let rest = Rest { files, key, range: rest, read: Bytes::new(), permits, permit: None };
+    let rest = Rest { files, key, range: rest, read: Bytes::new(), large, permit: None, began: None };
     let first = stream::iter((!first.is_empty()).then(|| Ok(Bytes::from(first))));
     let following = stream::unfold(rest, Rest::next);
     Ok(Some(SizedStream::new(range.end - range.start, Box::pin(first.chain(following)))))
@@ -109,10 +119,11 @@ struct Rest {
     range: Range<u64>,
     /// What was read and not sent yet.
     read: Bytes,
-    /// One for each large piece that may be in memory.
-    permits: &'static Semaphore,
+    large: &'static LargePieces,
     /// Held while a large piece is in `read`.
     permit: Option<SemaphorePermit<'static>>,
+    /// When the last large piece was read.
+    began: Option<Instant>,
 }
 
 impl Rest {
@@ -138,14 +149,18 @@ impl Rest {
         Some((Ok(piece), self))
     }
 
-    /// Reads a large piece if there may be another one, else a small one.
+    /// Reads a large piece if there may be another one and the client was quick with its last one, else a small one.
     async fn fetched(&mut self) -> Result<Bytes, FileError> {
-        self.permit = self.permits.try_acquire().ok();
+        let is_slow = self.began.is_some_and(|began| began.elapsed() >= self.large.patience);
+        self.permit = if is_slow { None } else { self.large.permits.try_acquire().ok() };
         let asked = of_length(&self.range, if self.permit.is_some() { LARGE } else { PIECE });
         let read = self.files.get_range(&self.key, asked).await?;
         // Deleted meanwhile.
         let read = read.ok_or_else(|| FileError::Unavailable("the file is gone".into()))?;
         self.range.start += read.len() as u64;
+        if !is_slow {
+            self.began = self.permit.is_some().then(Instant::now);
+        }
         Ok(read.into())
     }
 }
@@ -171,6 +186,10 @@ mod tests {
 
     use super::*;
 
+    const fn large_pieces(patience: Duration) -> LargePieces {
+        LargePieces { permits: Semaphore::const_new(AT_ONCE), patience }
+    }
+
     fn bytes(length: usize) -> Vec<u8> {
         (0..length).map(|number| (number % 251) as u8).collect()
     }
@@ -195,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_is_read_while_it_is_sent() {
-        static PERMITS: Semaphore = Semaphore::const_new(AT_ONCE);
+        static LARGE_PIECES: LargePieces = large_pieces(Duration::MAX);
         let folder = tempfile::tempdir().unwrap();
         let files: Arc<dyn FileStore> = Arc::new(ObjectFileStore::directory(folder.path()).unwrap());
         let all = bytes(FIRST + 2 * PIECE + 7);
@@ -210,9 +229,12 @@ mod tests {
         // More than a large piece, with and without one to be had.
         let large = bytes(3 * LARGE + 7);
         files.put("large", large.clone()).await.unwrap();
-        let taken = PERMITS.acquire_many(AT_ONCE as u32).await.unwrap();
+        let taken = LARGE_PIECES.permits.acquire_many(AT_ONCE as u32).await.unwrap();
         let asked = async |files: Arc<dyn FileStore>| {
-            with_permits(files, "large".to_owned(), 0..large.len() as u64, &PERMITS).await.unwrap().unwrap()
+            with_large_pieces(files, "large".to_owned(), 0..large.len() as u64, &LARGE_PIECES)
+                .await
+                .unwrap()
+                .unwrap()
         };
         let small = to_bytes(asked(files.clone()).await).await;
         assert!(small.unwrap_or_else(|_| panic!("small pieces")) == large);
@@ -228,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_downloads_hold_is_bounded_and_freed() {
-        static PERMITS: Semaphore = Semaphore::const_new(AT_ONCE);
+        static LARGE_PIECES: LargePieces = large_pieces(Duration::MAX);
         let asked = Arc::new(AtomicU64::new(0));
         let count = asked.clone();
         let mut files = MockFileStore::new();
@@ -241,7 +263,7 @@ mod tests {
         let size = 4 * LARGE as u64;
         let (mut bodies, mut sent) = (Vec::new(), 0);
         for _ in 0..100 {
-            let body = with_permits(files.clone(), "file".to_owned(), 0..size, &PERMITS).await;
+            let body = with_large_pieces(files.clone(), "file".to_owned(), 0..size, &LARGE_PIECES).await;
             let mut body = Box::pin(body.unwrap().unwrap());
             for _ in 0..3 {
                 sent += next(&mut body).await.unwrap().len() as u64;
@@ -250,25 +272,46 @@ mod tests {
         }
         let held = asked.load(Ordering::Relaxed) - sent;
         assert_eq!(held, (AT_ONCE * (LARGE - 2 * PIECE)) as u64, "nothing but the rest of large pieces");
-        assert_eq!(PERMITS.available_permits(), 0);
+        assert_eq!(LARGE_PIECES.permits.available_permits(), 0);
 
         // Who leaves in between gives back what it held, and others get it.
         drop(bodies.drain(..10));
-        assert_eq!(PERMITS.available_permits(), 10);
+        assert_eq!(LARGE_PIECES.permits.available_permits(), 10);
         next(bodies.last_mut().unwrap()).await.unwrap();
-        assert_eq!(PERMITS.available_permits(), 9);
+        assert_eq!(LARGE_PIECES.permits.available_permits(), 9);
         // So does who has sent it all.
         for _ in 2..LARGE / PIECE {
-            assert_eq!(PERMITS.available_permits(), 9);
+            assert_eq!(LARGE_PIECES.permits.available_permits(), 9);
             next(&mut bodies[0]).await.unwrap();
         }
-        assert_eq!(PERMITS.available_permits(), 10);
+        assert_eq!(LARGE_PIECES.permits.available_permits(), 10);
 
         let piece = next(&mut bodies[1]).await.unwrap();
         assert!(!piece.is_unique(), "the rest of it is still to be sent");
         drop(bodies);
         assert!(piece.is_unique(), "nobody else holds it");
-        assert_eq!(PERMITS.available_permits(), AT_ONCE);
+        assert_eq!(LARGE_PIECES.permits.available_permits(), AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn who_is_slow_has_one_large_piece() {
+        // Everybody is too slow for this.
+        static LARGE_PIECES: LargePieces = large_pieces(Duration::ZERO);
+        let mut files = MockFileStore::new();
+        files.expect_get_range().returning(|_, range| Ok(Some(vec![0; (range.end - range.start) as usize])));
+        let size = (FIRST + 2 * LARGE) as u64;
+        let body = with_large_pieces(Arc::new(files), "file".to_owned(), 0..size, &LARGE_PIECES).await;
+        let mut body = Box::pin(body.unwrap().unwrap());
+        next(&mut body).await.unwrap();
+        for _ in 1..LARGE / PIECE {
+            next(&mut body).await.unwrap();
+            assert_eq!(LARGE_PIECES.permits.available_permits(), AT_ONCE - 1);
+        }
+        for _ in LARGE / PIECE..=2 * LARGE / PIECE {
+            assert_eq!(next(&mut body).await.unwrap().len(), PIECE);
+            assert_eq!(LARGE_PIECES.permits.available_permits(), AT_ONCE);
+        }
+        assert!(next(&mut body).await.is_none());
     }
 
     /// Sends a body through a buffer that is filled and emptied as that of a connection is, by a client that takes so many bytes at a time.

@@ -1,11 +1,6 @@
 //! The HTTP client.
 
-use std::{
-    error::Error,
-    net::IpAddr,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{error::Error, fmt::Display, net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use portico_kernel::http::{HttpClient, HttpError, HttpMethod, HttpRequest, HttpResponse};
@@ -14,6 +9,7 @@ use reqwest::{
     header::{HeaderName, HeaderValue},
     redirect::Policy,
 };
+use tokio::{sync::OnceCell, task::spawn_blocking};
 use url::{Host, Url};
 
 use crate::{
@@ -51,9 +47,27 @@ const REUSABLE: Duration = Duration::from_secs(4);
 /// Timeout of the body of such a response, once its status is known.
 const BODY_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A client that is built for its first call: that reads and parses all certificate authorities of the machine, which takes some ten
-/// milliseconds of a start.
-type Late = LazyLock<Result<Client, HttpError>, Box<dyn FnOnce() -> Result<Client, HttpError> + Send>>;
+/// A client that is built for its first call, and not at the start: that reads and parses all certificate authorities of the machine,
+/// which takes some ten milliseconds.
+struct Late {
+    resolver: GuardedResolver,
+    /// Whether it calls https only.
+    encrypted: bool,
+    bounds: Bounds,
+    built: OnceCell<Client>,
+}
+
+impl Late {
+    /// Built on a thread where that keeps no other request waiting. A failure is not remembered: the next call tries again.
+    async fn client(&self) -> Result<&Client, HttpError> {
+        self.built
+            .get_or_try_init(|| async {
+                let (resolver, encrypted, bounds) = (self.resolver.clone(), self.encrypted, self.bounds);
+                spawn_blocking(move || build(resolver, encrypted, bounds)).await.map_err(no_client)?
+            })
+            .await
+    }
+}
 
 /// Calls only allowed destinations: see [`HttpClient::send`].
 pub struct GuardedClient {
@@ -75,9 +89,9 @@ impl GuardedClient {
     pub fn with_lookup(rules: Rules, bounds: Bounds, lookup: Arc<dyn Lookup>) -> Self {
         let allowed: Arc<[_]> = rules.networks.as_slice().into();
         let plain = rules.plain;
-        let late = |public: bool| -> Late {
+        let late = |public: bool| {
             let resolver = GuardedResolver { lookup: lookup.clone(), allowed: allowed.clone(), public };
-            LazyLock::new(Box::new(move || build(resolver, public && !plain, bounds)))
+            Late { resolver, encrypted: public && !plain, bounds, built: OnceCell::new() }
         };
         Self { public: late(true), own: late(false), rules, bounds }
     }
@@ -124,7 +138,7 @@ impl HttpClient for GuardedClient {
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (url, client) = self.admit(&request.url)?;
-        let client = LazyLock::force(client).as_ref().map_err(Clone::clone)?;
+        let client = client.client().await?;
         let mut call = match request.method {
             HttpMethod::Get => client.get(url),
             HttpMethod::Post => client.post(url),
@@ -201,7 +215,11 @@ fn build(resolver: GuardedResolver, encrypted: bool, bounds: Bounds) -> Result<C
         .tcp_nodelay(true)
         .user_agent(concat!("Portico/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| HttpError::Unreachable(format!("no HTTP client: {error}")))
+        .map_err(no_client)
+}
+
+fn no_client(error: impl Display) -> HttpError {
+    HttpError::Unreachable(format!("no HTTP client: {error}"))
 }
 
 /// Root certificates in addition to those of the machine, for container images without any.

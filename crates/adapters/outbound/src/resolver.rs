@@ -44,6 +44,7 @@ impl std::error::Error for NothingAllowed {}
 
 /// Gives the connector the allowed addresses. It connects to one of these without resolving again: so the checked address
 /// is the one called, whatever the DNS answers next.
+#[derive(Clone)]
 pub(crate) struct GuardedResolver {
     pub lookup: Arc<dyn Lookup>,
     pub allowed: Arc<[IpNet]>,

@@ -142,6 +142,9 @@ async fn a_request_is_carried_out_once_and_its_answer_told_again() {
         let copy = keyed(client, "copy").post_empty(&format!("{page}/duplicate")).await;
         assert_eq!(copy.status.as_u16(), 201, "{}", copy.text);
         same(&copy, &keyed(client, "copy").post_empty(&format!("{page}/duplicate")).await);
+        // A body that means nothing there makes another request of it.
+        let other = keyed(client, "copy").post(&format!("{page}/duplicate"), json!({})).await;
+        refused(&other, 422, "idempotency_key_reused");
     })
     .await;
 }

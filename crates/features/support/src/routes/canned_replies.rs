@@ -13,7 +13,7 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::Problem,
-    query::{Query, page_request},
+    query::{Paged, Paging},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
 };
 use serde::Deserialize;
@@ -39,12 +39,6 @@ struct ListReplies {
     /// A part of title or text.
     #[param(example = "version", max_length = 100)]
     q: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List canned replies
@@ -53,16 +47,16 @@ struct ListReplies {
 #[utoipa::path(
     tag = "Support",
     operation_id = "listCannedReplies",
-    params(ListReplies),
+    params(ListReplies, Paging),
     responses((status = 200, body = List<CannedReply>)),
     security(("bearer" = ["platform:support"])),
 )]
 #[get("/admin/support/canned-replies")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListReplies>) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Paged<ListReplies>) -> Result<impl Responder, Problem> {
+    let Paged(ListReplies { q }, paging) = query;
+    let page = paging.request()?;
     let mut repositories = app.core.reader();
-    let replies =
-        CannedReplies::new(&mut *repositories, &caller.0, &app.core.env).list(query.0.q, page).await?;
+    let replies = CannedReplies::new(&mut *repositories, &caller.0, &app.core.env).list(q, page).await?;
     Ok(Listed(replies))
 }
 

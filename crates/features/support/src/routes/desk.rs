@@ -20,7 +20,7 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paged, Paging},
     routing::{KEYED, MERGE, READ, Routes},
 };
 use serde::Deserialize;
@@ -73,12 +73,6 @@ struct ListQueue {
     /// A part of subject, description or any message, also of those that only staff see; or the number.
     #[param(example = "update", max_length = 100)]
     q: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 impl ListQueue {
@@ -122,14 +116,14 @@ struct TicketMerge {
 #[utoipa::path(
     tag = "Support",
     operation_id = "listSupportQueue",
-    params(ListQueue),
+    params(ListQueue, Paging),
     responses((status = 200, body = List<DeskTicket>)),
     security(("bearer" = ["platform:support"])),
 )]
 #[get("/admin/support/tickets")]
-async fn queue(app: Data<App>, caller: Caller, query: Query<ListQueue>) -> Result<impl Responder, Problem> {
-    let page = page_request(query.0.page, query.0.limit)?;
-    let filter = query.0.filter()?;
+async fn queue(app: Data<App>, caller: Caller, query: Paged<ListQueue>) -> Result<impl Responder, Problem> {
+    let Paged(query, paging) = query;
+    let (page, filter) = (paging.request()?, query.filter()?);
     let mut repositories = app.core.reader();
     let tickets = Desk::new(&mut *repositories, &caller.0, &app.core.env).queue(filter, page).await?;
     Ok(Listed(tickets))

@@ -19,7 +19,7 @@ use portico_web::{
     caller::Caller,
     list::Listed,
     problem::{Problem, ProblemBody},
-    query::{Query, page_request},
+    query::{Paged, Paging},
     routing::{KEYED, READ, Routes, WRITE},
 };
 use serde::Deserialize;
@@ -50,12 +50,6 @@ struct ListTickets {
     /// A part of subject, description or a message; or the number.
     #[param(example = "update", max_length = 100)]
     q: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    page: Option<u64>,
-    /// Items on a page, 20 where absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
 }
 
 /// List support tickets
@@ -64,14 +58,14 @@ struct ListTickets {
 #[utoipa::path(
     tag = "Support",
     operation_id = "listSupportTickets",
-    params(ListTickets),
+    params(ListTickets, Paging),
     responses((status = 200, body = List<SupportTicket>)),
     security(("bearer" = ["support:write"])),
 )]
 #[get("/support/tickets")]
-async fn list(app: Data<App>, caller: Caller, query: Query<ListTickets>) -> Result<impl Responder, Problem> {
-    let ListTickets { status, category, q, page, limit } = query.0;
-    let page = page_request(page, limit)?;
+async fn list(app: Data<App>, caller: Caller, query: Paged<ListTickets>) -> Result<impl Responder, Problem> {
+    let Paged(ListTickets { status, category, q }, paging) = query;
+    let page = paging.request()?;
     let mut repositories = app.core.reader();
     let filter = TicketFilter { status, category, q };
     let tickets = Tickets::new(&mut *repositories, &caller.0, &app.core.env).list(filter, page).await?;
