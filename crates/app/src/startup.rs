@@ -178,6 +178,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         access: Access {
             store: store.clone(),
             tokens: Arc::new(JwtIssuer::new(&signing)),
+            verified: Arc::default(),
             marks: Arc::new(MacMarks::new(&signing)),
             sessions: Arc::new(SessionCache::new(store.clone(), env.clone(), signals.clone())),
             api_keys: Arc::new(ApiKeyCache::new(store.clone(), signals.clone())),
