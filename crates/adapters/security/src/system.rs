@@ -16,7 +16,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Longest value that is taken from a [`Pool`]: what makes an id unique, not a key or a secret of 128 bits or more.
+/// Longest value that is taken from a [`Pool`]. Keys of the installation, tokens and salts are longer, and are never in memory before they
+/// are needed.
 const SHORT: usize = 15;
 
 /// Random bytes of the operating system that this thread has asked for in advance: a system call for each request id would take longer
