@@ -334,7 +334,7 @@ impl Access {
             role: state.role,
             impersonator: state.impersonator,
         };
-        Ok(Scope::user(actor, tenant, permissions, context::current().info))
+        Ok(Scope::user(actor, tenant, permissions, context::info()))
     }
 
     async fn exists(&self, tenant: TenantId) -> Result<bool, StoreError> {
@@ -354,7 +354,7 @@ impl Access {
 }
 
 fn scope_of(key: &KeyState, maker: Option<KeyMaker>) -> Scope {
-    Scope::api_key(key.id, maker, key.tenant, key.permissions, context::current().info)
+    Scope::api_key(key.id, maker, key.tenant, key.permissions, context::info())
 }
 
 #[cfg(test)]
