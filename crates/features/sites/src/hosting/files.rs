@@ -125,7 +125,7 @@ impl Files {
             let bytes = bytes.ok_or_else(|| ReadError::Missing(key.clone()))?;
             serde_json::from_slice(&bytes).map(Arc::new).map_err(|_| ReadError::Damaged(key))
         };
-        let loaded = self.manifests.try_get_with(site.deployment, load).await;
+        let loaded = self.manifests.try_get_with_by_ref(&site.deployment, load).await;
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 
@@ -175,7 +175,7 @@ impl Files {
         if encoding == Encoding::Identity && entry.size > LARGEST_KEPT {
             return load.await;
         }
-        let loaded = self.files.try_get_with(key, load).await;
+        let loaded = self.files.try_get_with_by_ref(&key, load).await;
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 
