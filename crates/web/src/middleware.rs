@@ -368,11 +368,9 @@ fn method_label(method: &Method) -> &'static str {
 fn record_duration(method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
     let method = method_label(method);
     DURATIONS.with_borrow_mut(|durations| {
-        if !durations.contains_key(route) {
-            durations.insert(route.to_owned(), Vec::new());
-        }
-        let Some(histograms) = durations.get_mut(route) else { return };
-        let known = histograms.iter().find(|(of, with, _)| (*of, *with) == (method, status));
+        let known = durations
+            .get(route)
+            .and_then(|histograms| histograms.iter().find(|(of, with, _)| (*of, *with) == (method, status)));
         if let Some((.., histogram)) = known {
             return histogram.record(elapsed);
         }
@@ -381,7 +379,7 @@ fn record_duration(method: &Method, route: &str, status: StatusCode, elapsed: Du
             "method" => method, "route" => route.to_owned(), "status" => status.as_str().to_owned()
         );
         histogram.record(elapsed);
-        histograms.push((method, status, histogram));
+        durations.entry(route.to_owned()).or_default().push((method, status, histogram));
     });
 }
 
