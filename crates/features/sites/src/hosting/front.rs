@@ -7,9 +7,9 @@ use super::files::SiteFile;
 /// Longest `Accept-Encoding` that is remembered, in bytes. Those of browsers are shorter.
 const LONGEST: usize = 64;
 
-/// The front page as it was last found, for whoever accepts the same encodings: it is found again without asking for the manifest and the
-/// content. Part of what is known of a host name for less than a second, so that it is of the deployment that is served there. What it names
-/// stays in memory only as long as the cache of files keeps it.
+/// The front page as it was last found, for whoever accepts the same encodings: it is found again without asking for the manifest and
+/// the content. Part of what is known of a host name for less than a second, so that it is of the deployment that is served there, and
+/// that the caches of both learn at least once a second that it is asked for. The file stays in memory only as long as its cache keeps it.
 #[derive(Default)]
 pub(super) struct FrontPage(Mutex<Option<Found>>);
 
