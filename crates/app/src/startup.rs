@@ -136,12 +136,14 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     });
     let signals = Arc::new(Signals::new(broadcasts, Some(clock)));
     let tracer = tracer(&settings.telemetry, &env).context("telemetry")?;
-    let watch =
-        Arc::new(traces::Watch::new(settings.is_postgres(), settings.database.slow_query, tracer.clone()));
-    let store = connect(&settings).await?.with_listener(signals.clone()).with_observer(watch);
+    let store = connect(&settings).await?.with_listener(signals.clone());
     store.migrate().await.context("the database cannot be migrated")?;
     seed(&store, &env).await?;
     let telemetry = telemetry.await??;
+    // Not before the recorder is there: its histogram would count nothing.
+    let watch =
+        Arc::new(traces::Watch::new(settings.is_postgres(), settings.database.slow_query, tracer.clone()));
+    let store = store.with_observer(watch);
 
     let public_url = settings.public_url(address);
     let parsed: url::Url = public_url.parse().context("server.public_url")?;
@@ -178,6 +180,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         access: Access {
             store: store.clone(),
             tokens: Arc::new(JwtIssuer::new(&signing)),
+            verified: Arc::default(),
             marks: Arc::new(MacMarks::new(&signing)),
             sessions: Arc::new(SessionCache::new(store.clone(), env.clone(), signals.clone())),
             api_keys: Arc::new(ApiKeyCache::new(store.clone(), signals.clone())),

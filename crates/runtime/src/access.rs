@@ -12,7 +12,12 @@ use portico_kernel::{Actor, Denied, Env, Fault, KeyMaker, Kind, Scope, StoreErro
 use portico_tenancy::tenant::TenantStatus;
 use uuid::Uuid;
 
-use crate::{context, key_cache::ApiKeyCache, session_cache::SessionCache, store::Store};
+use crate::{
+    context, key_cache::ApiKeyCache, session_cache::SessionCache, store::Store, token_cache::TokenCache,
+};
+
+/// Longest token that is remembered, in bytes. Ours are shorter.
+const LONGEST_REMEMBERED: usize = 1024;
 
 /// Prefix of every API key.
 const KEY_PREFIX: &str = "sn_";
@@ -186,6 +191,8 @@ pub struct Access {
     pub store: Arc<dyn Store>,
     /// Access and refresh tokens.
     pub tokens: Arc<dyn TokenIssuer>,
+    /// Access tokens that were verified.
+    pub verified: Arc<TokenCache>,
     /// Device marks.
     pub marks: Arc<dyn Marks>,
     /// Sessions and their permissions.
@@ -199,10 +206,17 @@ pub struct Access {
 impl Access {
     /// Checks an access token.
     pub fn check_token(&self, token: &str) -> Presented {
-        match self.tokens.read_access_token(token, self.env.now()) {
-            Some(claims) => Presented::Claims(claims),
-            None => Presented::Rejected,
+        let now = self.env.now();
+        // Verified once: a client sends the same token with each request until it expires.
+        let digest = (token.len() <= LONGEST_REMEMBERED).then(|| self.tokens.digest(token));
+        if let Some(claims) = digest.and_then(|digest| self.verified.get(&digest, now)) {
+            return Presented::Claims(claims);
         }
+        let Some(claims) = self.tokens.read_access_token(token, now) else { return Presented::Rejected };
+        if let Some(digest) = digest {
+            self.verified.put(digest, &claims, now);
+        }
+        Presented::Claims(claims)
     }
 
     /// Whether a key was valid a short time ago.
@@ -320,7 +334,7 @@ impl Access {
             role: state.role,
             impersonator: state.impersonator,
         };
-        Ok(Scope::user(actor, tenant, permissions, context::current().info))
+        Ok(Scope::user(actor, tenant, permissions, context::info()))
     }
 
     async fn exists(&self, tenant: TenantId) -> Result<bool, StoreError> {
@@ -340,7 +354,7 @@ impl Access {
 }
 
 fn scope_of(key: &KeyState, maker: Option<KeyMaker>) -> Scope {
-    Scope::api_key(key.id, maker, key.tenant, key.permissions, context::current().info)
+    Scope::api_key(key.id, maker, key.tenant, key.permissions, context::info())
 }
 
 #[cfg(test)]

@@ -22,6 +22,11 @@ tokio::task_local! {
     pub static CURRENT: RequestContext;
 }
 
+/// What events and scopes say of the request of the current task; empty outside of one.
+pub fn info() -> RequestInfo {
+    CURRENT.try_with(|context| context.info.clone()).unwrap_or_default()
+}
+
 /// The request of the current task; empty outside of one.
 pub fn current() -> RequestContext {
     CURRENT.try_with(Clone::clone).unwrap_or_default()

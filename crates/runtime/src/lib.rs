@@ -23,6 +23,7 @@ pub mod settings;
 pub mod signals;
 pub mod store;
 pub mod telemetry;
+pub mod token_cache;
 pub mod traces;
 pub mod usage;
 pub mod waiting;

@@ -10,12 +10,13 @@ use std::{
     collections::HashMap,
     num::NonZeroUsize,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use metrics::Gauge;
 use portico_kernel::Kind;
 use portico_runtime::waiting::{WaitingRequest, WaitingRequests};
 use tokio::{
@@ -110,6 +111,11 @@ impl Admission {
         }
     }
 
+    /// A permit, if one is free.
+    pub fn try_enter(&self, class: Class) -> Option<Permit<'_>> {
+        self.queue(class).try_enter()
+    }
+
     /// Waits for a permit, on behalf of a party.
     ///
     /// # Errors
@@ -118,13 +124,13 @@ impl Admission {
         self.queue(class).enter(party).await.ok_or_else(overloaded)
     }
 
-    /// Refuses work for which no permit can be expected, before anything is done for it.
+    /// Refuses work for which no permit can be expected, before anything is done for it. `party` is asked for only when none is free.
     ///
     /// # Errors
     /// 503 `overloaded`.
-    pub fn check_capacity(&self, class: Class, party: u64) -> Result<(), Problem> {
+    pub fn check_capacity(&self, class: Class, party: impl FnOnce() -> u64) -> Result<(), Problem> {
         let queue = self.queue(class);
-        if queue.free.available_permits() > 0 || queue.admits(party) {
+        if queue.free.available_permits() > 0 || queue.admits(party()) {
             return Ok(());
         }
         queue.refused();
@@ -160,6 +166,8 @@ struct Queue {
     line: Mutex<Line>,
     /// Those in the queue, for others to see.
     waiting: WaitingRequests,
+    /// The number of permits taken, as a metric. Kept, because finding it takes longer than changing it.
+    running: OnceLock<Gauge>,
 }
 
 /// State of a queue: who waits, and the rate of released permits.
@@ -240,18 +248,22 @@ impl Queue {
     fn new(name: &'static str, places: usize, longest: Duration, is_shared: bool) -> Self {
         let line = Mutex::new(Line::new(places, Instant::now()));
         let (free, waiting) = (Semaphore::new(places), WaitingRequests::default());
-        Self { name, longest, is_shared, free, line, waiting }
+        Self { name, longest, is_shared, free, line, waiting, running: OnceLock::new() }
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A released permit goes to the first waiter, so a free one has no waiters.
+    fn try_enter(&self) -> Option<Permit<'_>> {
+        self.free.try_acquire().ok().map(|permit| self.place(permit))
+    }
+
     /// `None` when there is no permit in time.
     async fn enter(&self, party: u64) -> Option<Permit<'_>> {
-        // A released permit goes to the first waiter, so a free one has no waiters.
-        if let Ok(permit) = self.free.try_acquire() {
-            return Some(self.place(permit));
+        if let Some(permit) = self.try_enter() {
+            return Some(permit);
         }
         let party = self.is_shared.then_some(party);
         if !self.join(party) {
@@ -291,8 +303,12 @@ impl Queue {
         metrics::counter!("portico_admission_refused_total", "class" => self.name).increment(1);
     }
 
+    fn running(&self) -> &Gauge {
+        self.running.get_or_init(|| metrics::gauge!("portico_admission_running", "class" => self.name))
+    }
+
     fn place<'q>(&'q self, permit: SemaphorePermit<'q>) -> Permit<'q> {
-        metrics::gauge!("portico_admission_running", "class" => self.name).increment(1);
+        self.running().increment(1);
         Permit { queue: self, taken: Instant::now(), _permit: permit }
     }
 }
@@ -320,8 +336,9 @@ pub struct Permit<'q> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.queue.line().given_back(Instant::now(), self.taken.elapsed());
-        metrics::gauge!("portico_admission_running", "class" => self.queue.name).decrement(1);
+        let now = Instant::now();
+        self.queue.line().given_back(now, now.saturating_duration_since(self.taken));
+        self.queue.running().decrement(1);
     }
 }
 

@@ -93,7 +93,7 @@ impl FromRequest for MaybeCaller {
             match caller.await {
                 Ok(caller) => Ok(Self(caller.0)),
                 Err(problem) if problem.status_code() == StatusCode::UNAUTHORIZED => {
-                    Ok(Self(Scope::anonymous(context::current().info)))
+                    Ok(Self(Scope::anonymous(context::info())))
                 }
                 Err(problem) => Err(problem),
             }
@@ -109,6 +109,6 @@ impl FromRequest for Visitor {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self(Scope::anonymous(context::current().info))))
+        ready(Ok(Self(Scope::anonymous(context::info()))))
     }
 }

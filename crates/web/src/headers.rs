@@ -1,4 +1,4 @@
-//! Security headers (OWASP secure headers; strict by default, a route may set its own).
+//! Security headers (OWASP secure headers; strict by default, a route may set its own), and what is read of headers.
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 
@@ -39,6 +39,34 @@ pub fn secure(headers: &mut HeaderMap, tls: bool) {
     for (name, value) in &DEFAULTS {
         if !headers.contains_key(name) {
             headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The first `most` characters of a text.
+pub fn first(text: &str, most: usize) -> &str {
+    // Nearly always; no character has less than a byte.
+    if text.len() <= most {
+        return text;
+    }
+    text.char_indices().nth(most).map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (text, most, cut) in [
+            ("", 0, ""),
+            ("abc", 0, ""),
+            ("abc", 3, "abc"),
+            ("abcd", 3, "abc"),
+            ("äöü", 3, "äöü"),
+            ("äöü", 2, "äö"),
+        ] {
+            assert_eq!(first(text, most), cut, "{text} {most}");
         }
     }
 }

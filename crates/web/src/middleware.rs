@@ -81,7 +81,9 @@ pub async fn around<B: MessageBody + 'static>(
     let mut info = request_info(&api, &request, address);
     let device_mark = devices::recognize(&api, &request, &mut info);
     let path = shown(request.path(), spelling);
-    info.line = Some(format!("{} {path}", request.method()).chars().take(MAX_LINE).collect());
+    let mut line = [request.method().as_str(), " ", path.as_str()].concat();
+    line.truncate(headers::first(&line, MAX_LINE).len());
+    info.line = Some(line);
     let seen =
         Seen { method: request.method().clone(), path, id: info.id.clone(), address, started, trace: None };
     let failures = Failures::for_request(&seen.id);
@@ -306,7 +308,7 @@ fn request_info(api: &Api, request: &ServiceRequest, address: IpAddr) -> Request
         Some(id) => id.to_owned(),
         None => api.core.env.new_id::<portico_kernel::EventKind>().to_string(),
     };
-    let user_agent = text(header::USER_AGENT).map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
+    let user_agent = text(header::USER_AGENT).map(|agent| headers::first(agent, MAX_USER_AGENT).to_owned());
     RequestInfo { id, address: Some(address.to_string()), user_agent, line: None, device: None }
 }
 
@@ -366,11 +368,9 @@ fn method_label(method: &Method) -> &'static str {
 fn record_duration(method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
     let method = method_label(method);
     DURATIONS.with_borrow_mut(|durations| {
-        if !durations.contains_key(route) {
-            durations.insert(route.to_owned(), Vec::new());
-        }
-        let Some(histograms) = durations.get_mut(route) else { return };
-        let known = histograms.iter().find(|(of, with, _)| (*of, *with) == (method, status));
+        let known = durations
+            .get(route)
+            .and_then(|histograms| histograms.iter().find(|(of, with, _)| (*of, *with) == (method, status)));
         if let Some((.., histogram)) = known {
             return histogram.record(elapsed);
         }
@@ -379,7 +379,7 @@ fn record_duration(method: &Method, route: &str, status: StatusCode, elapsed: Du
             "method" => method, "route" => route.to_owned(), "status" => status.as_str().to_owned()
         );
         histogram.record(elapsed);
-        histograms.push((method, status, histogram));
+        durations.entry(route.to_owned()).or_default().push((method, status, histogram));
     });
 }
 

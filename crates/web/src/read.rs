@@ -63,6 +63,14 @@ pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>
 
 /// [`from_query`] with the pairs of a query string.
 pub fn from_pairs<T: DeserializeOwned>(mut pairs: Vec<(String, String)>) -> Result<T, Vec<FieldError>> {
+    // What most requests send. Where a parameter is missing, the error is found below.
+    if pairs.is_empty() {
+        let none = std::iter::empty::<(&str, &str)>();
+        let plain = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(none);
+        if let Ok(value) = serde::Deserialize::deserialize(plain) {
+            return Ok(value);
+        }
+    }
     let mut errors: Vec<FieldError> = pairs
         .iter()
         .filter(|(name, value)| name.contains('\0') || value.contains('\0'))

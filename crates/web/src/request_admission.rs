@@ -77,7 +77,7 @@ pub fn refuse_early(
 ) -> Result<(), Problem> {
     match class_of(documented, request.method(), request.path()) {
         Some(class) if names_own_host(api, request.headers()) => {
-            api.admission.check_capacity(class, party(request.headers(), true, address))
+            api.admission.check_capacity(class, || party(request.headers(), true, address))
         }
         _ => Ok(()),
     }
@@ -96,8 +96,7 @@ pub async fn admit_api<'a>(
 ) -> Result<Admitted<'a>, Problem> {
     let class = class_of(documented, request.method(), request.path());
     let is_proven = presented.key().is_some() || presented.user().is_some();
-    let party = party(request.headers(), is_proven, address);
-    admit(api, request, class, party).await
+    admit(api, request, class, (is_proven, address)).await
 }
 
 /// The same for a request to a published site. Reads are answered from memory without a permit, submissions are stored.
@@ -110,22 +109,26 @@ pub async fn admit_site<'a>(
     address: IpAddr,
 ) -> Result<Admitted<'a>, Problem> {
     let class = (*request.method() == Method::POST).then_some(Class::Writes);
-    let party = party(request.headers(), false, address);
-    admit(api, request, class, party).await
+    admit(api, request, class, (false, address)).await
 }
 
+/// `is_proven` tells whether the credential counts as the party, and not the network of `address`. Finding it reads and hashes all of the
+/// token, which is of no use while permits are free.
 async fn admit<'a>(
     api: &'a Api,
     request: &mut ServiceRequest,
     class: Option<Class>,
-    party: u64,
+    (is_proven, address): (bool, IpAddr),
 ) -> Result<Admitted<'a>, Problem> {
     let Some(class) = class else { return Ok(Admitted { _place: None, _kept: None }) };
     let kept = match class {
         Class::Reads => None,
         _ => Some(read_ahead(api, request).await?),
     };
-    let place = api.admission.enter(class, party).await?;
+    let place = match api.admission.try_enter(class) {
+        Some(place) => place,
+        None => api.admission.enter(class, party(request.headers(), is_proven, address)).await?,
+    };
     Ok(Admitted { _place: Some(place), _kept: kept })
 }
 

@@ -6,8 +6,9 @@
 //! the announcements of others, it does not use the cache.
 
 use std::{
+    fmt::Write,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,7 +17,9 @@ use std::{
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, HeaderValue},
+    web::Bytes,
 };
+use metrics::Counter;
 use portico_kernel::{
     List, Permission, Scope, TenantId,
     cache::{Cache, CacheError, GROUPS, Lookup},
@@ -69,6 +72,24 @@ impl About {
     }
 }
 
+/// What the cache had for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Hit,
+    Miss,
+    Bypass,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
 /// The cache of responses.
 pub struct ResponseCache {
     cache: Arc<dyn Cache>,
@@ -76,6 +97,8 @@ pub struct ResponseCache {
     /// For each group, 1 + the epoch up to which it was invalidated; 0 when it never was. Entries from before this process
     /// started may be stale.
     forgotten: Vec<AtomicU64>,
+    /// Counters of requests by subject and outcome. Kept, because finding one takes longer than counting.
+    counters: [[OnceLock<Counter>; 3]; 5],
 }
 
 /// Where a response under construction is to be cached.
@@ -88,7 +111,8 @@ struct Entry {
 impl ResponseCache {
     /// On top of a cache.
     pub fn new(cache: Arc<dyn Cache>, signals: Arc<Signals>) -> Self {
-        Self { cache, signals, forgotten: (0..GROUPS).map(|_| AtomicU64::new(0)).collect() }
+        let forgotten = (0..GROUPS).map(|_| AtomicU64::new(0)).collect();
+        Self { cache, signals, forgotten, counters: Default::default() }
     }
 
     /// Answers a read by a caller who has the permission: from the cache, or with the result of `read`, which is cached
@@ -134,12 +158,11 @@ impl ResponseCache {
         let tenant = scope.require(permission)?;
         let entry = self.look(tenant, about, request).await;
         let outcome = match &entry {
-            Some(Entry { lookup: Lookup { value: Some(_), .. }, .. }) => "hit",
-            Some(_) => "miss",
-            None => "bypass",
+            Some(Entry { lookup: Lookup { value: Some(_), .. }, .. }) => Outcome::Hit,
+            Some(_) => Outcome::Miss,
+            None => Outcome::Bypass,
         };
-        metrics::counter!("portico_cache_requests_total", "about" => about.as_str(), "outcome" => outcome)
-            .increment(1);
+        self.count(about, outcome);
         match entry {
             Some(Entry { lookup: Lookup { value: Some(kept), .. }, .. }) => Ok(answer(request, kept)),
             entry => {
@@ -151,6 +174,14 @@ impl ResponseCache {
                 Ok(answer(request, made))
             }
         }
+    }
+
+    fn count(&self, about: About, outcome: Outcome) {
+        let (of, with) = (about.as_str(), outcome.as_str());
+        let counter = self.counters[about as usize][outcome as usize].get_or_init(
+            || metrics::counter!("portico_cache_requests_total", "about" => of, "outcome" => with),
+        );
+        counter.increment(1);
     }
 
     /// `None` when the cache must not be used.
@@ -165,7 +196,9 @@ impl ResponseCache {
             forgotten.fetch_max(epoch + 1, Ordering::AcqRel);
         }
         // The form of what is kept comes first: another version of the program must not read it as its own.
-        let key = format!("2:{tenant}:{}:{}?{}", about.as_str(), request.path(), request.query_string());
+        let (about, path, query) = (about.as_str(), request.path(), request.query_string());
+        let mut key = String::with_capacity(64 + path.len() + query.len());
+        let _ = write!(key, "2:{tenant}:{about}:{path}?{query}");
         let lookup = noted(self.cache.get(group, &key).await)?;
         Some(Entry { group, key, lookup })
     }
@@ -193,15 +226,16 @@ fn make(resource: &impl Serialize, version: Option<i64>, links: Option<String>) 
     Ok([tag.as_bytes(), b"\n", links.unwrap_or_default().as_bytes(), b"\n", &body].concat())
 }
 
-fn answer(request: &HttpRequest, mut kept: Vec<u8>) -> HttpResponse {
+fn answer(request: &HttpRequest, kept: Vec<u8>) -> HttpResponse {
+    let mut kept = Bytes::from(kept);
     let mut line = || {
         let Some(end) = kept.iter().position(|byte| *byte == b'\n') else { return String::new() };
-        let line: Vec<u8> = kept.drain(..=end).take(end).collect();
-        String::from_utf8_lossy(&line).into_owned()
+        let line = kept.split_to(end + 1);
+        String::from_utf8_lossy(&line[..end]).into_owned()
     };
     let (tag, links) = (line(), line());
-    let mut response =
-        if not_modified(request, &tag) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let is_known = not_modified(request, &tag);
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, tag.as_str()))
         // Cached only by us, where a change can invalidate it. A browser must revalidate each time, and gets 304 when
@@ -210,7 +244,7 @@ fn answer(request: &HttpRequest, mut kept: Vec<u8>) -> HttpResponse {
     if !links.is_empty() {
         response.insert_header((header::LINK, links));
     }
-    if not_modified(request, &tag) {
+    if is_known {
         return response.finish();
     }
     response.content_type("application/json").body(kept)

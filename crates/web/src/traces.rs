@@ -23,6 +23,9 @@ pub fn of_request(tracer: &Tracer, method: &str, path: &str, headers: &HeaderMap
 
 /// Records the result of a request.
 pub fn answered(span: &Span, method: &str, route: Option<&str>, status: u16) {
+    if !span.is_recorded() {
+        return;
+    }
     span.rename(|| route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}")));
     if let Some(route) = route {
         span.set("http.route", route.to_owned());

@@ -46,7 +46,7 @@ async fn act(app: Data<App>, id: Path<String>, click: Form<Click>) -> Result<Htt
     let act = Act::parse(&click.act).ok_or_else(Problem::not_found)?;
     let webhooks = stand_in(&app)?.act(&id, act).await.map_err(Problem::internal)?;
     // The provider would send them to the route of webhooks, which does the same with them.
-    let scope = Scope::anonymous(context::current().info);
+    let scope = Scope::anonymous(context::info());
     for webhook in webhooks.unwrap_or_default() {
         payments::receive(&app.billing, &scope, Provider::Recurrente, &webhook.headers, &webhook.body)
             .await?;

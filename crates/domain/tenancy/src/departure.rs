@@ -84,6 +84,7 @@ mod tests {
             name: tenant.name.clone(),
             role: TenantRole::Owner,
             status: tenant.status,
+            dealer: None,
         };
         let mut of_user = MockMembershipRepository::new();
         of_user.expect_of_user().return_once(move |_| Ok(vec![summary]));

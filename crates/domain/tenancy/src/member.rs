@@ -7,7 +7,9 @@ use portico_kernel::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    TenancyError, events, invitation,
+    TenancyError,
+    dealer::Dealer,
+    events, invitation,
     membership::{hold, keep_an_owner, set_role},
     ports::TenancyRepositories,
     tenant::TenantStatus,
@@ -25,6 +27,9 @@ pub struct TenantSummary {
     pub role: TenantRole,
     /// Whether it can be used.
     pub status: TenantStatus,
+    /// Its dealer, for callers who may read the tenant.
+    #[serde(skip)]
+    pub dealer: Option<Dealer>,
 }
 
 /// A member as the other members see them.

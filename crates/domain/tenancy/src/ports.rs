@@ -92,7 +92,7 @@ pub trait MembershipRepository: Send {
     /// Stores a new membership. MUST answer `Conflict` when the user is a member already.
     async fn insert(&mut self, membership: &Membership) -> Result<(), StoreError>;
 
-    /// The user's tenants, not deleted, oldest membership first.
+    /// The user's tenants with their dealers, not deleted, oldest membership first.
     async fn of_user(&mut self, user: UserId) -> Result<Vec<TenantSummary>, StoreError>;
 
     /// The user's role in the tenant; `None` for one who is no member.

@@ -3,9 +3,11 @@
 use async_trait::async_trait;
 use portico_kernel::{List, PageRequest, StoreError, TenantId, TenantRole, Timestamp, UserId};
 use portico_tenancy::{
+    dealer::Dealer,
     member::{Member, MemberFilter, TenantSummary},
     membership::Membership,
     ports::MembershipRepository,
+    tenant::TenantStatus,
 };
 use sea_orm::{
     ConnectionTrait, FromQueryResult,
@@ -46,6 +48,33 @@ impl From<MemberRow> for Member {
     }
 }
 
+/// A tenant of a user, with its dealer if it has one.
+#[derive(FromQueryResult)]
+struct SummaryRow {
+    id: Col<TenantId>,
+    name: String,
+    status: Col<TenantStatus>,
+    role: Col<TenantRole>,
+    dealer: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    updated_at: Col<Option<Timestamp>>,
+    version: Option<i64>,
+}
+
+impl From<SummaryRow> for TenantSummary {
+    fn from(row: SummaryRow) -> Self {
+        let (tenant, email, phone) = (row.id.0, row.email, row.phone);
+        let dealer = match (row.dealer, row.updated_at.0, row.version) {
+            (Some(name), Some(updated_at), Some(version)) => {
+                Some(Dealer { tenant, name, email, phone, updated_at, version })
+            }
+            _ => None,
+        };
+        Self { id: tenant, name: row.name, role: row.role.0, status: row.status.0, dealer }
+    }
+}
+
 /// The members of a tenant, without those whose account is deleted.
 fn members(tenant: TenantId) -> SelectStatement {
     let column = |table: &'static str, name: &'static str| Expr::col((Alias::new(table), Alias::new(name)));
@@ -70,11 +99,11 @@ impl<C: ConnectionTrait + Send> MembershipRepository for Memberships<'_, C> {
     }
 
     async fn of_user(&mut self, user: UserId) -> Result<Vec<TenantSummary>, StoreError> {
-        let sql = "select t.id, t.name, t.status, m.role from memberships m join tenants t on t.id = m.tenant_id \
+        let sql = "select t.id, t.name, t.status, m.role, d.name as dealer, d.email, d.phone, d.updated_at, d.version \
+             from memberships m join tenants t on t.id = m.tenant_id left join dealers d on d.tenant_id = t.id \
              where m.user_id = $1 and t.status <> 'deleted' order by m.joined_at, m.tenant_id";
-        let rows = self.db.rows(sql, [user]).await?;
-        let summary = |(id, name, status, role)| TenantSummary { id, name, role, status };
-        Ok(rows.into_iter().map(summary).collect())
+        let rows: Vec<SummaryRow> = self.db.models(sql, [user]).await?;
+        Ok(rows.into_iter().map(TenantSummary::from).collect())
     }
 
     async fn role(&mut self, tenant: TenantId, user: UserId) -> Result<Option<TenantRole>, StoreError> {

@@ -11,6 +11,7 @@ use portico_sql::SqlStore;
 use portico_tenancy::{
     audit::AuditFilter,
     branding::{Branding, Colors, Fonts},
+    dealer::Dealer,
     member::TenantSummary,
     membership::Membership,
     ports::TenancyRepositories,
@@ -205,9 +206,24 @@ async fn memberships_are_unique_and_listed_oldest_first() {
             name: tenant.name.clone(),
             role,
             status: tenant.status,
+            dealer: None,
         };
         let mine = store.reader().memberships().of_user(ada.id).await.unwrap();
         assert_eq!(mine, [summary(&second, TenantRole::Owner), summary(&first, TenantRole::Viewer)]);
+        let dealer = Dealer {
+            tenant: first.id,
+            name: "Elm".to_owned(),
+            email: None,
+            phone: None,
+            updated_at: env.now(),
+            version: 0,
+        };
+        let mut work = store.begin().await.unwrap();
+        work.dealers().save(&dealer).await.unwrap();
+        work.commit().await.unwrap();
+        let mine = store.reader().memberships().of_user(ada.id).await.unwrap();
+        let dealers: Vec<_> = mine.into_iter().map(|tenant| (tenant.id, tenant.dealer)).collect();
+        assert_eq!(dealers, [(second.id, None), (first.id, Some(Dealer { version: 1, ..dealer }))]);
 
         let mut work = store.begin().await.unwrap();
         let stranger = Membership { tenant: env.new_id(), ..again };

@@ -77,13 +77,15 @@ impl Profile {
         // Only plans in force are shown.
         let shown = shown.filter(|shown| shown.status != SubscriptionStatus::Canceled);
         let package = shown.map(Package::from);
-        let dealer = match active_tenant_id {
-            Some(_) if scope.allows(Permission::TenantRead) => {
-                Dealers::new(repositories, scope, env).get().await?
-            }
-            _ => None,
-        };
         let tenants = Members::new(repositories, scope, env).mine().await?;
+        let active = tenants.iter().find(|tenant| Some(tenant.id) == active_tenant_id);
+        let dealer = match (active_tenant_id, active) {
+            (Some(_), _) if !scope.allows(Permission::TenantRead) => None,
+            (Some(_), Some(tenant)) => tenant.dealer.clone(),
+            // Staff who are no members.
+            (Some(_), None) => Dealers::new(repositories, scope, env).get().await?,
+            (None, _) => None,
+        };
         let tenants = tenants
             .into_iter()
             .map(|tenant| ProfileTenant::new(tenant, user.platform_permissions(), scope))

@@ -22,6 +22,7 @@ use portico_web::{
 
 use super::{
     encoding::{Encoding, negotiate},
+    front::FrontPage,
     manifest::{Entry, Manifest, blob_key, is_asset, manifest_key},
     stale::{Breaker, unreachable},
 };
@@ -35,6 +36,8 @@ const LARGEST_KEPT: u64 = 1024 * 1024;
 const MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 /// How long the list of deployments whose assets are still served is cached.
 const KEPT_FOR: Duration = Duration::from_millis(900);
+/// The file at `/`.
+const FRONT: &str = "index.html";
 /// Hexadecimal digits of the hash in an entity tag.
 const TAG_DIGITS: usize = 24;
 
@@ -125,7 +128,7 @@ impl Files {
             let bytes = bytes.ok_or_else(|| ReadError::Missing(key.clone()))?;
             serde_json::from_slice(&bytes).map(Arc::new).map_err(|_| ReadError::Damaged(key))
         };
-        let loaded = self.manifests.try_get_with(site.deployment, load).await;
+        let loaded = self.manifests.try_get_with_by_ref(&site.deployment, load).await;
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 
@@ -175,7 +178,7 @@ impl Files {
         if encoding == Encoding::Identity && entry.size > LARGEST_KEPT {
             return load.await;
         }
-        let loaded = self.files.try_get_with(key, load).await;
+        let loaded = self.files.try_get_with_by_ref(&key, load).await;
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 
@@ -243,6 +246,18 @@ async fn read(hosting: &Hosting, key: &str) -> Result<Bytes, ReadError> {
 }
 
 impl SiteFile {
+    /// A file for tests.
+    #[cfg(test)]
+    pub(super) fn of(bytes: &'static [u8]) -> Self {
+        Self {
+            content: Content::Memory(Bytes::from_static(bytes)),
+            tag: String::new(),
+            encoding: Encoding::Identity,
+            varies: true,
+            content_type: HeaderValue::from_static("text/html"),
+        }
+    }
+
     /// Size of the part that is in memory.
     fn kept(&self) -> usize {
         match &self.content {
@@ -263,16 +278,25 @@ pub(super) enum FoundFile {
 pub(super) async fn find(
     hosting: &Hosting,
     site: &LiveSite,
+    front: &FrontPage,
     request: &HttpRequest,
 ) -> Result<FoundFile, ReadError> {
     let accepted = accepted(request);
+    let is_front = request.path() == "/";
+    if is_front && let Some(file) = front.get(accepted) {
+        return Ok(FoundFile::File { file, path: FRONT.to_owned() });
+    }
     let files = &hosting.live.files;
     let manifest = files.manifest(hosting, site).await?;
     let path = request.path().trim_start_matches('/');
     let name =
         if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
     if let Some(entry) = manifest.files.get(&name) {
-        return Ok(FoundFile::File { file: files.file(hosting, site, entry, accepted).await?, path: name });
+        let file = files.file(hosting, site, entry, accepted).await?;
+        if is_front {
+            front.put(accepted, &file);
+        }
+        return Ok(FoundFile::File { file, path: name });
     }
     if !path.is_empty() && !path.ends_with('/') && manifest.files.contains_key(&format!("{path}/index.html"))
     {

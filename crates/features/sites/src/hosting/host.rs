@@ -19,7 +19,10 @@ use portico_sites::{
 };
 use portico_web::host;
 
-use super::stale::{Breaker, LastKnown, unreachable};
+use super::{
+    front::FrontPage,
+    stale::{Breaker, LastKnown, unreachable},
+};
 use crate::hosting::Hosting;
 
 /// How long another instance may serve the deployment before a switch.
@@ -43,8 +46,8 @@ pub(super) enum HostContent {
     Paused,
     /// A site whose main address is another one: its URL, without a slash at the end.
     Moved(Arc<str>),
-    /// A site.
-    Live(LiveSite),
+    /// A site, and what was found of it.
+    Live(LiveSite, Arc<FrontPage>),
 }
 
 /// What is served at a host name, and how current that is.
@@ -142,7 +145,7 @@ fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> HostContent {
             hosting.addresses.address_at(&site.subdomain, site.primary.as_deref()).into(),
         );
     }
-    HostContent::Live(LiveSite { tenant: site.tenant, site: site.site, deployment })
+    HostContent::Live(LiveSite { tenant: site.tenant, site: site.site, deployment }, Arc::default())
 }
 
 /// The name of the site that a request with this `Host` header is for; `None` for the API. An unknown name is answered by

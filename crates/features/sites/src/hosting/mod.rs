@@ -3,6 +3,7 @@
 pub mod encoding;
 mod files;
 mod forms;
+mod front;
 mod host;
 pub mod manifest;
 mod stale;
@@ -38,6 +39,7 @@ use portico_web::{
 
 use self::{
     files::{Files, FoundFile, ReadError, SiteFile, find, missing, respond},
+    front::FrontPage,
     host::{HostContent, Hosts},
     manifest::Manifest,
     stale::Breaker,
@@ -165,11 +167,13 @@ async fn serve(
     // The cause was logged where the lookup failed.
     let Ok(found) = hosting.live.hosts.at(hosting, host).await else { return Ok(unavailable()) };
     let mut response = match found.at {
-        HostContent::Live(site) if has_path && is_form => {
+        HostContent::Live(site, _) if has_path && is_form => {
             let payload = request.extract::<Payload>().await?;
             return Ok(forms::receive(hosting, request.request(), payload, &site).await);
         }
-        HostContent::Live(site) => show(hosting, request.request(), &site, has_path).await,
+        HostContent::Live(site, front) => {
+            show(hosting, request.request(), &site, has_path.then_some(&*front)).await
+        }
         HostContent::Paused => paused(),
         HostContent::Moved(address) if has_path => moved(&address, request.request()),
         HostContent::Nothing | HostContent::Idle | HostContent::Moved(_) => nothing(),
@@ -184,17 +188,18 @@ async fn serve(
     Ok(response)
 }
 
-/// The response for a path of a site. Boxed, so that it is compiled here and not once more with the middleware, which is generic.
+/// The response for a path of a site; without `front` for a path that has no normal form. Boxed, so that it is compiled here and not once
+/// more with the middleware, which is generic.
 fn show<'a>(
     hosting: &'a Hosting,
     request: &'a HttpRequest,
     site: &'a LiveSite,
-    has_path: bool,
+    front: Option<&'a FrontPage>,
 ) -> LocalBoxFuture<'a, HttpResponse> {
     Box::pin(async move {
-        let found = match has_path {
-            true => find(hosting, site, request).await,
-            false => missing(hosting, site, request).await,
+        let found = match front {
+            Some(front) => find(hosting, site, front, request).await,
+            None => missing(hosting, site, request).await,
         };
         let sent = async |status: StatusCode, file: &SiteFile, path: &str| {
             let response = respond(hosting, request, status, file, path).await?;

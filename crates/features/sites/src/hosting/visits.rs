@@ -5,11 +5,11 @@ use actix_web::{
     body::{BodySize, MessageBody},
     http::{
         Method, StatusCode,
-        header::{self, HeaderMap},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
 };
 use portico_sites::{analytics::Seen, ports::LiveSite};
-use portico_web::{client, host};
+use portico_web::{client, headers::first, host};
 
 use crate::hosting::Hosting;
 
@@ -17,6 +17,15 @@ use crate::hosting::Hosting;
 const MAX_HEADER: usize = 1024;
 /// Maximum number of characters of a `User-Agent`.
 const MAX_AGENT: usize = 256;
+
+// Names that are no constants of the library. Made once: reading one from a text takes longer than looking for the header.
+static DNT: HeaderName = HeaderName::from_static("dnt");
+static PURPOSE: HeaderName = HeaderName::from_static("purpose");
+static SEC_CH_UA_MOBILE: HeaderName = HeaderName::from_static("sec-ch-ua-mobile");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
+static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+static X_MOZ: HeaderName = HeaderName::from_static("x-moz");
 
 /// Records a response of a site: its bytes, and a visit if a browser is displaying the page. Never waits.
 pub(super) fn note(
@@ -42,13 +51,13 @@ pub(super) fn note(
         at: now,
         path: page,
         query: if query.len() <= MAX_HEADER { query.to_owned() } else { String::new() },
-        host: host::name(text(headers, header::HOST.as_str()).unwrap_or_default()).to_owned(),
-        referrer: text(headers, "referer").map(str::to_owned),
-        user_agent: text(headers, "user-agent").unwrap_or_default().chars().take(MAX_AGENT).collect(),
-        mobile: text(headers, "sec-ch-ua-mobile").map(|hint| hint.trim() == "?1"),
+        host: host::name(text(headers, &header::HOST).unwrap_or_default()).to_owned(),
+        referrer: text(headers, &header::REFERER).map(str::to_owned),
+        user_agent: first(text(headers, &header::USER_AGENT).unwrap_or_default(), MAX_AGENT).to_owned(),
+        mobile: text(headers, &SEC_CH_UA_MOBILE).map(|hint| hint.trim() == "?1"),
         country: country(hosting, request).map(str::to_owned),
         address: client::address(request),
-        private: ["sec-gpc", "dnt"].iter().any(|name| text(headers, name).map(str::trim) == Some("1")),
+        private: [&SEC_GPC, &DNT].into_iter().any(|name| text(headers, name).map(str::trim) == Some("1")),
     });
 }
 
@@ -62,28 +71,34 @@ fn page(path: &str) -> Option<String> {
 /// Whether a browser requests it for display: neither as a prefetch nor as a subresource.
 fn is_view(request: &HttpRequest, status: StatusCode) -> bool {
     let headers = request.headers();
-    let says = |name: &str, word: &str| {
+    let says = |name: &HeaderName, word: &str| {
         text(headers, name).is_some_and(|value| value.to_ascii_lowercase().contains(word))
     };
     *request.method() == Method::GET
         && matches!(status, StatusCode::OK | StatusCode::NOT_MODIFIED)
-        && !says("sec-purpose", "prefetch")
-        && !says("purpose", "prefetch")
-        && !says("x-moz", "prefetch")
-        && text(headers, "sec-fetch-dest").is_none_or(|destination| destination.trim() == "document")
+        && !says(&SEC_PURPOSE, "prefetch")
+        && !says(&PURPOSE, "prefetch")
+        && !says(&X_MOZ, "prefetch")
+        && text(headers, &SEC_FETCH_DEST).is_none_or(|destination| destination.trim() == "document")
 }
 
 /// The visitor's country according to the operator's proxy. From any other sender the header is ignored, and a duplicate
 /// may come from the visitor.
 fn country<'r>(hosting: &Hosting, request: &'r HttpRequest) -> Option<&'r str> {
     let name = hosting.country_header.as_deref()?;
+    let country = short(request.headers().get(name)?)?;
     let is_trusted = client::is_trusted(&hosting.api.settings.trusted_proxies, client::peer(request));
     let is_single = request.headers().get_all(name).count() == 1;
-    text(request.headers(), name).filter(|_| is_trusted && is_single)
+    (is_trusted && is_single).then_some(country)
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok().filter(|value| value.len() <= MAX_HEADER)
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    short(headers.get(name)?)
+}
+
+/// A value that is a text of sane length.
+fn short(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok().filter(|value| value.len() <= MAX_HEADER)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ struct ListOffers {
 async fn list(app: Data<App>, query: Paged<ListOffers>) -> Result<impl Responder, Problem> {
     let Paged(ListOffers { q }, paging) = query;
     let request = paging.request()?;
-    let scope = Scope::anonymous(context::current().info);
+    let scope = Scope::anonymous(context::info());
     let mut repositories = app.core.reader();
     let sites = Sales::new(&mut *repositories, &scope, &app.core.env).on_offer(q, request).await?;
     let items: Vec<OfferView> = sites.items.into_iter().map(|site| OfferView::new(&app, site)).collect();
@@ -107,7 +107,7 @@ async fn list(app: Data<App>, query: Paged<ListOffers>) -> Result<impl Responder
 )]
 #[get("/offers/{siteSlug}")]
 async fn read(app: Data<App>, path: Path<String>) -> Result<HttpResponse, Problem> {
-    let scope = Scope::anonymous(context::current().info);
+    let scope = Scope::anonymous(context::info());
     let mut repositories = app.core.reader();
     let site = Sales::new(&mut *repositories, &scope, &app.core.env).on_offer_at(&path).await?;
     Ok(HttpResponse::Ok().json(OfferView::new(&app, site)))
