@@ -16,19 +16,20 @@ use portico_kernel::{StoreError, trace::StoreObserver};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
     Statement, TransactionOptions, TransactionTrait, Value,
-    sea_query::{Expr, Query, SelectStatement},
 };
 
 use crate::error::store_error;
 
 mod deadline;
 mod deferred;
+mod insert;
 mod slots;
 
 pub(crate) use deadline::Health;
 use deadline::{Deadline, Outcome, given_up, outcome};
-use deferred::{Deferred, TableInsert};
+use deferred::{Asked, Deferred};
 pub(crate) use deferred::{Until, notification};
+pub(crate) use insert::TableInsert;
 use slots::Lease;
 pub use slots::PoolFigures;
 pub(crate) use slots::Slots;
@@ -192,7 +193,7 @@ impl Transaction {
     }
 
     /// Adds all deferred rows, and runs `last` with them.
-    pub(crate) async fn flush(&self, last: Option<SelectStatement>) -> Result<(), StoreError> {
+    pub(crate) async fn flush(&self, last: Option<Asked>) -> Result<(), StoreError> {
         self.send(self.deferred.rest(), last).await.map_err(store_error)
     }
 
@@ -203,18 +204,9 @@ impl Transaction {
         columns: String,
         values: Vec<Value>,
     ) -> Result<Option<QueryResult>, StoreError> {
-        let (backend, rows) = (self.get_database_backend(), self.deferred.rest());
-        let mut statements = match backend {
-            DbBackend::Postgres => {
-                let select = Query::select().expr(Expr::cust_with_values(columns, values)).take();
-                deferred::statements(backend, rows, Some(select))
-            }
-            _ => {
-                let select = Statement::from_sql_and_values(backend, format!("select {columns}"), values);
-                let inserts = deferred::statements(backend, rows, None);
-                inserts.into_iter().chain([select]).collect()
-            }
-        };
+        let asked = Asked { columns, values };
+        let mut statements =
+            deferred::statements(self.get_database_backend(), self.deferred.rest(), Some(asked));
         let query = statements.pop();
         let answered = async {
             for statement in statements {
@@ -228,7 +220,7 @@ impl Transaction {
         answered.await.map_err(store_error)
     }
 
-    async fn send(&self, inserts: Vec<TableInsert>, last: Option<SelectStatement>) -> Result<(), DbErr> {
+    async fn send(&self, inserts: Vec<TableInsert>, last: Option<Asked>) -> Result<(), DbErr> {
         for statement in deferred::statements(self.get_database_backend(), inserts, last) {
             self.bounded(self.inner.execute_raw(statement)).await?;
         }

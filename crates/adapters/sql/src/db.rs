@@ -10,7 +10,7 @@ use sea_orm::{
 
 use crate::{
     columns::{Col, Stored, read},
-    connection::{StatementConnection, Until},
+    connection::{StatementConnection, TableInsert, Until},
     dialect::{Dialect, dialect},
     error::store_error,
 };
@@ -89,7 +89,8 @@ impl<C: ConnectionTrait> Db<'_, C> {
 
     /// Adds a row.
     pub async fn insert<A: ActiveModelTrait>(&self, row: A) -> Result<(), StoreError> {
-        self.insert_with(Insert::one(row)).await.map(drop)
+        let insert = TableInsert::of(row).statement(self.0.get_database_backend());
+        self.0.execute_raw(insert).await.map(drop).map_err(store_error)
     }
 
     /// Adds a row with a later statement, by the commit at the latest; what is wrong with it is told then. At once where there is
@@ -100,7 +101,7 @@ impl<C: ConnectionTrait> Db<'_, C> {
     {
         match self.0.deferred() {
             Some(deferred) => {
-                deferred.add(row, until);
+                deferred.add(TableInsert::of(row), until);
                 Ok(())
             }
             None => self.insert(row).await,

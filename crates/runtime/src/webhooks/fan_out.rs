@@ -12,8 +12,9 @@ use crate::{backoff::Backoff, core::Core, events::catalogue};
 /// Events read at once.
 const BATCH: u32 = 500;
 
-/// Pause between two rounds, so that on a busy system events are read in batches and not one by one.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Pause between two rounds, so that on a busy system events are read in batches and not one by one. A round costs a transaction and a
+/// look for deliveries that are due, however few events there are. The first event after a pause does not wait.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Interval of reading again after a notification: a committed event may wait behind a transaction that is still running.
 const AGAIN: Duration = Duration::from_millis(100);

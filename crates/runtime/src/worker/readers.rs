@@ -16,6 +16,12 @@ const BATCH: u32 = 500;
 /// Pause between two rounds, so that on a busy system events are read in batches and not one by one.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The same while there are [`MANY`] events: a round costs a transaction of five statements for each reader.
+const PAUSE_WHEN_BUSY: Duration = Duration::from_millis(300);
+
+/// Events of one reader in one round.
+const MANY: usize = 20;
+
 /// Turns events into jobs, in the transaction that advances its cursor.
 #[derive(Clone, Copy)]
 pub struct EventReader {
@@ -29,13 +35,17 @@ pub struct EventReader {
 pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::Receiver<bool>) {
     let mut backoff = Backoff::new("events could not be read");
     while !*stopping.borrow() {
-        let mut failure = None;
+        let (mut failure, mut is_busy) = (None, false);
         let all = readers.iter().map(|reader| (reader.name, Some(reader.jobs_for))).chain([(SEALER, None)]);
         for (name, jobs_for) in all {
             loop {
                 match read(&core, name, jobs_for).await {
-                    Ok(read) if read == BATCH as usize => {}
-                    Ok(_) => break,
+                    Ok(read) => {
+                        is_busy |= read >= MANY;
+                        if read < BATCH as usize {
+                            break;
+                        }
+                    }
                     Err(error) => {
                         tracing::debug!(%error, reader = name, "events could not be read");
                         failure = Some(error);
@@ -48,7 +58,7 @@ pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::R
             Some(error) => backoff.failed(error),
             None => {
                 backoff.succeeded();
-                PAUSE
+                if is_busy { PAUSE_WHEN_BUSY } else { PAUSE }
             }
         };
         tokio::select! {

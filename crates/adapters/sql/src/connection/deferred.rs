@@ -5,13 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, DbBackend, EntityName, EntityTrait, Iterable, Statement,
-    StatementBuilder,
-    sea_query::{
-        Alias, CommonTableExpression, Expr, Func, Iden, InsertStatement, Query, SelectStatement, WithClause,
-    },
-};
+use sea_orm::{DbBackend, Statement, Value};
+
+use super::insert::TableInsert;
 
 /// The most rows of one INSERT.
 const ROWS: usize = 200;
@@ -35,41 +31,25 @@ pub(crate) struct Deferred(Mutex<Vec<Rows>>);
 
 /// Rows of one table.
 struct Rows {
-    table: &'static str,
-    columns: Vec<String>,
     count: usize,
     until: Until,
-    insert: InsertStatement,
+    insert: TableInsert,
 }
 
 impl Deferred {
     /// Adds a row later.
-    pub fn add<A: ActiveModelTrait>(&self, mut row: A, until: Until) {
-        let table = A::Entity::default().table_name();
-        let (mut columns, mut values) = (Vec::new(), Vec::new());
-        for column in <A::Entity as EntityTrait>::Column::iter() {
-            if let ActiveValue::Set(value) | ActiveValue::Unchanged(value) = row.take(column) {
-                columns.push(column.unquoted().to_owned());
-                values.push(column.save_as(Expr::val(value)));
-            }
-        }
+    pub fn add(&self, row: TableInsert, until: Until) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The rows of a table stay in their order: the event log has the order in which its rows come.
-        let of_table = all.iter_mut().rev().find(|rows| rows.table == table);
-        let open =
-            of_table.filter(|rows| rows.until == until && rows.columns == columns && rows.count < ROWS);
+        let of_table = all.iter_mut().rev().find(|rows| rows.insert.table == row.table);
+        let open = of_table
+            .filter(|rows| rows.until == until && rows.insert.columns == row.columns && rows.count < ROWS);
         match open {
             Some(last) => {
-                last.insert.values_panic(values);
+                last.insert.values.extend(row.values);
                 last.count += 1;
             }
-            None => {
-                let mut insert = Query::insert();
-                insert.into_table(Alias::new(table));
-                insert.columns(columns.iter().map(|column| Alias::new(column.as_str())));
-                insert.values_panic(values);
-                all.push(Rows { table, columns, count: 1, until, insert });
-            }
+            None => all.push(Rows { count: 1, until, insert: row }),
         }
     }
 
@@ -89,61 +69,71 @@ impl Deferred {
     }
 }
 
-/// Rows to be added, and their table.
-pub(crate) type TableInsert = (&'static str, InsertStatement);
-
 fn inserts(rows: Vec<Rows>) -> Vec<TableInsert> {
-    rows.into_iter().map(|rows| (rows.table, rows.insert)).collect()
+    rows.into_iter().map(|rows| rows.insert).collect()
+}
+
+/// What is asked for with the last rows: columns with `$1`, `$2` …, and what these stand for.
+pub(crate) struct Asked {
+    /// Columns, without a table.
+    pub columns: String,
+    /// Their parameters.
+    pub values: Vec<Value>,
 }
 
 /// The statements that do it all: as few as the database allows. `last` is run with the last of them, or alone.
 pub(crate) fn statements(
     backend: DbBackend,
     inserts: Vec<TableInsert>,
-    last: Option<SelectStatement>,
+    mut last: Option<Asked>,
 ) -> Vec<Statement> {
-    if backend != DbBackend::Postgres {
-        let inserts = inserts.iter().map(|(_, insert)| StatementBuilder::build(insert, &backend));
-        return inserts.chain(last.map(|last| StatementBuilder::build(&last, &backend))).collect();
-    }
+    let has_parts = backend == DbBackend::Postgres;
+    let most = if has_parts { INSERTS } else { 1 };
     let mut inserts = inserts.into_iter().peekable();
-    let (mut statements, mut last) = (Vec::new(), last);
-    while inserts.peek().is_some() || last.is_some() {
+    let mut statements = Vec::new();
+    while inserts.peek().is_some() {
         // Parts of one statement run in any order, so a table is in it once.
-        let mut tables = Vec::new();
-        let mut some = Vec::new();
-        while let Some((table, insert)) =
-            inserts.next_if(|(table, _)| tables.len() < INSERTS && !tables.contains(table))
+        let mut some: Vec<TableInsert> = Vec::new();
+        while let Some(insert) = inserts
+            .next_if(|insert| some.len() < most && some.iter().all(|other| other.table != insert.table))
         {
-            tables.push(table);
             some.push(insert);
         }
-        let is_end = inserts.peek().is_none();
-        let select = if is_end { last.take() } else { None };
-        // The main statement, of which the others are parts. Foreign keys between them are checked at its end.
-        let main = if select.is_none() { some.pop() } else { None };
-        let mut with = WithClause::new();
-        let has_parts = !some.is_empty();
-        for (index, insert) in some.into_iter().enumerate() {
-            let mut part = CommonTableExpression::new();
-            part.table_name(Alias::new(format!("part_{index}"))).query(insert);
-            with.cte(part);
-        }
-        statements.push(match (select, main) {
-            (Some(select), _) if has_parts => StatementBuilder::build(&with.query(select), &backend),
-            (Some(select), _) => StatementBuilder::build(&select, &backend),
-            (None, Some(main)) if has_parts => StatementBuilder::build(&with.query(main), &backend),
-            (None, Some(main)) => StatementBuilder::build(&main, &backend),
-            (None, None) => continue,
-        });
+        let is_end = has_parts && inserts.peek().is_none();
+        statements.push(statement(backend, some, if is_end { last.take() } else { None }));
     }
+    statements.extend(last.map(|last| statement(backend, Vec::new(), Some(last))));
     statements
 }
 
+/// One statement. The main one, of which the others are parts, is what is asked for, or else the last INSERT. Foreign keys between the
+/// rows are checked at its end.
+fn statement(backend: DbBackend, mut parts: Vec<TableInsert>, asked: Option<Asked>) -> Statement {
+    let (columns, mut values) = match asked {
+        Some(Asked { columns, values }) => (Some(columns), values),
+        None => (None, Vec::new()),
+    };
+    let main = if columns.is_none() { parts.pop() } else { None };
+    let mut sql = String::with_capacity(1024);
+    for (index, part) in parts.into_iter().enumerate() {
+        sql.push_str(if index == 0 { "WITH " } else { ", " });
+        sql.push_str(&format!("\"part_{index}\" AS ("));
+        part.write(&mut sql, &mut values);
+        sql.push_str(") ");
+    }
+    if let Some(columns) = columns {
+        sql.push_str("SELECT ");
+        sql.push_str(&columns);
+    }
+    if let Some(main) = main {
+        main.write(&mut sql, &mut values);
+    }
+    Statement::from_sql_and_values(backend, sql, values)
+}
+
 /// A notification on a channel of Postgres.
-pub(crate) fn notification(channel: &str, payload: String) -> SelectStatement {
-    let notify = Func::cust("pg_notify").arg(channel).arg(payload);
-    Query::select().expr(notify).take()
+pub(crate) fn notification(channel: &str, payload: String) -> Asked {
+    Asked { columns: "pg_notify($1, $2)".to_owned(), values: vec![channel.into(), payload.into()] }
 }
 
 #[cfg(test)]
@@ -151,12 +141,10 @@ mod tests {
     use super::*;
 
     fn insert(table: &'static str, id: i32) -> TableInsert {
-        let mut insert = Query::insert();
-        insert.into_table(Alias::new(table)).columns([Alias::new("id")]).values_panic([id.into()]);
-        (table, insert)
+        TableInsert { table, columns: vec!["id"], values: vec![id.into()] }
     }
 
-    fn sql(backend: DbBackend, inserts: Vec<TableInsert>, last: Option<SelectStatement>) -> Vec<String> {
+    fn sql(backend: DbBackend, inserts: Vec<TableInsert>, last: Option<Asked>) -> Vec<String> {
         statements(backend, inserts, last).into_iter().map(|statement| statement.sql).collect()
     }
 
@@ -171,9 +159,14 @@ mod tests {
         );
         assert_eq!(
             sql(DbBackend::Postgres, vec![insert("a", 1)], Some(notification("portico", "x".to_owned()))),
-            [r#"WITH "part_0" AS (INSERT INTO "a" ("id") VALUES ($1)) SELECT pg_notify($2, $3)"#]
+            [r#"WITH "part_0" AS (INSERT INTO "a" ("id") VALUES ($3)) SELECT pg_notify($1, $2)"#]
         );
         assert_eq!(sql(DbBackend::Sqlite, three(), None).len(), 3);
+        let asked = Asked { columns: "$1 as one".to_owned(), values: vec![1.into()] };
+        assert_eq!(
+            sql(DbBackend::Sqlite, vec![insert("a", 1)], Some(asked)),
+            [r#"INSERT INTO "a" ("id") VALUES ($1)"#, "SELECT $1 as one"]
+        );
         assert_eq!(
             sql(DbBackend::Postgres, vec![insert("a", 1)], None),
             [r#"INSERT INTO "a" ("id") VALUES ($1)"#]
@@ -181,5 +174,23 @@ mod tests {
         assert!(sql(DbBackend::Postgres, Vec::new(), None).is_empty());
         let again = vec![insert("a", 1), insert("b", 2), insert("a", 3)];
         assert_eq!(sql(DbBackend::Postgres, again, None).len(), 2, "the rows of a table keep their order");
+    }
+
+    #[test]
+    fn rows_of_a_table_are_one_insert_in_their_order() {
+        let deferred = Deferred::default();
+        for id in [7, 3, 5] {
+            deferred.add(insert("a", id), Until::Read(&["a"]));
+        }
+        deferred.add(insert("b", 9), Until::NextStatement);
+        assert_eq!(deferred.before("select * from b").len(), 2, "what is due takes the rest with it");
+        assert!(deferred.rest().is_empty());
+        deferred.add(insert("a", 7), Until::Read(&["a"]));
+        deferred.add(insert("a", 3), Until::Read(&["a"]));
+        assert!(deferred.before("select * from c").is_empty());
+        let statements = statements(DbBackend::Postgres, deferred.rest(), None);
+        assert_eq!(statements[0].sql, r#"INSERT INTO "a" ("id") VALUES ($1), ($2)"#);
+        let expected: Vec<Value> = vec![7.into(), 3.into()];
+        assert_eq!(statements[0].values.as_ref().unwrap().0, expected);
     }
 }

@@ -3,6 +3,9 @@
 //! The pool of sqlx asks each connection that comes back for an answer, without a deadline, and keeps its place from others
 //! meanwhile: after a moment without a network it has no connections left. So each connection has a pool of its own here, which
 //! is closed together with it when it is in doubt.
+//!
+//! An answer wakes the runtime on which its connection was opened, which then wakes the one that waits for it: with a thread and a
+//! runtime for each worker of the HTTP server, two threads instead of one. So connections are used where they were opened, if possible.
 
 use std::{
     collections::VecDeque,
@@ -19,6 +22,7 @@ use sea_orm::{
     sqlx::{PgPool, Postgres, pool::PoolOptions, postgres::PgConnectOptions},
 };
 use tokio::{
+    runtime::{Handle, Id},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::timeout,
@@ -58,6 +62,8 @@ pub(crate) struct Slots {
 /// A connection, or the place for one.
 #[derive(Clone)]
 struct Slot {
+    /// The runtime on which it is opened.
+    home: Id,
     pool: PgPool,
     connection: DatabaseConnection,
 }
@@ -101,10 +107,8 @@ impl Slots {
             Ok(Err(_)) => return Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
             Err(_) => return Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
         };
-        let idle = self.idle().pop_front();
-        let slot = idle.unwrap_or_else(|| self.new_slot());
         Ok(Lease {
-            slot,
+            slot: self.pick(Handle::current().id()),
             slots: self.clone(),
             taken: Instant::now(),
             is_under_way: AtomicBool::new(true),
@@ -113,13 +117,37 @@ impl Slots {
         })
     }
 
-    fn new_slot(&self) -> Slot {
+    /// A place for whoever has a permit: one of this runtime, a new one under load, or that of another runtime.
+    fn pick(&self, here: Id) -> Slot {
+        let mut idle = self.idle();
+        let slot = match idle.iter().position(|slot| slot.home == here) {
+            Some(own) => idle.remove(own),
+            None if self.may_have_more(idle.len()) => None,
+            None => idle.pop_front(),
+        };
+        drop(idle);
+        match slot {
+            // Its connection was closed, and is opened here.
+            Some(slot) if slot.pool.size() == 0 => Slot { home: here, ..slot },
+            Some(slot) => slot,
+            None => self.new_slot(here),
+        }
+    }
+
+    /// Whether a further connection may be opened beside these that are idle: while a third of all are in use, since each costs
+    /// Postgres a process. Each permit that is taken stands for a connection.
+    fn may_have_more(&self, idle: usize) -> bool {
+        let free = self.permits.available_permits();
+        idle <= free && free * 3 <= self.size as usize * 2
+    }
+
+    fn new_slot(&self, home: Id) -> Slot {
         let pool = self.pool.clone().connect_lazy_with(self.connect.clone());
         let mut connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
         if let Some(observer) = self.observer.get() {
             watch(&mut connection, observer);
         }
-        Slot { pool, connection }
+        Slot { home, pool, connection }
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<Slot>> {
@@ -182,5 +210,57 @@ impl Drop for Lease {
         } else {
             self.slots.idle().push_back(self.slot.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    fn slots(size: u32) -> Arc<Slots> {
+        Slots::new(PoolOptions::new(), PgConnectOptions::new(), size, Duration::from_secs(1))
+    }
+
+    fn take(slots: &Arc<Slots>, runtime: &Runtime) -> Lease {
+        runtime.block_on(slots.take()).unwrap()
+    }
+
+    fn homes(slots: &Slots) -> Vec<Id> {
+        slots.idle().iter().map(|slot| slot.home).collect()
+    }
+
+    #[test]
+    fn a_connection_is_used_where_it_was_opened() {
+        let (slots, here, there) = (slots(9), runtime(), runtime());
+        let (home, other) = (here.handle().id(), there.handle().id());
+        drop([take(&slots, &there), take(&slots, &here), take(&slots, &there)]);
+        assert_eq!(homes(&slots), [other, home, other]);
+        let lease = take(&slots, &here);
+        assert_eq!(homes(&slots), [other, other]);
+        drop(lease);
+        assert_eq!(homes(&slots), [other, other, home]);
+    }
+
+    #[test]
+    fn one_of_another_runtime_is_used_where_there_is_no_load_or_no_place() {
+        let (here, there) = (runtime(), runtime());
+        let quiet = slots(9);
+        drop(take(&quiet, &there));
+        drop(take(&quiet, &here));
+        assert_eq!(homes(&quiet), [here.handle().id()], "what was closed meanwhile is opened here");
+        let busy = slots(3);
+        drop(take(&busy, &there));
+        drop(take(&busy, &here));
+        assert_eq!(homes(&busy), [there.handle().id(), here.handle().id()], "a third is in use");
+        let single = slots(1);
+        drop(take(&single, &there));
+        drop(take(&single, &here));
+        assert_eq!(homes(&single).len(), 1, "there are never more than there may be");
     }
 }
