@@ -3,15 +3,20 @@
 //! A stream is a sequence of chunks, each with its length as four bytes in network order before it; an empty one ends it. The daemon answers
 //! one line that ends with a zero byte. It says so and hangs up while it is still sent to where the file exceeds its `StreamMaxLength`.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use portico_kernel::malware::{MalwareScan, MalwareScanner, ScanError, Verdict};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+
+/// How many files are scanned at once. A scan holds a slot of the worker, for minutes where the daemon hangs or an archive is made to take
+/// long: it must not have all of them.
+const AT_ONCE: usize = 2;
 
 /// How long a connection may take to be made, and a chunk to be taken.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -31,12 +36,14 @@ const ANSWER: usize = 4096;
 pub struct ClamAv {
     /// Host and port.
     address: String,
+    /// One for each scan that may be under way; clones share them.
+    scans: Arc<Semaphore>,
 }
 
 impl ClamAv {
     /// The daemon at an address such as `clamav.internal:3310`. Makes no connection.
     pub fn at(address: impl Into<String>) -> Self {
-        Self { address: address.into() }
+        Self { address: address.into(), scans: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Connects, and sends a command.
@@ -59,8 +66,10 @@ impl ClamAv {
 #[async_trait]
 impl MalwareScanner for ClamAv {
     async fn begin(&self) -> Result<Box<dyn MalwareScan>, ScanError> {
+        let busy = |_| failed(io::Error::new(io::ErrorKind::WouldBlock, "other files are being scanned"));
+        let permit = self.scans.clone().try_acquire_owned().map_err(busy)?;
         let connection = self.connect(b"zINSTREAM\0").await.map_err(failed)?;
-        Ok(Box::new(Stream { connection, early: None }))
+        Ok(Box::new(Stream { connection, early: None, _permit: permit }))
     }
 
     async fn ping(&self) -> Result<(), ScanError> {
@@ -73,6 +82,7 @@ struct Stream {
     connection: TcpStream,
     /// What the daemon has answered before the end of the file. It listens no more.
     early: Option<String>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Stream {
@@ -150,6 +160,8 @@ fn read(said: &str) -> io::Result<Verdict> {
     }
     let signature = said.strip_prefix("stream: ").and_then(|rest| rest.strip_suffix(" FOUND"));
     match signature {
+        // With `AlertExceedsMax`: it has not looked at all of the file, and found nothing in the rest.
+        Some(signature) if signature.starts_with("Heuristics.Limits.Exceeded") => Ok(Verdict::TooLarge),
         Some(signature) => Ok(Verdict::Infected(signature.to_owned())),
         None => Err(unexpected(said)),
     }
@@ -175,6 +187,7 @@ mod tests {
             Verdict::Infected("Eicar-Test-Signature".to_owned())
         );
         assert_eq!(read("INSTREAM size limit exceeded. ERROR").unwrap(), Verdict::TooLarge);
+        assert_eq!(read("stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND").unwrap(), Verdict::TooLarge);
         for odd in
             ["", "OK", "stream: OK ERROR", "stream: Can't allocate memory ERROR", "UNKNOWN COMMAND", "PONG"]
         {
