@@ -53,3 +53,15 @@ async fn a_daemon_that_is_gone_or_says_something_else_fails() {
     odd.await.unwrap();
     assert!(scanner.begin().await.is_err(), "nobody listens");
 }
+
+#[tokio::test]
+async fn two_files_are_scanned_at_a_time_and_the_third_has_to_come_again() {
+    let daemon = Clamd::start(1 << 20).await;
+    let scanner = ClamAv::at(&daemon.address);
+    let one = scanner.begin().await.unwrap();
+    let _other = scanner.clone().begin().await.unwrap();
+    assert!(scanner.begin().await.is_err());
+    drop(one);
+    assert_eq!(scanned(&scanner, &[b"harmless".as_slice()]).await, Verdict::Clean);
+    assert_eq!(scanned(&scanner, &[b"harmless".as_slice()]).await, Verdict::Clean, "it has ended");
+}
