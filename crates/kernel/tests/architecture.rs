@@ -96,7 +96,7 @@ const KNOWN_WIDE: [(&str, usize); 12] = [
     ("Invoice", 23),
     ("PlanCall", 19),
     ("ProviderInvoice", 18),
-    ("Rows", 20),
+    ("Rows", 21),
     ("Security", 18),
     ("Settings", 35),
     ("TenantSubscription", 17),

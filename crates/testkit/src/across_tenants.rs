@@ -93,6 +93,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
     ("from license_keys where license_id", "whose license it is"),
     ("from license_keys where digest in", "whose license has a key"),
     ("from billing_accounts where provider = $ and customer_id = $", "whose customer it is"),
+    ("from billing_accounts where provider = inbound_events.provider", "whose customer an event is about"),
     ("from invitations i join tenants t on t.id = i.tenant_id", "where somebody is invited to"),
     ("from invitations where email", "where somebody is invited to"),
     ("from invitations where invited_by", "whom somebody has invited"),

@@ -155,11 +155,11 @@ async fn an_event_is_found_with_the_tenant_that_is_the_customer() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());
         let tenant = stored_tenant(store, &env, "one").await.id;
+        // No customer yet, so not that of an event without one.
+        let other = stored_tenant(store, &env, "two").await.id;
         let known = BillingAccount { customer_id: Some("cus_1".to_owned()), ..account(&env, tenant) };
         let mut work = store.begin().await.unwrap();
         work.accounts().insert_missing(&known).await.unwrap();
-        // An account that is no customer yet is not that of an event without one.
-        let other = stored_tenant(store, &env, "two").await.id;
         work.accounts().insert_missing(&account(&env, other)).await.unwrap();
         work.commit().await.unwrap();
         for (id, provider, customer, expected) in [
