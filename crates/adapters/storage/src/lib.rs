@@ -1,5 +1,7 @@
 //! Object storage: local files, and S3.
 
+#[cfg(target_os = "linux")]
+mod cached;
 mod key;
 mod s3;
 mod store;

@@ -158,6 +158,12 @@ impl FileStore for ObjectFileStore {
                 Err(error) => self.absent(error),
             };
         }
+        #[cfg(target_os = "linux")]
+        if let Some(directory) = &self.directory
+            && let Some(bytes) = crate::cached::read(&directory.join(path.as_ref()), &range)
+        {
+            return Ok(Some(bytes));
+        }
         let _permit = match &self.directory {
             Some(_) => Some(self.reads.acquire().await.map_err(unavailable)?),
             None => None,
