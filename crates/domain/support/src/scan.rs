@@ -58,13 +58,13 @@ impl<'a> AttachmentScans<'a> {
     ) -> Result<bool, SupportError> {
         let mut is_changed = false;
         let mut attachments = ticket.attachments.clone();
-        if say(&mut attachments, asset, finding) {
+        if apply_finding(&mut attachments, asset, finding) {
             self.repositories.tickets().set_attachments(ticket.tenant_id, ticket.id, &attachments).await?;
             is_changed = true;
         }
         let messages = self.repositories.support_messages().list(ticket.tenant_id, ticket.id, true).await?;
         for mut message in messages {
-            if say(&mut message.attachments, asset, finding) {
+            if apply_finding(&mut message.attachments, asset, finding) {
                 self.repositories
                     .support_messages()
                     .set_attachments(message.tenant_id, message.id, &message.attachments)
@@ -116,8 +116,9 @@ impl<'a> AttachmentScans<'a> {
     }
 }
 
-/// Says of a file what came of scanning it, where that is still to be said, and answers whether it was. What is infected is so everywhere.
-fn say(attachments: &mut [Attachment], asset: AssetId, finding: &Finding) -> bool {
+/// Sets what came of scanning a file where that is still pending, and answers whether it changed anything. What is infected is so
+/// everywhere.
+fn apply_finding(attachments: &mut [Attachment], asset: AssetId, finding: &Finding) -> bool {
     let is_infected = finding.scan == AttachmentScan::Infected;
     let mut is_changed = false;
     for attachment in attachments.iter_mut().filter(|attachment| attachment.asset_id == asset) {

@@ -6,7 +6,7 @@ use portico_cache::{MemoryCache, Redis, RedisCache};
 use portico_kernel::cache::{Cache, Lookup};
 use portico_testkit::redis::{TestRedis, free_port};
 
-use crate::{PATIENT, redis};
+use crate::{PATIENT, eventually, redis};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -45,11 +45,8 @@ async fn keeps_its_promises(cache: &dyn Cache) {
 
     let generation = cache.get(3, "short").await.unwrap().generation;
     cache.put(3, generation, "short", b"x".to_vec(), Duration::from_millis(50)).await.unwrap();
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while value(cache, 3, "short").await.is_some() {
-        assert!(Instant::now() < deadline, "it does not expire");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let expired = async || value(cache, 3, "short").await.is_none().then_some(());
+    eventually(Duration::from_secs(5), expired).await.expect("it expires");
 }
 
 #[tokio::test]
@@ -81,20 +78,14 @@ async fn redis_that_is_away_is_an_error_at_once_and_comes_back_by_itself() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     let server = TestRedis::start_at(port).await;
     let back = async |cache: &RedisCache| {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while cache.get(1, "a").await.is_err() {
-            assert!(Instant::now() < deadline, "it does not come back");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let found = async || cache.get(1, "a").await.ok();
+        eventually(Duration::from_secs(10), found).await.expect("it comes back");
     };
     back(&cache).await;
     put(&cache, 1, "a", "one").await;
     drop(server);
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while cache.get(1, "a").await.is_ok() {
-        assert!(Instant::now() < deadline, "the server did not go");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let gone = async || cache.get(1, "a").await.err();
+    eventually(Duration::from_secs(10), gone).await.expect("the server goes");
     let _server = TestRedis::start_at(port).await;
     back(&cache).await;
     assert_eq!(value(&cache, 1, "a").await, None);

@@ -1,6 +1,7 @@
 //! The port of `portico_support` for mails that messages came by.
 
 use portico_identity::ports::IdentityRepositories;
+use portico_kernel::Env;
 use portico_support::{
     inbound::StoredMail, message::SupportMessage, ports::SupportRepositories, scan_state::AttachmentScan,
 };
@@ -12,6 +13,20 @@ use crate::{
     support::{message, stored},
 };
 
+/// The mail that a message came by, still to be scanned.
+fn mail_of(env: &Env, written: &SupportMessage) -> StoredMail {
+    StoredMail {
+        tenant_id: written.tenant_id,
+        message_id: written.id,
+        ticket_id: written.ticket_id,
+        digest: [7; 32],
+        raw: b"From: a@example.com\r\n\r\nx".to_vec(),
+        scan: AttachmentScan::Pending,
+        signature: None,
+        received_at: env.now(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_is_kept_once() {
     on_each_database(async |database| {
@@ -20,21 +35,12 @@ async fn a_mail_is_kept_once() {
             (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
         let ticket = stored(store, &env, tenant).await;
         let mut work = store.begin().await.unwrap();
-        let mails: Vec<StoredMail> = (0..2)
-            .map(|_| StoredMail {
-                tenant_id: tenant,
-                message_id: env.new_id(),
-                ticket_id: ticket.id,
-                digest: [7; 32],
-                raw: b"From: a@example.com\r\n\r\n\xff".to_vec(),
-                scan: AttachmentScan::Pending,
-                signature: None,
-                received_at: env.now(),
-            })
-            .collect();
-        for mail in &mails {
-            let written = SupportMessage { id: mail.message_id, ..message(&env, &ticket, "x", false) };
+        let mut mails = Vec::new();
+        for _ in 0..2 {
+            let written = message(&env, &ticket, "x", false);
             work.support_messages().insert(&written).await.unwrap();
+            let raw = b"From: a@example.com\r\n\r\n\xff".to_vec();
+            mails.push(StoredMail { raw, ..mail_of(&env, &written) });
         }
         assert!(work.inbound_mails().insert(&mails[0]).await.unwrap());
         assert!(!work.inbound_mails().insert(&mails[1]).await.unwrap());
@@ -51,21 +57,11 @@ async fn of_many_that_bring_the_same_mail_at_once_one_has_brought_it() {
         let (env, store) = (env(), database.store());
         let tenant = stored_tenant(store, &env, "one").await.id;
         let ticket = stored(store, &env, tenant).await;
-        let now = env.now();
         let written: Vec<SupportMessage> = (0..8).map(|_| message(&env, &ticket, "x", false)).collect();
         let taken = at_once(store, 8, |store, place| {
             let message = written[place].clone();
+            let mail = mail_of(&env, &message);
             async move {
-                let mail = StoredMail {
-                    tenant_id: tenant,
-                    message_id: message.id,
-                    ticket_id: message.ticket_id,
-                    digest: [7; 32],
-                    raw: b"From: a@example.com\r\n\r\nx".to_vec(),
-                    scan: AttachmentScan::Pending,
-                    signature: None,
-                    received_at: now,
-                };
                 let mut work = store.begin().await.unwrap();
                 work.support_messages().insert(&message).await.unwrap();
                 let is_new = work.inbound_mails().insert(&mail).await.unwrap();
@@ -78,6 +74,7 @@ async fn of_many_that_bring_the_same_mail_at_once_one_has_brought_it() {
         });
         assert_eq!(taken.await.into_iter().filter(|is_new| *is_new).count(), 1);
         assert_eq!(store.reader().support_messages().count(tenant, ticket.id).await.unwrap(), 1);
+        let now = env.now();
         let refused = at_once(store, 8, |store, _| async move {
             let mut work = store.begin().await.unwrap();
             let is_new = work.inbound_mails().refuse(tenant, [8; 32], now).await.unwrap();
@@ -97,16 +94,7 @@ async fn mails_that_came_before_are_known_to_their_tenant() {
             (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
         let ticket = stored(store, &env, ours).await;
         let written = message(&env, &ticket, "x", false);
-        let mail = StoredMail {
-            tenant_id: ours,
-            message_id: written.id,
-            ticket_id: ticket.id,
-            digest: [7; 32],
-            raw: b"From: a@example.com\r\n\r\nx".to_vec(),
-            scan: AttachmentScan::Pending,
-            signature: None,
-            received_at: env.now(),
-        };
+        let mail = mail_of(&env, &written);
         let mut work = store.begin().await.unwrap();
         work.support_messages().insert(&written).await.unwrap();
         assert!(work.inbound_mails().insert(&mail).await.unwrap());
@@ -157,14 +145,9 @@ async fn mails_go_with_whoever_wrote_them_and_messages_stay() {
         for ticket in [&hers, &his] {
             let written = message(&env, ticket, "It is 2.4.1.", false);
             let mail = StoredMail {
-                tenant_id: tenant,
-                message_id: written.id,
-                ticket_id: ticket.id,
                 digest: env.random_bytes(),
                 raw: b"From: ada@example.com\r\n\r\nIt is 2.4.1.\r\n-- \r\nAda".to_vec(),
-                scan: AttachmentScan::Pending,
-                signature: None,
-                received_at: env.now(),
+                ..mail_of(&env, &written)
             };
             work.support_messages().insert(&written).await.unwrap();
             assert!(work.inbound_mails().insert(&mail).await.unwrap());
@@ -189,16 +172,7 @@ async fn of_many_that_scan_a_mail_at_once_one_says_what_came_of_it() {
             (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "two").await.id);
         let ticket = stored(store, &env, tenant).await;
         let written = message(&env, &ticket, "x", false);
-        let mail = StoredMail {
-            tenant_id: tenant,
-            message_id: written.id,
-            ticket_id: ticket.id,
-            digest: [7; 32],
-            raw: b"From: a@example.com\r\n\r\nx".to_vec(),
-            scan: AttachmentScan::Pending,
-            signature: None,
-            received_at: env.now(),
-        };
+        let mail = mail_of(&env, &written);
         let mut work = store.begin().await.unwrap();
         work.support_messages().insert(&written).await.unwrap();
         assert!(work.inbound_mails().insert(&mail).await.unwrap());
