@@ -14,7 +14,7 @@ use portico_kernel::{
 };
 use portico_licensing::ports::LicensingRepositories;
 use portico_sites::{
-    SitesError, page_version,
+    SitesError, page, page_version,
     ports::SiteRepositories,
     site::{self, RefusedChange},
     wizard,
@@ -121,8 +121,21 @@ impl UnitOfWork for SqlUnitOfWork {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
-        finish(&mut self).await?;
-        Self::commit(*self).await
+        finish(&mut self).await.map_err(late)?;
+        Self::commit(*self).await.map_err(late)
+    }
+}
+
+/// The error of what was added at the end: of a page, see [`PageRepository::insert_later`](portico_sites::ports::PageRepository::insert_later).
+/// `SQLite` does not say which reference is missing; only pages are added like that to something that may not be there.
+fn late(error: StoreError) -> StoreError {
+    match &error {
+        StoreError::Conflict(key) | StoreError::MissingReference(key)
+            if key.starts_with("pages") || key.is_empty() =>
+        {
+            broken(page::refused(error, None))
+        }
+        _ => error,
     }
 }
 

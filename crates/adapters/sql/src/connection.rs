@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -17,12 +17,14 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
     Statement, TransactionOptions, TransactionTrait, Value,
 };
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::error::store_error;
 
 mod deadline;
 mod deferred;
 mod insert;
+mod session;
 mod slots;
 
 pub(crate) use deadline::Health;
@@ -30,6 +32,7 @@ use deadline::{Deadline, Outcome, given_up, outcome};
 use deferred::{Asked, Deferred};
 pub(crate) use deferred::{Until, notification};
 pub(crate) use insert::TableInsert;
+pub(crate) use session::SessionOptions;
 use slots::Lease;
 pub use slots::PoolFigures;
 pub(crate) use slots::Slots;
@@ -39,6 +42,7 @@ pub(crate) use slots::Slots;
 pub struct Connections {
     source: Source,
     deadline: Deadline,
+    observer: Option<Arc<dyn StoreObserver>>,
 }
 
 #[derive(Clone)]
@@ -55,33 +59,17 @@ enum Used<'c> {
     Slot(Lease),
 }
 
-impl Used<'_> {
-    fn connection(&self) -> &DatabaseConnection {
-        match self {
-            Self::Shared(connection) => connection,
-            Self::Slot(lease) => lease.connection(),
-        }
-    }
-
-    /// What was asked was answered.
-    fn ended<T>(self, answer: Result<T, DbErr>) -> Result<T, DbErr> {
-        if let Self::Slot(lease) = self {
-            lease.ended(answer.as_ref().err().map_or(Outcome::Answered, outcome) == Outcome::Answered);
-        }
-        answer
-    }
-}
-
 impl Connections {
     /// For requests, which are answered soon when the database is away.
     pub(crate) fn new(source: Source, limit: Duration, health: Arc<Health>) -> Self {
-        Self { source, deadline: Deadline { limit, is_patient: false, health } }
+        Self { source, deadline: Deadline { limit, is_patient: false, health }, observer: None }
     }
 
     /// The same connections for background work.
     pub(crate) fn patient(&self, limit: Duration) -> Self {
         let health = self.deadline.health.clone();
-        Self { source: self.source.clone(), deadline: Deadline { limit, is_patient: true, health } }
+        let deadline = Deadline { limit, is_patient: true, health };
+        Self { source: self.source.clone(), deadline, observer: self.observer.clone() }
     }
 
     /// How long a statement is waited for.
@@ -95,6 +83,7 @@ impl Connections {
             Source::Shared(connection) => watch(connection, observer),
             Source::Slots(slots) => slots.observe(observer.clone()),
         }
+        self.observer = Some(observer.clone());
     }
 
     async fn take(&self) -> Result<Used<'_>, DbErr> {
@@ -107,41 +96,48 @@ impl Connections {
     /// Whether the database answers.
     pub(crate) async fn ping(&self) -> Result<(), DbErr> {
         let asked = async {
-            let used = self.take().await?;
-            let answer = used.connection().ping().await;
-            used.ended(answer)
+            match self.take().await? {
+                Used::Shared(connection) => connection.ping().await,
+                Used::Slot(mut lease) => lease.ping().await,
+            }
         };
         self.deadline.bounded(asked).await
     }
 
-    /// Opens a transaction.
+    /// Opens a transaction. On Postgres nothing is sent yet, see [`Transaction`].
     ///
     /// # Errors
     /// `Unavailable` when there is no connection, or none that answers.
     pub(crate) async fn begin(&self, options: TransactionOptions) -> Result<Transaction, StoreError> {
-        let begin = async {
-            let used = self.take().await?;
-            let begun = used.connection().begin_with_options(options).await;
-            match (begun, used) {
-                (Ok(transaction), Used::Shared(_)) => Ok((transaction, None)),
-                (Ok(transaction), Used::Slot(lease)) => {
-                    lease.ended(true);
-                    Ok((transaction, Some(lease)))
-                }
-                (Err(error), used) => used.ended(Err(error)),
+        let inner = match &self.source {
+            Source::Shared(connection) => {
+                // Not a statement to the library below. Includes the wait for the connection.
+                let started = Instant::now();
+                let begun = self.deadline.bounded(connection.begin_with_options(options)).await;
+                self.saw("begin", started, begun.is_err());
+                begun.map(Inner::Shared)
             }
+            Source::Slots(slots) => slots.take().await.map(|lease| Inner::Slot(Mutex::new(lease))),
         };
-        match self.deadline.bounded(begin).await {
-            Ok((inner, lease)) => {
-                let (broken, deferred) = (AtomicBool::new(false), Deferred::default());
-                Ok(Transaction { inner, lease, broken, deferred, deadline: self.deadline.clone() })
-            }
+        match inner {
+            Ok(inner) => Ok(Transaction {
+                inner,
+                broken: AtomicBool::new(false),
+                deferred: Deferred::default(),
+                connections: self.clone(),
+            }),
             Err(error) => {
                 if outcome(&error) != Outcome::NotSent {
                     self.deadline.health.doubt();
                 }
                 Err(store_error(error))
             }
+        }
+    }
+
+    fn saw(&self, what: &str, started: Instant, failed: bool) {
+        if let Some(observer) = &self.observer {
+            observer.statement(what, started.elapsed(), failed);
         }
     }
 }
@@ -155,76 +151,135 @@ pub(crate) fn watch(connection: &mut DatabaseConnection, observer: &Arc<dyn Stor
 }
 
 /// An open transaction of which every statement has a deadline. Dropped, it rolls back.
+///
+/// On Postgres it begins with the first statement that is not known to only read ([`is_plain_read`]), because each statement of a
+/// transaction sees what is committed when it runs (READ COMMITTED), as it does outside of one; and one that would have a single
+/// statement that writes is that statement (ADR 107).
 pub struct Transaction {
-    // Before the lease, so that the connection is given back by then.
-    inner: DatabaseTransaction,
-    lease: Option<Lease>,
+    inner: Inner,
     /// Whether a statement was given up, or met a failure of the storage, which makes SQLite roll back by itself. What came
     /// after it would be outside of the transaction.
     broken: AtomicBool,
     /// What is added with a later statement.
     deferred: Deferred,
-    deadline: Deadline,
+    connections: Connections,
+}
+
+enum Inner {
+    Shared(DatabaseTransaction),
+    Slot(Mutex<Lease>),
+}
+
+impl Inner {
+    /// The connection, in a transaction where the statement needs one.
+    async fn within<'l>(lease: &'l Mutex<Lease>, sql: &str) -> Result<MutexGuard<'l, Lease>, DbErr> {
+        let mut lease = lease.lock().await;
+        if !lease.is_in_transaction() && !is_plain_read(sql) {
+            lease.begin().await?;
+        }
+        Ok(lease)
+    }
+
+    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Shared(transaction) => transaction.execute_raw(statement).await,
+            Self::Slot(lease) => Self::within(lease, &statement.sql).await?.execute(statement).await,
+        }
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match self {
+            Self::Shared(transaction) => transaction.query_all_raw(statement).await,
+            Self::Slot(lease) => Self::within(lease, &statement.sql).await?.query(statement).await,
+        }
+    }
+}
+
+/// Whether a statement only reads, and locks nothing: a SELECT as SeaORM writes it. What we write is in small letters.
+fn is_plain_read(sql: &str) -> bool {
+    sql.starts_with("SELECT ") && !sql.contains(" FOR ")
 }
 
 impl Transaction {
-    /// Without deadlines: for migrations.
-    pub(crate) fn inner(&self) -> &DatabaseTransaction {
-        &self.inner
+    /// As SeaORM has it: for migrations.
+    ///
+    /// # Errors
+    /// `Internal` for one over connections of our own.
+    pub(crate) fn shared(&self) -> Result<&DatabaseTransaction, StoreError> {
+        match &self.inner {
+            Inner::Shared(transaction) => Ok(transaction),
+            Inner::Slot(_) => Err(StoreError::Internal("not a transaction of SeaORM".into())),
+        }
+    }
+
+    /// Whether statements so far may have changed or locked something.
+    pub(crate) fn has_begun(&self) -> bool {
+        match &self.inner {
+            Inner::Shared(_) => true,
+            Inner::Slot(lease) => lease.try_lock().is_ok_and(|lease| lease.is_in_transaction()),
+        }
     }
 
     async fn bounded<T>(&self, asked: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         if self.broken.load(Ordering::Relaxed) {
-            return Err(given_up("an earlier statement of the transaction was given up"));
+            return Err(was_given_up());
         }
-        let answer = self.deadline.bounded(asked).await;
+        let answer = self.connections.deadline.bounded(asked).await;
         if answer.as_ref().is_err_and(|error| outcome(error) == Outcome::InDoubt) {
             self.broken.store(true, Ordering::Relaxed);
-            if let Some(lease) = &self.lease {
-                lease.ended(false);
-            }
         }
         answer
     }
 
     /// Adds the deferred rows that the statement may not come before.
     async fn prepare_for(&self, sql: &str) -> Result<(), DbErr> {
-        self.send(self.deferred.before(sql), None).await
+        for statement in self.statements(self.deferred.before(sql), None) {
+            self.bounded(self.inner.execute(statement)).await?;
+        }
+        Ok(())
     }
 
-    /// Adds all deferred rows, and runs `last` with them.
-    pub(crate) async fn flush(&self, last: Option<Asked>) -> Result<(), StoreError> {
-        self.send(self.deferred.rest(), last).await.map_err(store_error)
+    fn statements(&self, inserts: Vec<TableInsert>, last: Option<Asked>) -> Vec<Statement> {
+        deferred::statements(self.get_database_backend(), inserts, last)
     }
 
-    /// Adds all deferred rows together with `select` and these columns, with `$1`, `$2` …, and answers its first row. On Postgres it is
+    /// Answers the first row of `select` and these columns, with `$1`, `$2` …, and adds all deferred rows with it. On Postgres it is
     /// one statement, of which the columns do not see the rows.
     pub(crate) async fn flush_with(
         &self,
         columns: String,
         values: Vec<Value>,
     ) -> Result<Option<QueryResult>, StoreError> {
-        let asked = Asked { columns, values };
-        let mut statements =
-            deferred::statements(self.get_database_backend(), self.deferred.rest(), Some(asked));
+        self.first_row(self.deferred.rest(), columns, values).await
+    }
+
+    /// The same without the deferred rows, and on Postgres without a transaction where none has begun.
+    pub(crate) async fn read(
+        &self,
+        columns: String,
+        values: Vec<Value>,
+    ) -> Result<Option<QueryResult>, StoreError> {
+        self.first_row(Vec::new(), columns, values).await
+    }
+
+    async fn first_row(
+        &self,
+        inserts: Vec<TableInsert>,
+        columns: String,
+        values: Vec<Value>,
+    ) -> Result<Option<QueryResult>, StoreError> {
+        let mut statements = self.statements(inserts, Some(Asked { columns, values }));
         let query = statements.pop();
         let answered = async {
             for statement in statements {
-                self.bounded(self.inner.execute_raw(statement)).await?;
+                self.bounded(self.inner.execute(statement)).await?;
             }
             match query {
-                Some(query) => self.bounded(self.inner.query_one_raw(query)).await,
+                Some(query) => Ok(self.bounded(self.inner.query(query)).await?.into_iter().next()),
                 None => Ok(None),
             }
         };
         answered.await.map_err(store_error)
-    }
-
-    async fn send(&self, inserts: Vec<TableInsert>, last: Option<Asked>) -> Result<(), DbErr> {
-        for statement in deferred::statements(self.get_database_backend(), inserts, last) {
-            self.bounded(self.inner.execute_raw(statement)).await?;
-        }
-        Ok(())
     }
 
     /// Makes everything durable.
@@ -232,21 +287,51 @@ impl Transaction {
     /// # Errors
     /// `Unavailable` also when nobody can know whether it is.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.flush(None).await?;
-        let Self { inner, lease, broken, deadline, .. } = self;
-        if broken.into_inner() {
-            return Err(store_error(given_up("an earlier statement of the transaction was given up")));
+        self.commit_with(None).await
+    }
+
+    /// Adds all deferred rows, runs `last`, and makes everything durable.
+    ///
+    /// # Errors
+    /// Like [`Transaction::commit`].
+    pub(crate) async fn commit_with(self, last: Option<Asked>) -> Result<(), StoreError> {
+        let mut statements = self.statements(self.deferred.rest(), last);
+        let only = if statements.len() == 1 && !self.has_begun() { statements.pop() } else { None };
+        for statement in statements {
+            self.bounded(self.inner.execute(statement)).await.map_err(store_error)?;
         }
-        let committed = deadline.bounded(inner.commit()).await;
+        let Self { inner, broken, connections, .. } = self;
+        if broken.into_inner() {
+            return Err(store_error(was_given_up()));
+        }
+        let deadline = &connections.deadline;
+        let committed = match inner {
+            Inner::Shared(transaction) => {
+                // Not a statement to the library below, but often where the time goes.
+                let started = Instant::now();
+                let committed = deadline.bounded(transaction.commit()).await;
+                connections.saw("commit", started, committed.is_err());
+                committed
+            }
+            Inner::Slot(lease) => {
+                let mut lease = lease.into_inner();
+                match only {
+                    Some(statement) => deadline.bounded(lease.execute(statement)).await.map(drop),
+                    None if lease.is_in_transaction() => deadline.bounded(lease.commit()).await,
+                    None => return Ok(()),
+                }
+            }
+        };
         match committed {
             Ok(()) => deadline.health.committed(),
             Err(_) => deadline.health.doubt(),
         }
-        if let Some(lease) = &lease {
-            lease.ended(committed.is_ok());
-        }
         committed.map_err(store_error)
     }
+}
+
+fn was_given_up() -> DbErr {
+    given_up("an earlier statement of the transaction was given up")
 }
 
 #[async_trait]
@@ -260,36 +345,34 @@ impl ConnectionTrait for Connections {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let asked = async {
-            let used = self.take().await?;
-            let answer = used.connection().execute_raw(statement).await;
-            used.ended(answer)
+            match self.take().await? {
+                Used::Shared(connection) => connection.execute_raw(statement).await,
+                Used::Slot(mut lease) => lease.execute(statement).await,
+            }
         };
         self.deadline.bounded(asked).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let asked = async {
-            let used = self.take().await?;
-            let answer = used.connection().execute_unprepared(sql).await;
-            used.ended(answer)
+            match self.take().await? {
+                Used::Shared(connection) => connection.execute_unprepared(sql).await,
+                Used::Slot(mut lease) => lease.execute_unprepared(sql).await,
+            }
         };
         self.deadline.bounded(asked).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let asked = async {
-            let used = self.take().await?;
-            let answer = used.connection().query_one_raw(statement).await;
-            used.ended(answer)
-        };
-        self.deadline.bounded(asked).await
+        Ok(self.query_all_raw(statement).await?.into_iter().next())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let asked = async {
-            let used = self.take().await?;
-            let answer = used.connection().query_all_raw(statement).await;
-            used.ended(answer)
+            match self.take().await? {
+                Used::Shared(connection) => connection.query_all_raw(statement).await,
+                Used::Slot(mut lease) => lease.query(statement).await,
+            }
         };
         self.deadline.bounded(asked).await
     }
@@ -298,27 +381,32 @@ impl ConnectionTrait for Connections {
 #[async_trait]
 impl ConnectionTrait for Transaction {
     fn get_database_backend(&self) -> DbBackend {
-        self.inner.get_database_backend()
+        self.connections.get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.prepare_for(&statement.sql).await?;
-        self.bounded(self.inner.execute_raw(statement)).await
+        self.bounded(self.inner.execute(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         self.prepare_for(sql).await?;
-        self.bounded(self.inner.execute_unprepared(sql)).await
+        let asked = async {
+            match &self.inner {
+                Inner::Shared(transaction) => transaction.execute_unprepared(sql).await,
+                Inner::Slot(lease) => Inner::within(lease, sql).await?.execute_unprepared(sql).await,
+            }
+        };
+        self.bounded(asked).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.prepare_for(&statement.sql).await?;
-        self.bounded(self.inner.query_one_raw(statement)).await
+        Ok(self.query_all_raw(statement).await?.into_iter().next())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.prepare_for(&statement.sql).await?;
-        self.bounded(self.inner.query_all_raw(statement)).await
+        self.bounded(self.inner.query(statement)).await
     }
 }
 
@@ -335,5 +423,25 @@ impl StatementConnection for Connections {}
 impl StatementConnection for Transaction {
     fn deferred(&self) -> Option<&Deferred> {
         Some(&self.deferred)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_reads_and_locks_nothing_needs_no_transaction() {
+        assert!(is_plain_read(r#"SELECT "sites"."id" FROM "sites" WHERE "sites"."tenant_id" = $1"#));
+        for other in [
+            r#"SELECT "sites"."id" FROM "sites" WHERE "sites"."id" = $1 FOR NO KEY UPDATE"#,
+            r#"SELECT "sites"."id" FROM "sites" FOR UPDATE"#,
+            "select pg_advisory_xact_lock($1)",
+            r#"INSERT INTO "sites" ("id") VALUES ($1)"#,
+            r#"WITH "part_0" AS (INSERT INTO "a" ("id") VALUES ($1)) SELECT 1"#,
+            "update sites set version = version + 1",
+        ] {
+            assert!(!is_plain_read(other), "{other}");
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The repositories over one connection: an open transaction, or a pool to read from.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use portico_kernel::{CommitListener, Event, StoreError, TraceParent, trace::StoreObserver};
+use portico_kernel::{
+    CommitListener, Event, SiteId, StoreError, TenantId, TraceParent, trace::StoreObserver,
+};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
 use crate::{
@@ -34,6 +36,8 @@ pub(crate) struct Written {
     pub jobs: bool,
     /// Whether the repositories of sections or search engine texts were asked for.
     pub content: bool,
+    /// Sites that not only staff may change, by what was read here.
+    pub unfrozen: Vec<(TenantId, SiteId)>,
 }
 
 /// The repositories over an open transaction. Dropped without [`SqlUnitOfWork::commit`], it rolls back.
@@ -78,14 +82,7 @@ impl SqlUnitOfWork {
         let announcement = listener
             .filter(|_| self.connection.get_database_backend() == DbBackend::Postgres)
             .and_then(|listener| listener.announcement(&self.written.events));
-        self.connection.flush(announcement.map(|text| notification(CHANNEL, text))).await?;
-        // Not a statement to the library below, but often where the time goes.
-        let started = Instant::now();
-        let committed = self.connection.commit().await;
-        if let Some(observer) = &self.observer {
-            observer.statement("commit", started.elapsed(), committed.is_err());
-        }
-        committed?;
+        self.connection.commit_with(announcement.map(|text| notification(CHANNEL, text))).await?;
         for event in self.written.events.iter().filter(|event| event.kind.starts_with("subscription.")) {
             self.roomy.forget(event.tenant);
         }

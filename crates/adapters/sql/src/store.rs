@@ -3,23 +3,19 @@
 mod postgres;
 mod sqlite;
 
-use std::{
-    str::FromStr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use portico_kernel::{CommitListener, StoreError, TraceParent, trace::StoreObserver};
 use portico_migrations::Migrator;
 use sea_orm::{
-    SqliteTransactionMode, TransactionOptions,
-    sqlx::{self, SqlitePool, postgres::PgConnectOptions, sqlite::SqliteConnectOptions},
+    SqliteTransactionMode, SqlxPostgresConnector, TransactionOptions,
+    sqlx::{self, SqlitePool, pool::PoolOptions, postgres::PgConnectOptions, sqlite::SqliteConnectOptions},
 };
 use sea_orm_migration::MigratorTrait;
 
 use self::{postgres::connect_postgres, sqlite::connect_sqlite};
 use crate::{
-    connection::{Connections, Health, PoolFigures, Slots, Transaction},
+    connection::{Connections, Health, PoolFigures, Slots, Source, Transaction},
     db::Db,
     error::store_error,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
@@ -133,13 +129,8 @@ impl SqlStore {
 
     /// Begins a unit of work. On SQLite it holds the only writing connection until it ends.
     pub async fn begin(&self) -> Result<SqlUnitOfWork, StoreError> {
-        // Not a statement to the library below. Includes the wait for a connection.
-        let started = Instant::now();
-        let begun = self.transaction().await;
-        if let Some(observer) = &self.observer {
-            observer.statement("begin", started.elapsed(), begun.is_err());
-        }
-        Ok(Repositories::new(begun?, self.roomy.clone(), self.listener.clone(), self.observer.clone()))
+        let transaction = self.transaction().await?;
+        Ok(Repositories::new(transaction, self.roomy.clone(), self.listener.clone(), self.observer.clone()))
     }
 
     /// The repositories for reading, without a transaction.
@@ -193,8 +184,14 @@ impl SqlStore {
     /// Applies the migrations that are missing; all of them or none. Processes that start at once take turns. Afterwards the
     /// event log can be read, also where the database was restored from a dump of another cluster.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        let migrations = self.migration_status().await?;
+        if migrations.iter().all(|migration| migration.applied)
+            && !restored::is_from_elsewhere(&self.read()).await?
+        {
+            return Ok(());
+        }
         let transaction = self.migration_transaction().await?;
-        Migrator::up(transaction.inner(), None).await.map_err(store_error)?;
+        Migrator::up(transaction.shared()?, None).await.map_err(store_error)?;
         restored::adopt(&Db(&transaction)).await?;
         transaction.commit().await
     }
@@ -202,7 +199,7 @@ impl SqlStore {
     /// Takes back the last `steps` migrations, with the data they made room for.
     pub async fn migrate_down(&self, steps: u32) -> Result<(), StoreError> {
         let transaction = self.migration_transaction().await?;
-        Migrator::down(transaction.inner(), Some(steps)).await.map_err(store_error)?;
+        Migrator::down(transaction.shared()?, Some(steps)).await.map_err(store_error)?;
         transaction.commit().await
     }
 
@@ -281,8 +278,17 @@ impl SqlStore {
         const MIGRATION_LOCK: i64 = 0x706f_7274_6963_6f00;
         /// For all of a migration of a large database.
         const PATIENCE: Duration = Duration::from_secs(24 * 3600);
-        let patient = Self { writer: self.writer.patient(PATIENCE), ..self.clone() };
-        let transaction = patient.transaction().await?;
+        let patient = match &self.pools {
+            // A connection of SeaORM, as migrations need one.
+            Pools::Postgres { requests, .. } => {
+                let pool = PoolOptions::new().max_connections(1);
+                let pool = pool.connect_lazy_with(requests.connect_options().clone());
+                let source = Source::Shared(SqlxPostgresConnector::from_sqlx_postgres_pool(pool));
+                Connections::new(source, PATIENCE, self.health.clone())
+            }
+            Pools::Sqlite { .. } => self.writer.patient(PATIENCE),
+        };
+        let transaction = Self { writer: patient, ..self.clone() }.transaction().await?;
         if let Pools::Postgres { .. } = self.pools {
             const NO_TIMEOUTS: &str = "select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true), \
                                        set_config('idle_in_transaction_session_timeout', '0', true)";

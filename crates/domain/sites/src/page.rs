@@ -218,10 +218,15 @@ impl<'a> Pages<'a> {
             updated_at: now,
             version: 1,
         };
-        if is_home {
-            self.repositories.pages().clear_home(tenant, site_id).await?;
-        }
-        self.repositories.pages().insert(&page).await.map_err(|error| refused(error, None))?;
+        let mut pages = self.repositories.pages();
+        let inserted = if is_home {
+            pages.clear_home(tenant, site_id).await?;
+            pages.insert(&page).await
+        } else {
+            pages.insert_later(&page).await
+        };
+        drop(pages);
+        inserted.map_err(|error| refused(error, None))?;
         self.append(self.event(&events::PAGE_CREATED, &page).after(&page)).await?;
         if status == PageStatus::Published {
             self.append(self.event(&events::PAGE_PUBLISHED, &page).after(&page)).await?;
@@ -472,7 +477,7 @@ fn cut(text: &str, max: usize) -> &str {
 }
 
 /// What a refused insert or update of a page means.
-pub(crate) fn refused(error: StoreError, expected: Option<i64>) -> SitesError {
+pub fn refused(error: StoreError, expected: Option<i64>) -> SitesError {
     match error {
         // Two pages were made home at the same moment: not the slug, and trying again helps.
         StoreError::Conflict(constraint) if constraint.contains("home") => {

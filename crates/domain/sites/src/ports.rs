@@ -172,6 +172,12 @@ pub trait PageRepository: Send {
     /// `MissingReference` when the tenant has no such site.
     async fn insert(&mut self, page: &Page) -> Result<(), StoreError>;
 
+    /// The same, perhaps together with what else the transaction writes: the error may come from a later statement about pages, or from
+    /// the commit. For when nothing is done after it but events.
+    async fn insert_later(&mut self, page: &Page) -> Result<(), StoreError> {
+        self.insert(page).await
+    }
+
     /// Stores new pages in one round trip, all or none. MUST answer like [`PageRepository::insert`].
     async fn insert_all(&mut self, pages: &[Page]) -> Result<(), StoreError>;
 

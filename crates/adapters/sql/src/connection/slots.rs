@@ -1,40 +1,40 @@
 //! The connections to Postgres.
 //!
-//! The pool of sqlx asks each connection that comes back for an answer, without a deadline, and keeps its place from others
-//! meanwhile: after a moment without a network it has no connections left. So each connection has a pool of its own here, which
-//! is closed together with it when it is in doubt.
+//! Not the pool of sqlx: that asks each connection that comes back for an answer, which is a round trip more for each statement and each
+//! transaction, has no deadline, and keeps its place from others meanwhile. A connection that is free is free at once here; one that was
+//! left alone in the middle of something is asked for its answer, and closed where that does not come soon.
 //!
 //! An answer wakes the runtime on which its connection was opened, which then wakes the one that waits for it: with a thread and a
 //! runtime for each worker of the HTTP server, two threads instead of one. So connections are used where they were opened, if possible.
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use portico_kernel::trace::StoreObserver;
 use sea_orm::{
-    ConnAcquireErr, DatabaseConnection, DbErr, SqlxPostgresConnector,
-    sqlx::{PgPool, Postgres, pool::PoolOptions, postgres::PgConnectOptions},
+    ConnAcquireErr, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
+    sqlx::{self, postgres::PgConnectOptions},
 };
 use tokio::{
     runtime::{Handle, Id},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-use super::watch;
-
-/// A use that was cut off after so long, by its deadline or by whoever waited for it, leaves the connection in doubt.
-const LONG: Duration = Duration::from_millis(900);
+use super::session::{End, Observer, Session, SessionOptions};
 
 /// How long a connection that is closed at the end may take to say so.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long what was left alone in the middle of something may take to be answered.
+const SETTLING: Duration = Duration::from_millis(900);
+
+/// A connection that nobody needed for so long is closed. Postgres closes it itself after twice that.
+const MAX_IDLE: Duration = Duration::from_secs(10 * 60);
 
 /// Figures of the connection pool, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,36 +49,27 @@ pub struct PoolFigures {
 
 /// A bounded number of connections.
 pub(crate) struct Slots {
-    pool: PoolOptions<Postgres>,
-    connect: PgConnectOptions,
+    options: SessionOptions,
     size: u32,
     patience: Duration,
     permits: Arc<Semaphore>,
-    /// The one that was used the longest time ago first: the connection is back by then.
+    /// The one that was used last at the end: it is used next, so that under little load others are closed.
     idle: Mutex<VecDeque<Slot>>,
     observer: OnceLock<Arc<dyn StoreObserver>>,
 }
 
-/// A connection, or the place for one.
-#[derive(Clone)]
+/// An open connection.
 struct Slot {
-    /// The runtime on which it is opened.
+    /// The runtime on which it was opened.
     home: Id,
-    pool: PgPool,
-    connection: DatabaseConnection,
+    session: Session,
 }
 
 impl Slots {
-    /// Up to `size` connections; `patience` is how long to wait for a free one.
-    pub fn new(
-        pool: PoolOptions<Postgres>,
-        connect: PgConnectOptions,
-        size: u32,
-        patience: Duration,
-    ) -> Arc<Self> {
+    /// Up to `size` connections; `patience` is how long to wait for a free one, and for one that is opened.
+    pub fn new(options: SessionOptions, size: u32, patience: Duration) -> Arc<Self> {
         Arc::new(Self {
-            pool: pool.max_connections(1).acquire_timeout(patience),
-            connect,
+            options,
             size,
             patience,
             permits: Arc::new(Semaphore::new(size as usize)),
@@ -89,68 +80,69 @@ impl Slots {
 
     /// How to connect.
     pub fn connect_options(&self) -> &PgConnectOptions {
-        &self.connect
+        &self.options.connect
     }
 
     /// Has `observer` watch every statement. The first one stays.
     pub fn observe(&self, observer: Arc<dyn StoreObserver>) {
-        for slot in self.idle().iter_mut() {
-            watch(&mut slot.connection, &observer);
-        }
         let _ = self.observer.set(observer);
     }
 
-    /// Waits for a place. The connection is made when it is used.
+    /// Waits for a place. The connection is opened when it is used.
     pub async fn take(self: &Arc<Self>) -> Result<Lease, DbErr> {
+        let asked = Instant::now();
         let permit = match timeout(self.patience, self.permits.clone().acquire_owned()).await {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) => return Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
-            Err(_) => return Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+            Err(_) => return Err(no_connection()),
         };
         Ok(Lease {
             slot: self.pick(Handle::current().id()),
+            is_ready: false,
             slots: self.clone(),
-            taken: Instant::now(),
-            is_under_way: AtomicBool::new(true),
-            is_in_doubt: AtomicBool::new(false),
-            _permit: permit,
+            waited: asked.elapsed(),
+            permit: Some(permit),
         })
     }
 
-    /// A place for whoever has a permit: one of this runtime, a new one under load, or that of another runtime.
-    fn pick(&self, here: Id) -> Slot {
+    /// A connection for whoever has a permit; none where a new one is to be opened.
+    fn pick(&self, here: Id) -> Option<Slot> {
         let mut idle = self.idle();
-        let slot = match idle.iter().position(|slot| slot.home == here) {
-            Some(own) => idle.remove(own),
-            None if self.may_have_more(idle.len()) => None,
-            None => idle.pop_front(),
-        };
+        let homes = idle.iter().map(|slot| slot.home);
+        let chosen = choose(homes, here, self.permits.available_permits(), self.size as usize)?;
+        idle.remove(chosen)
+    }
+
+    /// Opens a connection. While the server refuses connections because it starts or has too many, it is asked again.
+    async fn open(&self) -> Result<Slot, DbErr> {
+        const FIRST_PAUSE: Duration = Duration::from_millis(10);
+        let (mut pause, longest) = (FIRST_PAUSE, self.patience / 5);
+        loop {
+            match Session::open(&self.options).await {
+                Ok(session) => return Ok(Slot { home: Handle::current().id(), session }),
+                Err(error) if passes(&error) => sleep(pause).await,
+                Err(error) => return Err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))),
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    fn give_back(&self, mut slot: Slot) {
+        if self.permits.is_closed() {
+            return;
+        }
+        slot.session.give_back();
+        let mut idle = self.idle();
+        idle.push_back(slot);
+        let is_unneeded = idle.front().is_some_and(|first| first.session.idle_for() >= MAX_IDLE);
+        let unneeded = if is_unneeded { idle.pop_front() } else { None };
         drop(idle);
-        match slot {
-            // Its connection was closed, and is opened here.
-            Some(slot) if slot.pool.size() == 0 => Slot { home: here, ..slot },
-            Some(slot) => slot,
-            None => self.new_slot(here),
+        if let (Some(unneeded), Ok(runtime)) = (unneeded, Handle::try_current()) {
+            runtime.spawn(timeout(FAREWELL, unneeded.session.close()));
         }
     }
 
-    /// Whether a further connection may be opened beside these that are idle: while a third of all are in use, since each costs
-    /// Postgres a process. Each permit that is taken stands for a connection.
-    fn may_have_more(&self, idle: usize) -> bool {
-        let free = self.permits.available_permits();
-        idle <= free && free * 3 <= self.size as usize * 2
-    }
-
-    fn new_slot(&self, home: Id) -> Slot {
-        let pool = self.pool.clone().connect_lazy_with(self.connect.clone());
-        let mut connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-        if let Some(observer) = self.observer.get() {
-            watch(&mut connection, observer);
-        }
-        Slot { home, pool, connection }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<Slot>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Slot>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -158,7 +150,7 @@ impl Slots {
     pub fn figures(&self) -> PoolFigures {
         let used =
             self.size.saturating_sub(u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX));
-        let idle = self.idle().iter().map(|slot| slot.pool.size()).sum();
+        let idle = u32::try_from(self.idle().len()).unwrap_or(u32::MAX);
         PoolFigures { open: used + idle, idle, max: self.size }
     }
 
@@ -170,45 +162,137 @@ impl Slots {
         let idle: Vec<Slot> = self.idle().drain(..).collect();
         let mut closing = JoinSet::new();
         for slot in idle {
-            closing.spawn(async move { timeout(FAREWELL, slot.pool.close()).await });
+            closing.spawn(timeout(FAREWELL, slot.session.close()));
         }
         closing.join_all().await;
     }
 }
 
-/// A connection in use. Dropped, it is free for others, or closed when it is in doubt.
+/// Which of the idle connections with these homes is used: the last one of this runtime, or of another one where no further one may be
+/// opened. That may be while a third of all places are in use, since each connection costs Postgres a process. `free` is how many places
+/// are left, beside that for which this is asked.
+fn choose(
+    mut homes: impl DoubleEndedIterator<Item = Id> + ExactSizeIterator,
+    here: Id,
+    free: usize,
+    size: usize,
+) -> Option<usize> {
+    let idle = homes.len();
+    let may_have_more = idle <= free && free * 3 <= size * 2;
+    match homes.rposition(|home| home == here) {
+        Some(own) => Some(own),
+        None if may_have_more => None,
+        None => idle.checked_sub(1),
+    }
+}
+
+/// Whether a connection can be had soon from a server that answers like this (Postgres manual, appendix A).
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        // There are too many connections; the server starts or stops.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| ["53300", "57P03"].contains(&&*code)),
+        _ => false,
+    }
+}
+
+fn no_connection() -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
+}
+
+/// A place for a connection in use. Dropped, it is free for others; what was begun is rolled back.
 pub(crate) struct Lease {
-    slot: Slot,
+    slot: Option<Slot>,
+    /// Whether the connection was used by this lease, and so is known to be open.
+    is_ready: bool,
     slots: Arc<Slots>,
-    taken: Instant,
-    is_under_way: AtomicBool,
-    is_in_doubt: AtomicBool,
-    _permit: OwnedSemaphorePermit,
+    /// For how long the place was waited for.
+    waited: Duration,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
-    /// To be used.
-    pub fn connection(&self) -> &DatabaseConnection {
-        &self.slot.connection
+    /// The connection, and who is told of its statements.
+    async fn ready(&mut self) -> Result<(&mut Session, Observer<'_>), DbErr> {
+        let slot = match self.slot.take() {
+            Some(slot) if self.is_ready => slot,
+            unsure => {
+                let opened = timeout(self.slots.patience, usable(&self.slots, unsure)).await;
+                opened.map_err(|_| no_connection())??
+            }
+        };
+        self.is_ready = true;
+        Ok((&mut self.slot.insert(slot).session, self.slots.observer.get()))
     }
 
-    /// How its use ended, or one of its uses.
-    pub fn ended(&self, was_answered: bool) {
-        self.is_under_way.store(false, Ordering::Relaxed);
-        if !was_answered {
-            self.is_in_doubt.store(true, Ordering::Relaxed);
-        }
+    /// Runs a statement.
+    pub async fn execute(&mut self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let (session, observer) = self.ready().await?;
+        session.execute(statement, observer).await
+    }
+
+    /// Runs what cannot be prepared.
+    pub async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.ready().await?.0.execute_unprepared(sql).await
+    }
+
+    /// Runs a query.
+    pub async fn query(&mut self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let (session, observer) = self.ready().await?;
+        session.query(statement, observer).await
+    }
+
+    /// Whether it answers.
+    pub async fn ping(&mut self) -> Result<(), DbErr> {
+        self.ready().await?.0.ping().await
+    }
+
+    /// Whether a transaction was begun.
+    pub fn is_in_transaction(&self) -> bool {
+        self.slot.as_ref().is_some_and(|slot| slot.session.is_in_transaction())
+    }
+
+    /// Begins a transaction.
+    pub async fn begin(&mut self) -> Result<(), DbErr> {
+        let waited = self.waited;
+        let (session, observer) = self.ready().await?;
+        session.begin(waited, observer).await
+    }
+
+    /// Makes the transaction durable.
+    pub async fn commit(&mut self) -> Result<(), DbErr> {
+        let (session, observer) = self.ready().await?;
+        session.commit(observer).await
+    }
+}
+
+/// The connection, if it can be used, or a new one.
+async fn usable(slots: &Slots, slot: Option<Slot>) -> Result<Slot, DbErr> {
+    match slot {
+        Some(mut slot) => match slot.session.is_usable().await {
+            true => Ok(slot),
+            false => slots.open().await,
+        },
+        None => slots.open().await,
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let was_cut_off = *self.is_under_way.get_mut() && self.taken.elapsed() >= LONG;
-        if was_cut_off || *self.is_in_doubt.get_mut() || self.slots.permits.is_closed() {
-            // Closed from here on: the connection that comes back to it is closed, too.
-            drop(self.slot.pool.close());
-        } else {
-            self.slots.idle().push_back(self.slot.clone());
+        let Some(mut slot) = self.slot.take() else { return };
+        match (slot.session.end(), Handle::try_current()) {
+            (End::Free, _) => self.slots.give_back(slot),
+            (End::UnderWay, Ok(runtime)) => {
+                let (slots, permit) = (self.slots.clone(), self.permit.take());
+                runtime.spawn(async move {
+                    if let Ok(Ok(())) = timeout(SETTLING, slot.session.settle()).await {
+                        slots.give_back(slot);
+                    }
+                    drop(permit);
+                });
+            }
+            // Closed.
+            (End::UnderWay | End::Doubt, _) => {}
         }
     }
 }
@@ -220,47 +304,24 @@ mod tests {
     use super::*;
 
     fn runtime() -> Runtime {
-        Builder::new_current_thread().enable_all().build().unwrap()
-    }
-
-    fn slots(size: u32) -> Arc<Slots> {
-        Slots::new(PoolOptions::new(), PgConnectOptions::new(), size, Duration::from_secs(1))
-    }
-
-    fn take(slots: &Arc<Slots>, runtime: &Runtime) -> Lease {
-        runtime.block_on(slots.take()).unwrap()
-    }
-
-    fn homes(slots: &Slots) -> Vec<Id> {
-        slots.idle().iter().map(|slot| slot.home).collect()
+        Builder::new_current_thread().build().unwrap()
     }
 
     #[test]
-    fn a_connection_is_used_where_it_was_opened() {
-        let (slots, here, there) = (slots(9), runtime(), runtime());
-        let (home, other) = (here.handle().id(), there.handle().id());
-        drop([take(&slots, &there), take(&slots, &here), take(&slots, &there)]);
-        assert_eq!(homes(&slots), [other, home, other]);
-        let lease = take(&slots, &here);
-        assert_eq!(homes(&slots), [other, other]);
-        drop(lease);
-        assert_eq!(homes(&slots), [other, other, home]);
+    fn a_connection_is_used_where_it_was_opened_the_last_one_first() {
+        let (here, there) = (runtime(), runtime());
+        let (here, there) = (here.handle().id(), there.handle().id());
+        assert_eq!(choose([there, here, here, there].into_iter(), here, 8, 9), Some(2));
+        assert_eq!(choose([there, here, there].into_iter(), there, 0, 4), Some(2));
     }
 
     #[test]
     fn one_of_another_runtime_is_used_where_there_is_no_load_or_no_place() {
         let (here, there) = (runtime(), runtime());
-        let quiet = slots(9);
-        drop(take(&quiet, &there));
-        drop(take(&quiet, &here));
-        assert_eq!(homes(&quiet), [here.handle().id()], "what was closed meanwhile is opened here");
-        let busy = slots(3);
-        drop(take(&busy, &there));
-        drop(take(&busy, &here));
-        assert_eq!(homes(&busy), [there.handle().id(), here.handle().id()], "a third is in use");
-        let single = slots(1);
-        drop(take(&single, &there));
-        drop(take(&single, &here));
-        assert_eq!(homes(&single).len(), 1, "there are never more than there may be");
+        let (here, there) = (here.handle().id(), there.handle().id());
+        assert_eq!(choose([there, there].into_iter(), here, 8, 9), Some(1), "there is no load");
+        assert_eq!(choose([there].into_iter(), here, 6, 9), None, "a third is in use");
+        assert_eq!(choose([there].into_iter(), here, 0, 1), Some(0), "there is no place for another one");
+        assert_eq!(choose([].into_iter(), here, 8, 9), None, "there is none");
     }
 }

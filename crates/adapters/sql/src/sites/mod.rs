@@ -8,7 +8,7 @@ use portico_sites::ports::{
     SubmissionRepository, TemplateRepository, VisitRepository, WizardRepository,
 };
 
-use crate::{Repositories, connection::StatementConnection};
+use crate::{Repositories, connection::StatementConnection, db::Db};
 
 mod assets;
 mod deployments;
@@ -28,7 +28,7 @@ mod wizards;
 
 impl<C: StatementConnection + Send> SiteRepositories for Repositories<C> {
     fn sites<'c>(&'c mut self) -> Box<dyn SiteRepository + 'c> {
-        Box::new(sites::Sites { db: self.db() })
+        Box::new(sites::Sites { db: Db(&self.connection), unfrozen: &mut self.written.unfrozen })
     }
 
     fn pages<'c>(&'c mut self) -> Box<dyn PageRepository + 'c> {

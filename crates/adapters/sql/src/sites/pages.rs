@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     columns::{Col, words},
+    connection::{StatementConnection, Until},
     db::Db,
     dialect::contains,
 };
@@ -114,9 +115,14 @@ fn of_site(tenant: TenantId, site: SiteId) -> Condition {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> PageRepository for Pages<'_, C> {
+impl<C: StatementConnection + Send> PageRepository for Pages<'_, C> {
     async fn insert(&mut self, page: &Page) -> Result<(), StoreError> {
         self.db.insert(new_row(page)).await
+    }
+
+    async fn insert_later(&mut self, page: &Page) -> Result<(), StoreError> {
+        // Whatever refers to pages has their ids in a column of this name.
+        self.db.insert_later(new_row(page), Until::Read(&["page", "stored_texts"])).await
     }
 
     async fn insert_all(&mut self, pages: &[Page]) -> Result<(), StoreError> {

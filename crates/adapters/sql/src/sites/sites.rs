@@ -22,6 +22,7 @@ use crate::{
     columns::{Col, documents, words},
     db::Db,
     dialect::contains,
+    error::store_error,
     frozen,
     tenancy::subdomains,
 };
@@ -107,6 +108,8 @@ pub(super) async fn lock(
 /// Sites over one connection.
 pub(crate) struct Sites<'c, C> {
     pub db: Db<'c, C>,
+    /// Where those are noted that were seen, and may be changed by others than staff.
+    pub unfrozen: &'c mut Vec<(TenantId, SiteId)>,
 }
 
 #[async_trait]
@@ -203,11 +206,17 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         let query = row::Entity::find()
             .select_only()
             .column(Column::Id)
+            .expr(Expr::cust(frozen::IS_FROZEN))
             .filter(Column::TenantId.eq(Col(tenant)))
             .order_by_asc(Column::CreatedAt)
             .order_by_asc(Column::Id)
             .limit(1);
-        self.db.value(query).await
+        let found = query.into_tuple::<(Col<SiteId>, bool)>().one(self.db.0).await.map_err(store_error)?;
+        let Some((Col(site), is_frozen)) = found else { return Ok(None) };
+        if !is_frozen {
+            self.unfrozen.push((tenant, site));
+        }
+        Ok(Some(site))
     }
 
     async fn list(

@@ -3,12 +3,12 @@
 use std::{io::ErrorKind, str::FromStr, sync::Arc, time::Duration};
 
 use portico_kernel::StoreError;
-use sea_orm::sqlx::{self, ConnectOptions, Connection, pool::PoolOptions, postgres::PgConnectOptions};
+use sea_orm::sqlx::{self, ConnectOptions, Connection, postgres::PgConnectOptions};
 use tokio::time::timeout;
 
 use super::{BACKGROUND, Pools, SILENCE, SqlStore, StoreOptions, unavailable};
 use crate::{
-    connection::{Connections, Health, Slots, Source},
+    connection::{Connections, Health, SessionOptions, Slots, Source},
     error::store_error,
 };
 
@@ -25,8 +25,8 @@ pub(super) async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore,
     let background = (options.max_connections / 4).max(2);
     let requests = options.max_connections.saturating_sub(background).max(1);
     let slots = |size, statement_timeout, patience, further: &[(&str, &str)]| {
-        let pool = postgres_pool(session(options, statement_timeout, further));
-        Slots::new(pool, connect.clone(), size, patience)
+        let [names, values] = session(options, statement_timeout, further);
+        Slots::new(SessionOptions { connect: connect.clone(), names, values }, size, patience)
     };
     let limit = options.statement_timeout * BACKGROUND;
     let requests = slots(requests, options.statement_timeout, options.acquire_timeout, &[]);
@@ -89,32 +89,6 @@ async fn why_not(connect: &PgConnectOptions, patience: Duration) -> Option<Strin
     })
 }
 
-fn postgres_pool(session: [Vec<String>; 2]) -> PoolOptions<sqlx::Postgres> {
-    /// A connection that was idle for longer is asked whether it still lives. Asking each time would cost a round trip.
-    const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
-    PoolOptions::<sqlx::Postgres>::new()
-        .test_before_acquire(false)
-        .after_connect(move |connection, _| {
-            let [names, values] = session.clone();
-            Box::pin(async move {
-                sqlx::query(SESSION).bind(names).bind(values).execute(connection).await?;
-                Ok(())
-            })
-        })
-        .before_acquire(|connection, metadata| {
-            Box::pin(async move {
-                if metadata.idle_for >= TEST_IF_IDLE_FOR {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-}
-
-/// Sets settings of a session: their names are `$1`, their values `$2`.
-const SESSION: &str =
-    "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as wanted(name, value)";
-
 /// What the server does about a client that is gone or does not go on (Postgres manual, sections 20.3.2 and 20.11.1): names
 /// and values of settings. It gives up a statement when it is given up here, so that nothing is left over.
 fn session(
@@ -128,7 +102,7 @@ fn session(
         ("statement_timeout", &*statement),
         ("lock_timeout", &patience),
         ("idle_in_transaction_session_timeout", &patience),
-        // Longer than a pool keeps one that it knows of.
+        // Longer than a connection is kept that nobody needs.
         ("idle_session_timeout", "20min"),
         ("tcp_keepalives_idle", "10s"),
         ("tcp_keepalives_interval", "5s"),
