@@ -39,6 +39,7 @@ mod releases;
 mod schedules;
 mod seat_leases;
 mod second_factors;
+mod site_locks;
 mod site_sales;
 mod store;
 mod support;
