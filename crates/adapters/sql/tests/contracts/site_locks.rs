@@ -70,7 +70,7 @@ async fn sites_of_one_name_do_not_wait_for_each_other_in_a_circle() {
                 let mut made = 0_usize;
                 for _ in 0..8 {
                     let wish = site_of(&env, tenant, "bakery");
-                    let outcome = make(&store, &env, &scope, &wish, number % 2 == 0).await;
+                    let outcome = make(&store, &env, &scope, &wish, number.is_multiple_of(2)).await;
                     match outcome {
                         Ok(site) => {
                             delete(&store, &env, &scope, &site).await.unwrap();
