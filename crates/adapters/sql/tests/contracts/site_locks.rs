@@ -1,6 +1,6 @@
-//! Sites of one name that are made and deleted at the same moment: none waits for another one that waits for it.
+//! Sites that are made, deleted and handed over at the same moment: none waits for another one that waits for it.
 
-use portico_billing::subscription::SubscriptionStatus;
+use portico_billing::{period::Period, ports::BillingRepositories, subscription::SubscriptionStatus};
 use portico_kernel::{
     Actor, Env, Meter, Permission, Permissions, PlatformRole, RequestInfo, Scope, StoreError, TenantId,
 };
@@ -87,6 +87,35 @@ async fn sites_of_one_name_do_not_wait_for_each_other_in_a_circle() {
         .await;
         assert!(made.iter().sum::<usize>() > 0, "{made:?}");
         assert_eq!(store.reader().sites().primary(tenant).await.unwrap(), None, "all were deleted");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_to_and_fro_between_two_tenants_does_not_wait_in_a_circle() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let mut tenants = Vec::new();
+        for name in ["one", "two"] {
+            let tenant = stored_tenant(store, &env, name).await.id;
+            subscribe(store, &env, tenant, "everything", SubscriptionStatus::Active).await;
+            let mut work = store.begin().await.unwrap();
+            work.entitlements().take(tenant, Meter::Sites, 50).await.unwrap();
+            work.commit().await.unwrap();
+            tenants.push(tenant);
+        }
+        let (one, two) = (tenants[0], tenants[1]);
+        at_once(store, 32, |store, number| async move {
+            let (from, to) = if number.is_multiple_of(2) { (one, two) } else { (two, one) };
+            let mut work = store.begin().await.unwrap();
+            work.entitlements().transfer(Meter::Sites, (from, 1), (to, 1)).await.unwrap();
+            work.commit().await.unwrap();
+        })
+        .await;
+        for tenant in tenants {
+            let used = store.reader().meters().used(tenant, Meter::Sites, Period::Standing).await.unwrap();
+            assert_eq!(used, 50);
+        }
     })
     .await;
 }
