@@ -3,6 +3,8 @@
 
 mod api_keys;
 mod audit;
+mod audit_lists;
+mod audit_unsealed;
 mod billing;
 mod clock;
 mod coupon_locks;
