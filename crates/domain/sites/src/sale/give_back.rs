@@ -51,8 +51,7 @@ impl Sales<'_> {
     }
 
     /// Takes a site from its buyer and gives it back to the tenant that sold it, as a draft. `sold_at` is when it was paid, `copied` are
-    /// the pictures whose files were copied. The storage of the seller is the
-    /// caller's matter.
+    /// the pictures whose files were copied. The storage of the seller is the caller's matter.
     ///
     /// # Errors
     /// `NotFound` where the buyer does not have it any more; `SiteForSale` or `SiteSold` where they sell it themselves; `Store` with
