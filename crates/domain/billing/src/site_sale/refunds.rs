@@ -29,7 +29,7 @@ const REASON_MAX: usize = 500;
 /// How often the provider is asked about a refund that is on its way.
 const PENDING_PAUSE: Duration = Duration::hours(6);
 
-/// How often the provider is asked about a refund that has succeeded: a bank may send the money back, and the provider of sales tells nobody.
+/// How often the provider is asked about a refund that has succeeded: a bank may send the money back, of which no webhook tells.
 const WATCH_PAUSE: Duration = Duration::DAY;
 
 /// For how long it is asked after a refund has succeeded.
