@@ -12,8 +12,8 @@ use crate::{
     fixture::text,
 };
 
-/// Asks until the server has an answer; one that is overloaded, as the machine of a test may be, says when to come back. Answers the status,
-/// and how often it was 503 before.
+/// Asks until the server has an answer; one that is overloaded, as the machine of a test may be, says when to come back. Answers the
+/// status, and how often it was 503 before.
 async fn until_answered(client: &Client, path: &str) -> (u16, u64) {
     for refusals in 0..30 {
         let answer = client.get(path).await;
