@@ -211,12 +211,8 @@ impl<'a> Domains<'a> {
 
     /// Disconnects all domains of a site that is about to be deleted in the same unit of work. The event that the site is deleted
     /// stands for all of it.
-    ///
-    /// # Errors
-    /// `NotFound`.
     pub async fn remove_all(&mut self, site: SiteId) -> Result<(), SitesError> {
         let tenant = self.scope.require(Permission::SitesDelete)?;
-        site::lock_for_deletion(self.repositories, tenant, site).await?;
         let removed = self.repositories.domains().delete_of_site(tenant, site).await?;
         Ok(self.repositories.entitlements().release(tenant, Meter::CustomDomains, removed).await?)
     }
