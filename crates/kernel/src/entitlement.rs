@@ -96,6 +96,15 @@ pub trait Entitlements: Send {
     /// Gives back what was taken before, in the unit of work that frees it.
     async fn release(&mut self, tenant: TenantId, meter: Meter, amount: u64) -> Result<(), EntitlementError>;
 
+    /// Gives back what the tenant `from` took, and counts what the tenant `to` gets for it, whatever its plan includes. MUST lock the
+    /// counters of both in one order, so that two units of work in opposite directions do not wait for each other.
+    async fn transfer(
+        &mut self,
+        meter: Meter,
+        from: (TenantId, u64),
+        to: (TenantId, u64),
+    ) -> Result<(), EntitlementError>;
+
     /// Checks that the tenant's plan has a feature.
     ///
     /// # Errors

@@ -197,6 +197,16 @@ pub trait WorkQueue: Send + Sync {
     /// and they keep their position. MUST leave those alone that `worker` does not hold any more. Answers how many it queued.
     async fn release(&self, worker: &str, ids: &[JobId]) -> Result<u64, StoreError>;
 
+    /// Queues a job again that `worker` cannot do, for a later time. The attempt MUST NOT count, so that a worker that can do it has all of
+    /// them. MUST answer `false`, like `retry` and `bury`, when `worker` does not hold it any more.
+    async fn defer(
+        &self,
+        worker: &str,
+        id: JobId,
+        run_at: Timestamp,
+        error: &str,
+    ) -> Result<bool, StoreError>;
+
     /// Declares a job dead.
     async fn bury(&self, worker: &str, id: JobId, error: &str) -> Result<bool, StoreError>;
 

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use portico_feature_support::flows::files;
+use portico_kernel::{Job, JobType, PageRequest};
+use portico_runtime::worker::jobs::JobError;
+use portico_support::{scan_job::ScanAttachment, scan_state::AttachmentScan};
 use portico_testkit::{
     clamd::{Clamd, EICAR},
+    jobs,
     server::{Client, Database, TestServer, eventually},
 };
 use reqwest::Method;
@@ -229,6 +234,55 @@ async fn a_mail_is_scanned_with_the_files_in_it() {
             assert_eq!((answer.status.as_u16(), &answer.json["code"]), (status, &code), "{}", answer.text);
         }
         assert_eq!(events(&ada.client, "support_ticket.attachment_infected").await, 1);
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_waits_for_a_scanner_that_was_taken_away_until_its_job_asks_for_the_last_time() {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let clamd = Clamd::start(TAKEN).await;
+        clamd.break_off(true);
+        let server = scanning(&clamd, database, false).await;
+        let (ada, clerk) = (server.customer("ada@example.com").await, clerk(&server).await.client);
+        let waiting = upload(&ada, "a.pdf", &pdf(b"first")).await;
+        let again = upload(&ada, "b.pdf", &pdf(b"second")).await;
+        let ticket = ticket_with(&ada, &waiting).await;
+        ticket_with(&ada, &again).await;
+
+        // As an instance does that has no scanner in its settings.
+        let mut without = server.app.clone();
+        without.support.scanner = None;
+        let page = PageRequest { page: 1, limit: 100 };
+        let listed = server.app.core.jobs.list(None, page).await.unwrap().items;
+        let job = listed
+            .into_iter()
+            .find(|job| job.kind == ScanAttachment::KIND && job.payload["assetId"] == waiting["id"]);
+        let job = job.expect("the file waits");
+        let earlier = Job { attempts: job.max_attempts - 1, ..job.clone() };
+        assert!(matches!(jobs::handle(&without, &earlier).await, Err(JobError::Retry(_))));
+        let last = Job { attempts: job.max_attempts, ..job };
+        // A scanner that does not answer lets nothing go.
+        assert!(matches!(jobs::handle(&server.app, &last).await, Err(JobError::Retry(_))));
+        said(&ada, &ticket, "pending").await;
+        clerk.get(&at_desk(&ada, &ticket, &waiting)).await.expect(409);
+
+        jobs::handle(&without, &last).await.unwrap();
+        said(&ada, &ticket, "not_scanned").await;
+        let link = clerk.get(&at_desk(&ada, &ticket, &waiting)).await.expect(200);
+        for url in [&link["url"], &waiting["url"]] {
+            assert_eq!(server.client().get(&path(&server, url)).await.status.as_u16(), 200);
+        }
+        // What comes again where there is no scanner waits for none.
+        let held = server.client().get(&path(&server, &again["url"])).await.expect(409);
+        assert_eq!(held["code"], "attachment_not_scanned");
+        let mut work = server.app.core.begin().await.unwrap();
+        let ids = [again["id"].as_str().unwrap().parse().unwrap()];
+        let tenant = ada.tenant.parse().unwrap();
+        let files = files::of_tenant(&without.support, &mut *work, tenant, &ids).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(files[0].scan, AttachmentScan::NotScanned);
+        assert_eq!(server.client().get(&path(&server, &again["url"])).await.status.as_u16(), 200);
         server.stop().await;
     }
 }

@@ -9,21 +9,20 @@ use std::{
     time::Duration,
 };
 
-use portico_identity::token::TokenPurpose;
 use portico_kernel::PlatformRole;
-use portico_testkit::server::{Answer, Client, PASSWORD, TestServer, at_once};
+use portico_testkit::server::{Answer, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     authorization::{body, call},
-    fixture::{Fixture, Person, change_user, fill, link, parameters, text, unlimited},
+    fixture::{Fixture, Person, change_user, fill, parameters, text, unlimited},
 };
 
 /// An operation of the API document.
-struct Operation {
-    method: String,
-    path: String,
+pub struct Operation {
+    pub method: String,
+    pub path: String,
     json: Value,
 }
 
@@ -37,12 +36,12 @@ impl Operation {
         !self.json["requestBody"]["content"]["application/json"].is_null()
     }
 
-    fn takes(&self, place: &str, name: &str) -> bool {
+    pub fn takes(&self, place: &str, name: &str) -> bool {
         let parameters = self.json["parameters"].as_array();
         parameters.is_some_and(|all| all.iter().any(|p| p["in"] == place && p["name"] == name))
     }
 
-    fn answers(&self, status: &str) -> bool {
+    pub fn answers(&self, status: &str) -> bool {
         !self.json["responses"][status].is_null()
     }
 
@@ -53,7 +52,7 @@ impl Operation {
     }
 }
 
-fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<Operation> {
     let document = serde_json::to_value(portico::document::collected()).unwrap();
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -70,35 +69,35 @@ fn operations() -> Vec<Operation> {
 
 /// Collects failures, to be reported all at once.
 #[derive(Default)]
-struct Failures(Vec<String>);
+pub struct Failures(Vec<String>);
 
 impl Failures {
-    fn check(&mut self, what: impl std::fmt::Display, answer: &Answer, status: u16) {
+    pub fn check(&mut self, what: impl std::fmt::Display, answer: &Answer, status: u16) {
         let problem = status < 400 || answer.header("content-type") == "application/problem+json";
         if answer.status.as_u16() != status || !problem {
             self.note(format!("{what}: expected {status}"), answer);
         }
     }
 
-    fn note(&mut self, what: impl std::fmt::Display, answer: &Answer) {
+    pub fn note(&mut self, what: impl std::fmt::Display, answer: &Answer) {
         let text: String = answer.text.chars().take(500).collect();
         self.0.push(format!("{what}: {} {text}", answer.status));
     }
 
     #[track_caller]
-    fn none(&self) {
+    pub fn none(&self) {
         assert!(self.0.is_empty(), "{}", self.0.join("\n"));
     }
 }
 
-async fn fixture() -> (TestServer, Fixture) {
+pub async fn fixture() -> (TestServer, Fixture) {
     let server = TestServer::start().await;
     let fixture = fixture_on(&server).await;
     (server, fixture)
 }
 
 /// A fixture whose owner may also do what only people who run the platform may.
-async fn fixture_on(server: &TestServer) -> Fixture {
+pub async fn fixture_on(server: &TestServer) -> Fixture {
     unlimited(server).await;
     let mut fixture = Fixture::new(server, "okapi").await;
     change_user(server, &fixture.owner.claims, |user| user.role = PlatformRole::SuperAdmin).await;
@@ -474,165 +473,6 @@ async fn no_text_in_a_query_is_answered_with_a_5xx() {
         failures.none();
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stale_if_match_changes_nothing() {
-    TestServer::on_each_database(async |server| {
-        let fixture = fixture_on(server).await;
-        let before = fixture.snapshot().await;
-        let (mut failures, mut seen) = (Failures::default(), 0);
-        for operation in operations().iter().filter(|operation| operation.takes("header", "If-Match")) {
-            seen += 1;
-            let kind = (operation.method.as_str(), operation.path.as_str());
-            let body = body(server, &fixture, &fixture.owner, kind, seen).await;
-            for tag in ["\"v999\"", "\"v0\"", "\"v-1\"", "W/\"v1\"", "v1", "\"", "x".repeat(5000).as_str()] {
-                // SEO metadata has the version 0 while nothing is set.
-                if tag == "\"v0\"" && kind.1.ends_with("/seo") {
-                    continue;
-                }
-                let client = fixture.owner.client.with("if-match", tag);
-                let answer = call(&client, kind.0, &fixture.path(kind.1), body.as_ref()).await;
-                failures.check(format!("{} {} with {tag}", kind.0, kind.1), &answer, 412);
-            }
-        }
-        failures.none();
-        assert!(seen >= 10, "only {seen} operations take If-Match");
-        assert_eq!(fixture.snapshot().await, before);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_client_has_is_not_sent_again() {
-    let (_server, fixture) = fixture().await;
-    let (mut failures, mut seen) = (Failures::default(), 0);
-    for operation in operations().iter().filter(|operation| operation.answers("304")) {
-        seen += 1;
-        let (client, path) = (&fixture.owner.client, fixture.path(&operation.path));
-        let first = client.get(&path).await;
-        let tag = first.header("etag");
-        assert!(!tag.is_empty(), "{path} has no ETag");
-        for (tags, status) in [
-            (tag.to_owned(), 304),
-            (format!("W/{tag}"), 304),
-            (format!("\"other\", {tag}"), 304),
-            ("*".to_owned(), 304),
-            ("\"other\"".to_owned(), 200),
-        ] {
-            let answer = client.with("if-none-match", &tags).get(&path).await;
-            failures.check(format!("{path} with {tags}"), &answer, status);
-            if status == 304 && (!answer.text.is_empty() || answer.header("etag") != tag) {
-                failures.note(format!("{path} with {tags}"), &answer);
-            }
-        }
-    }
-    failures.none();
-    assert!(seen >= 5, "only {seen} operations answer 304");
-}
-
-/// Sends one request 16 times at once: one creates the resource, the others get 409 with this code.
-async fn exactly_one(client: &Client, requests: [(String, Value); 2], code: &str) {
-    let answers = at_once(16, |number| {
-        let (client, (path, body)) = (client.clone(), requests[number % 2].clone());
-        async move { client.post(&path, body).await }
-    })
-    .await;
-    let made = answers.iter().filter(|answer| answer.status.as_u16() == 201).count();
-    assert_eq!(made, 1, "{answers:?}");
-    for answer in answers.iter().filter(|answer| answer.status.as_u16() != 201) {
-        assert_eq!((answer.status.as_u16(), &answer.json["code"]), (409, &json!(code)), "{}", answer.text);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_sixteen_that_want_one_name_at_once_one_gets_it() {
-    TestServer::on_each_database(async |server| {
-        let fixture = fixture_on(server).await;
-        let client = &fixture.owner.client;
-        let page = (client.t("/pages"), json!({"title": "Prices", "slug": "prices"}));
-        exactly_one(client, [page.clone(), page], "slug_taken").await;
-        let site = ("/api/v1/sites".to_owned(), json!({"name": "Shop", "subdomain": "the-shop"}));
-        exactly_one(client, [site.clone(), site], "subdomain_taken").await;
-        let tenant = ("/api/v1/tenants".to_owned(), json!({"name": "Firm", "subdomain": "the-firm"}));
-        exactly_one(client, [tenant.clone(), tenant], "subdomain_taken").await;
-        let site = ("/api/v1/sites".to_owned(), json!({"name": "Either", "subdomain": "either"}));
-        let tenant = ("/api/v1/tenants".to_owned(), json!({"name": "Or", "subdomain": "either"}));
-        exactly_one(client, [site, tenant], "subdomain_taken").await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn credentials_that_are_none_are_refused() {
-    let (server, fixture) = fixture().await;
-    let good = text(&fixture.owner.tokens, "access_token");
-    let refresh = text(&fixture.owner.tokens, "refresh_token");
-    let parts: Vec<&str> = good.split('.').collect();
-    let values = [
-        "Basic dXNlcjpwYXNzd29yZA==".to_owned(),
-        "Bearer".to_owned(),
-        "Bearer ".to_owned(),
-        "Bearer \t".to_owned(),
-        good.clone(),
-        format!("Token {good}"),
-        format!("Bearer {good}x"),
-        format!("Bearer {good}, Bearer {good}"),
-        format!("Bearer {}", &good[1..]),
-        format!("Bearer {}.{}.", parts[0], parts[1]),
-        format!("Bearer {}.{}.{}", parts[0], parts[0], parts[2]),
-        format!("Bearer {}", "a".repeat(10_000)),
-        format!("Bearer {}.{}.{}", "a".repeat(3_000), "b".repeat(3_000), "c".repeat(3_000)),
-        "Bearer ..".to_owned(),
-        "Bearer null".to_owned(),
-        format!("Bearer {refresh}"),
-        format!("Bearer {}", link(&server, &fixture.owner, TokenPurpose::EmailVerification).await),
-    ];
-    let mut failures = Failures::default();
-    for value in &values {
-        let answer = server.client().with("authorization", value).get("/api/v1/profile").await;
-        failures.check(value, &answer, 401);
-        if !answer.header("www-authenticate").starts_with("Bearer") {
-            failures.note(value, &answer);
-        }
-    }
-    for tenant in ["", "0", "not-a-uuid", "null", &"a".repeat(5000)] {
-        let answer = fixture.owner.client.with("x-tenant-id", tenant).get("/api/v1/sites").await;
-        failures.check(format!("X-Tenant-Id: {tenant}"), &answer, 404);
-    }
-    failures.none();
-    // The scheme is not case-sensitive (RFC 9110 section 11.1).
-    server.client().with("authorization", &format!("bEARER {good}")).get("/api/v1/profile").await.expect(200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_of_another_kind_is_refused() {
-    let (server, fixture) = fixture().await;
-    let client = server.client();
-    let access = text(&fixture.owner.tokens, "access_token");
-    let refresh = text(&fixture.owner.tokens, "refresh_token");
-    let reset = link(&server, &fixture.owner, TokenPurpose::PasswordReset).await;
-    let verification = link(&server, &fixture.owner, TokenPurpose::EmailVerification).await;
-    let mut failures = Failures::default();
-    for token in
-        [&access, &reset, &verification, "", "a", &"a".repeat(10_000), &format!("{refresh}a"), &refresh[1..]]
-    {
-        let answer = client.post("/api/v1/auth/refresh", json!({"refresh_token": token})).await;
-        if !matches!(answer.status.as_u16(), 401 | 422) {
-            failures.note(format!("refresh with {token}"), &answer);
-        }
-    }
-    for token in [&access, &refresh, &reset] {
-        let answer = client.post("/api/v1/auth/verify-email", json!({"token": token})).await;
-        failures.check(format!("verify-email with {token}"), &answer, 422);
-    }
-    for token in [&access, &refresh, &verification] {
-        let reset = json!({"token": token, "password": PASSWORD});
-        let answer = client.post("/api/v1/auth/reset-password", reset).await;
-        failures.check(format!("reset-password with {token}"), &answer, 422);
-    }
-    failures.none();
-    client.post("/api/v1/auth/refresh", json!({"refresh_token": refresh})).await.expect(200);
 }
 
 /// A connection costs the client nothing, so one that stays silent must not cost the server much either.

@@ -1,4 +1,5 @@
-//! Background jobs: a job of an unknown kind waits for staff, and jobs go on while requests wait.
+//! Background jobs: a job that cannot be done waits for staff, one of an unknown kind is left to a newer version, and jobs go on while
+//! requests wait.
 
 use std::{
     sync::{
@@ -15,7 +16,7 @@ use portico_identity::{
     ports::Mailer,
 };
 use portico_kernel::{
-    NewJob, PlatformRole, TenantId,
+    JobId, JobState, NewJob, PageRequest, PlatformRole, TenantId,
     mail::{MailContent, MailError, MailId},
 };
 use portico_testkit::server::{Client, Database, TestServer, eventually};
@@ -45,9 +46,9 @@ fn new_job(server: &TestServer, kind: &'static str, payload: Value) -> NewJob {
     }
 }
 
-/// A job that nobody can do.
-fn unknown(server: &TestServer) -> NewJob {
-    new_job(server, "nobody.knows", json!({"a": 1}))
+/// A job that nobody can do: its payload cannot be read.
+fn hopeless(server: &TestServer) -> NewJob {
+    new_job(server, "email.verification", json!({"a": 1}))
 }
 
 /// Enqueues jobs, all at once.
@@ -60,8 +61,8 @@ async fn enqueue(server: &TestServer, jobs: impl IntoIterator<Item = NewJob>) {
 }
 
 /// Enqueues a job that nobody can do, and answers its id.
-async fn enqueue_unknown(server: &TestServer) -> String {
-    let job = unknown(server);
+async fn enqueue_hopeless(server: &TestServer) -> String {
+    let job = hopeless(server);
     let id = job.id.to_string();
     enqueue(server, [job]).await;
     id
@@ -134,7 +135,7 @@ async fn jobs_go_on_while_requests_wait_however_long_the_first_ones_take() {
         assert!(have_begun(&begun, number).await, "mail {number} began");
     }
     for _ in 0..5 {
-        let id = enqueue_unknown(&server).await;
+        let id = enqueue_hopeless(&server).await;
         assert!(dead(&staff, &id).await.is_some(), "there is a worker slot left");
     }
     drop(waits);
@@ -149,7 +150,7 @@ async fn jobs_that_were_claimed_and_handed_back_are_claimed_again_before_the_nex
     server.unverified(email).await;
     assert!(have_begun(&begun, 1).await);
     // Short jobs: the next ones are claimed many at a time.
-    enqueue(&server, (0..16).map(|_| unknown(&server))).await;
+    enqueue(&server, (0..16).map(|_| hopeless(&server))).await;
     let all_done = async || {
         let figures = server.app.core.jobs.figures(server.app.core.env.now()).await.unwrap();
         ((figures.running, figures.dead) == (0, 16)).then_some(())
@@ -172,10 +173,10 @@ async fn a_job_that_cannot_be_done_is_listed_and_can_be_replayed() {
     TestServer::on_each_database(async |server| {
         let staff = server.customer("staff@example.com").await;
         appoint(server, &staff, PlatformRole::Staff).await;
-        let id = enqueue_unknown(server).await;
+        let id = enqueue_hopeless(server).await;
         let listed = dead(&staff, &id).await.expect("the job is dead");
-        assert_eq!((&listed["kind"], &listed["requestId"]), (&json!("nobody.knows"), &json!("r1")));
-        assert!(listed["lastError"].as_str().unwrap().contains("no handler"), "{listed}");
+        assert_eq!((&listed["kind"], &listed["requestId"]), (&json!("email.verification"), &json!("r1")));
+        assert!(listed["lastError"].as_str().unwrap().contains("payload"), "{listed}");
 
         let path = format!("/api/v1/admin/jobs/{id}/replay");
         assert_eq!(staff.post_empty(&path).await.expect(202)["state"], "queued");
@@ -185,6 +186,33 @@ async fn a_job_that_cannot_be_done_is_listed_and_can_be_replayed() {
         assert_eq!(staff.post_empty(&unknown).await.expect(404)["code"], "not_found");
         let customer = server.customer("customer@example.com").await;
         assert_eq!(customer.get("/api/v1/admin/jobs").await.status.as_u16(), 403);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_an_unknown_kind_is_left_to_a_newer_version_for_a_day() {
+    TestServer::on_each_database(async |server| {
+        let now = server.app.core.env.now();
+        let young = new_job(server, "nobody.knows", json!({}));
+        // This id tells no time: the job counts as enqueued when it is due.
+        let id = "4f2c9d1e-8a35-4b7c-9d20-6e1f3a5b7c89".parse().unwrap();
+        let old =
+            NewJob { id, run_at: now - time::Duration::DAY, ..new_job(server, "nobody.knows", json!({})) };
+        enqueue(server, [young.clone(), old.clone()]).await;
+        let given_back = async |id: JobId| {
+            let page = PageRequest { page: 1, limit: 100 };
+            let listed = server.app.core.jobs.list(None, page).await.unwrap();
+            listed.items.into_iter().find(|job| job.id == id && job.last_error.is_some())
+        };
+        let left = eventually(Duration::from_secs(10), async || given_back(young.id).await);
+        let left = left.await.expect("the job is put back");
+        assert_eq!((left.state, left.attempts), (JobState::Queued, 0), "and the attempt did not count");
+        assert!(left.run_at > now, "for a later time");
+        let dead = eventually(Duration::from_secs(10), async || given_back(old.id).await);
+        let dead = dead.await.expect("the old one is given up");
+        assert_eq!((dead.state, dead.attempts), (JobState::Dead, 1));
+        assert!([left, dead].iter().all(|job| job.last_error.as_ref().unwrap().contains("no handler")));
     })
     .await;
 }

@@ -87,7 +87,7 @@ async fn change(
 }
 
 /// Makes a sale due, as if half an hour had passed where `is_over`, and has the schedule ask about it.
-async fn a_round(server: &TestServer, seller: &Client, id: &str, is_over: bool) {
+pub async fn a_round(server: &TestServer, seller: &Client, id: &str, is_over: bool) {
     change(server, seller, id, |checkout, now| {
         checkout.check_at = Some(now);
         if is_over {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     fixture::{Person, text},
     site_purchases::{
-        CLAIM, becomes, buy, checkout_of, for_sale, happens, stand_in, status as status_of, tell,
+        CLAIM, a_round, becomes, buy, checkout_of, for_sale, happens, stand_in, status as status_of, tell,
     },
     site_sales::offer_of,
     sites::events,
@@ -191,6 +191,34 @@ async fn what_is_given_back_in_the_panel_is_found_by_its_webhook() {
         assert_eq!(events(&seller, "site_sale.refunded").await, 1);
         let again = clerk(server).await.post(&refund_of(&id), json!({})).await;
         assert_eq!(again.expect(409)["code"], "nothing_to_refund");
+        ledger::sound(server).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_a_bank_sends_back_is_found_without_a_webhook() {
+    TestServer::on_each_database(async |server| {
+        let (seller, path, _, slug) = for_sale(server).await;
+        let ada = server.customer(server.email("ada")).await;
+        let made = ada.post_empty(&format!("/api/v1/sites/{slug}/purchase")).await.expect(201);
+        let id = paid(server, &seller, &made, SiteSaleStatus::Completed).await;
+        let given = clerk(server).await.post(&refund_of(&id), json!({})).await.expect(201);
+        assert_eq!(given["status"], "succeeded");
+        a_round(server, &seller, &id, false).await;
+        assert_eq!(status_of(server, &seller, &id).await, SiteSaleStatus::Refunded);
+
+        stand_in(server).send_back(&text(&given, "providerId")).await.unwrap();
+        for _ in 0..2 {
+            a_round(server, &seller, &id, false).await;
+            assert_eq!(status_of(server, &seller, &id).await, SiteSaleStatus::Completed);
+        }
+        assert_eq!(ada.get(&path).await.expect(200)["status"], "published");
+        let invoice = ada.get(&format!("/api/v1/billing/invoices/{id}")).await.expect(200);
+        assert_eq!(invoice["amountRefunded"], 0);
+        for kind in ["refund.failed", "site_sale.refund_failed"] {
+            assert_eq!(events(&seller, kind).await, 1, "{kind}");
+        }
         ledger::sound(server).await;
     })
     .await;

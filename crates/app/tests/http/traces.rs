@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use portico_kernel::{Event, TraceParent};
+use portico_recurrente::WebhookSecrets;
 use portico_testkit::{
     collector::{TestCollector, TestSpan},
+    payments::RECURRENTE_SECRET,
     receiver::{Receiver, Reply},
     server::{Database, TestServer, eventually},
 };
+use reqwest::Method;
 use serde_json::json;
 
 const STRANGER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -153,6 +156,38 @@ async fn a_webhook_belongs_to_the_trace_of_its_event_and_tells_the_receiver() {
     }
     traces.stop().await;
     plain.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_payment_provider_tells_is_followed_in_the_trace_of_its_request() {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let collector = TestCollector::start().await;
+        let server = traced(database, &collector, 1.0).await;
+        let event = json!({"event_type": "intent.succeeded", "checkout": {"id": "ch_unknown"}}).to_string();
+        let secrets = WebhookSecrets::new(&[RECURRENTE_SECRET.to_owned().into()]).unwrap();
+        let mut provider = server.client().with("traceparent", STRANGER).with("x-request-id", "r-provider");
+        for (name, value) in secrets.sign("msg_1", event.as_bytes(), server.app.core.env.now()) {
+            provider = provider.with(&name, &value);
+        }
+        let path = "/api/v1/webhooks/recurrente";
+        provider.send(Method::POST, path, Some(event.into_bytes()), "application/json").await.expect(200);
+
+        let parent: TraceParent = STRANGER.parse().unwrap();
+        let trace = parent.trace_id();
+        let complete = eventually(Duration::from_secs(10), async || {
+            server.app.core.tracer.flush().await;
+            let spans = collector.spans();
+            (!named(&spans, &trace, "job payment.event").is_empty()).then_some(spans)
+        });
+        let spans = complete.await.expect("the span of the job");
+        let [request] = named(&spans, &trace, &format!("POST {path}"))[..] else { panic!("{spans:#?}") };
+        let [job] = named(&spans, &trace, "job payment.event")[..] else { panic!("{spans:#?}") };
+        assert_eq!(
+            (&job.parent, &job.attributes["portico.request_id"]),
+            (&request.id, &"r-provider".to_owned())
+        );
+        server.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -278,6 +278,27 @@ impl Entitlements for Quotas<'_> {
         Ok(self.repositories.meters().subtract(tenant, meter, Period::Standing, amount).await?)
     }
 
+    async fn transfer(
+        &mut self,
+        meter: Meter,
+        from: (TenantId, u64),
+        to: (TenantId, u64),
+    ) -> Result<(), EntitlementError> {
+        let mut changes = [(from, false), (to, true)];
+        changes.sort_unstable_by_key(|((tenant, _), _)| *tenant);
+        for ((tenant, amount), is_added) in changes {
+            if amount == 0 {
+                continue;
+            }
+            if is_added {
+                self.add_regardless(tenant, meter, amount).await?;
+            } else {
+                self.release(tenant, meter, amount).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn require(&mut self, tenant: TenantId, feature: Feature) -> Result<(), EntitlementError> {
         if self.allowance_of(tenant).await?.plan.has(feature) {
             return Ok(());

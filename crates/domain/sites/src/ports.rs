@@ -121,6 +121,9 @@ pub trait SiteRepository: Send {
     /// The site, locked: other units of work that lock it wait until this one ends.
     async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError>;
 
+    /// The same for a site that is to be deleted: whoever adds something to it waits, too.
+    async fn lock_for_deletion(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError>;
+
     /// Why only staff change one of these sites, or of the sites of these pages, as [`Site::frozen`] has it; `None` when members may
     /// change all of them. MUST see what the unit of work has changed, and take one statement: every change of a page asks.
     async fn frozen_among(

@@ -200,13 +200,20 @@ impl<'a> Sites<'a> {
     /// # Errors
     /// `Invalid`; `SubdomainTaken`; `Entitlement`.
     pub async fn create(&mut self, input: NewSite) -> Result<Site, SitesError> {
-        let site = self.add(input).await?;
+        let (site, is_named) = self.plan(input).await?;
+        // Before the name is claimed, as everywhere: else this and the wizard could wait for each other.
         self.repositories.entitlements().take(site.tenant_id, Meter::Sites, 1).await?;
-        Ok(site)
+        self.insert(site, is_named).await
     }
 
     /// Like [`Sites::create`], for what has counted the site before.
     pub(crate) async fn add(&mut self, input: NewSite) -> Result<Site, SitesError> {
+        let (site, is_named) = self.plan(input).await?;
+        self.insert(site, is_named).await
+    }
+
+    /// The site that is asked for, and whether its subdomain is.
+    async fn plan(&mut self, input: NewSite) -> Result<(Site, bool), SitesError> {
         let tenant = self.scope.require(Permission::SitesWrite)?;
         let mut violations = Violations::default();
         violations.name("name", &input.name, 1, MAX_NAME);
@@ -222,7 +229,7 @@ impl<'a> Sites<'a> {
         let Some(subdomain) = subdomain else { return Err(SitesError::Invalid(Vec::new())) };
 
         let now = self.env.now();
-        let mut site = Site {
+        let site = Site {
             id: self.env.new_id(),
             tenant_id: tenant,
             name: input.name.trim().to_owned(),
@@ -239,8 +246,12 @@ impl<'a> Sites<'a> {
             updated_at: now,
             version: 1,
         };
+        Ok((site, input.subdomain.is_some()))
+    }
+
+    async fn insert(&mut self, mut site: Site, is_named: bool) -> Result<Site, SitesError> {
         let mut inserted = self.repositories.sites().insert(&site).await.map_err(|error| taken(error, None));
-        if input.subdomain.is_none() && matches!(inserted, Err(SitesError::SubdomainTaken)) {
+        if !is_named && matches!(inserted, Err(SitesError::SubdomainTaken)) {
             // Another tenant has taken it since it was found free.
             let suffix = Subdomain::random_suffix(self.env);
             site.subdomain = Subdomain::suggest(&site.name, &suffix, self.env);
@@ -321,14 +332,15 @@ impl<'a> Sites<'a> {
     /// `NotFound`; `PreconditionFailed`.
     pub async fn delete(&mut self, id: SiteId, expected: Option<i64>) -> Result<Site, SitesError> {
         let tenant = self.scope.require(Permission::SitesDelete)?;
-        let before = find(self.repositories, tenant, id).await?;
+        // Two at the same moment: one of them deletes, so that the quota is released once.
+        let before = lock_for_deletion(self.repositories, tenant, id).await?;
         version::check(before.version, expected)?;
         removable(self.scope, &before)?;
-        // Two at the same moment: one of them deletes, so that the quota is released once.
+        // Before the name is given up, see `create`.
+        self.repositories.entitlements().release(tenant, Meter::Sites, 1).await?;
         if !self.repositories.sites().delete(tenant, id).await? {
             return Err(SitesError::NotFound("site"));
         }
-        self.repositories.entitlements().release(tenant, Meter::Sites, 1).await?;
         let event = Event::new(self.env, self.scope, &events::SITE_DELETED, id.uuid()).before(&before);
         self.repositories.events().append(event).await?;
         let job = NewJob::new(self.env, self.scope, tenant, &PurgeSite { site_id: id });
@@ -371,6 +383,16 @@ pub(crate) async fn lock(
     id: SiteId,
 ) -> Result<Site, SitesError> {
     repositories.sites().lock(tenant, id).await?.ok_or(SitesError::NotFound("site"))
+}
+
+/// The site of this tenant, locked before it is deleted. Whatever deletes a site or makes one locks in this order, so that none waits for
+/// another one in a circle: the site, the counters of domains and of sites, the name.
+pub(crate) async fn lock_for_deletion(
+    repositories: &mut dyn SiteRepositories,
+    tenant: TenantId,
+    id: SiteId,
+) -> Result<Site, SitesError> {
+    repositories.sites().lock_for_deletion(tenant, id).await?.ok_or(SitesError::NotFound("site"))
 }
 
 /// The given site, or the tenant's primary one.

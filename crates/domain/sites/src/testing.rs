@@ -208,6 +208,9 @@ impl SiteRepository for View<'_> {
     async fn lock(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
         SiteRepository::find(self, tenant, id).await
     }
+    async fn lock_for_deletion(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
+        SiteRepository::find(self, tenant, id).await
+    }
     async fn frozen_among(
         &mut self,
         tenant: TenantId,

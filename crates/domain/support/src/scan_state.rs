@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum AttachmentScan {
-    /// Nothing: the installation had no scanner when it came, or it was deleted before it was scanned.
+    /// Nothing: the installation had no scanner when it came, or has none any more, or it was deleted before it was scanned.
     #[default]
     NotScanned,
     /// Nothing yet. It is asked until it answers.
@@ -63,8 +63,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The file was deleted before it was scanned.
-    pub const GONE: Self = Self { scan: AttachmentScan::NotScanned, signature: None };
+    /// It was not scanned, and will not be: it was deleted before, or there is no scanner any more.
+    pub const NOT_SCANNED: Self = Self { scan: AttachmentScan::NotScanned, signature: None };
 }
 
 impl From<Verdict> for Finding {

@@ -84,7 +84,7 @@ async fn files_wait_for_a_scanner_where_there_is_one_and_the_desk_waits_with_the
         (Pending, Some(clean()), Clean, [Ok(()), Ok(())]),
         (Pending, Some(found()), Infected, [Err("attachment_infected"); 2]),
         (Pending, Some(Verdict::TooLarge.into()), TooLargeToScan, [Err("attachment_not_scanned"), Ok(())]),
-        (Pending, Some(Finding::GONE), NotScanned, [Ok(()), Ok(())]),
+        (Pending, Some(Finding::NOT_SCANNED), NotScanned, [Ok(()), Ok(())]),
         // Passed once, it stays so.
         (Clean, Some(Verdict::TooLarge.into()), Clean, [Ok(()), Ok(())]),
         (NotScanned, Some(found()), Infected, [Err("attachment_infected"); 2]),
@@ -135,7 +135,7 @@ async fn an_infected_file_is_told_of_once_in_each_ticket_that_has_it() {
     for ticket in [one.id, one.id, two.id, env.new_id()] {
         let mut scans = AttachmentScans::new(&mut repositories, &system, &env);
         scans.note((tenant, ticket), sent.asset_id, &found()).await.unwrap();
-        scans.note((tenant, ticket), sent.asset_id, &Finding::GONE).await.unwrap();
+        scans.note((tenant, ticket), sent.asset_id, &Finding::NOT_SCANNED).await.unwrap();
         scans.note((env.new_id(), ticket), other.asset_id, &found()).await.unwrap();
     }
     assert_eq!(said(&repositories, sent.asset_id), [AttachmentScan::Infected; 3]);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use portico_kernel::{Env, Fault, Job, JobId, JobType, Kind, RequestInfo, Scope, StoreError};
+use portico_kernel::{Env, Fault, Job, JobId, JobType, Kind, RequestInfo, Scope, StoreError, Timestamp};
 use portico_otlp::Tracer;
 use tokio::{
     sync::{mpsc, watch},
@@ -41,6 +41,13 @@ const HOLD: Duration = Duration::from_millis(500);
 
 /// How often to look whether requests still wait, while jobs are held back for them.
 const GLANCE: Duration = Duration::from_millis(20);
+
+/// Pause after which a job of a kind that is not known here is offered to all instances again.
+const ELSEWHERE: time::Duration = time::Duration::seconds(10);
+
+/// How long after it was enqueued a job of a kind that is not known here is left to instances of another version: longer than it takes to
+/// replace all of them.
+const UPGRADE: time::Duration = time::Duration::DAY;
 
 /// Completed jobs reported in one statement.
 const BATCH: usize = 256;
@@ -95,6 +102,11 @@ impl Handlers {
         work: Work<S, J>,
     ) {
         self.given_up.insert(J::KIND, handler(state, work));
+    }
+
+    /// Whether a job is of a kind that is not known here, and young enough that instances of another version may know it.
+    fn leave(&self, job: &Job, now: Timestamp) -> bool {
+        !self.handlers.contains_key(job.kind.as_str()) && now < job.created_at + UPGRADE
     }
 
     /// Runs a job.
@@ -384,6 +396,10 @@ async fn work(
     job: Arc<Job>,
 ) -> (JobId, Duration) {
     let started = Instant::now();
+    if handlers.leave(&job, core.env.now()) {
+        leave(&core, &worker, &job).await;
+        return (job.id, started.elapsed());
+    }
     let handler = AssertUnwindSafe(handlers.handle(&job)).catch_unwind();
     let handler = in_span(&core.tracer, &job, async {
         handler.await.unwrap_or_else(|_| Err(JobError::Retry("the handler panicked".into())))
@@ -417,6 +433,15 @@ async fn work(
     metrics::histogram!("portico_job_duration_seconds", "kind" => job.kind.clone(), "outcome" => outcome)
         .record(started.elapsed().as_secs_f64());
     (job.id, took)
+}
+
+/// Leaves a job to instances that know its kind.
+async fn leave(core: &Core, worker: &str, job: &Job) {
+    tracing::info!("no handler here: the job is left to an instance of another version");
+    let error = format!("no handler for {}", job.kind);
+    if let Err(error) = core.jobs.defer(worker, job.id, core.env.now() + ELSEWHERE, &error).await {
+        tracing::warn!(error = %chain(&error), "a job could not be left to others; its lease will run out");
+    }
 }
 
 async fn failed(

@@ -157,6 +157,22 @@ impl StandIn {
     }
 }
 
+impl StandIn {
+    /// Has a refund fail that was made, as if the bank of the buyer had sent the money back. No webhook tells of it.
+    ///
+    /// # Errors
+    /// Where its file cannot be read or written.
+    pub async fn send_back(&self, refund: &str) -> io::Result<()> {
+        let id = refund.to_owned();
+        self.change(move |state| {
+            if let Some(refund) = state.refunds.get_mut(&id) {
+                refund["status"] = "failed".into();
+            }
+        })
+        .await
+    }
+}
+
 /// The body of the webhook about it.
 fn given_back(state: &mut State, id: &str, env: &Env) -> Option<Vec<u8>> {
     let session = state.checkouts.get_mut(id)?;

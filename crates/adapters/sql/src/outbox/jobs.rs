@@ -211,6 +211,18 @@ impl WorkQueue for SqlStore {
         self.settle(queue, worker, ids).await
     }
 
+    async fn defer(
+        &self,
+        worker: &str,
+        id: JobId,
+        run_at: Timestamp,
+        error: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "update jobs set state = 'queued', attempts = attempts - 1, run_at = $3, last_error = $4, leased_by = null, \
+             leased_until = null where id = $1 and leased_by = $2 and state = 'running'";
+        Ok(self.write().execute(sql, (id, worker, run_at, error)).await? == 1)
+    }
+
     async fn bury(&self, worker: &str, id: JobId, error: &str) -> Result<bool, StoreError> {
         self.hand_back(worker, id, JobState::Dead, None, error).await
     }

@@ -146,6 +146,11 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         self.db.one(row).await
     }
 
+    async fn lock_for_deletion(&mut self, tenant: TenantId, id: SiteId) -> Result<Option<Site>, StoreError> {
+        let row = row::Entity::find_by_id((Col(tenant), Col(id))).lock(LockType::Update);
+        self.db.one(row).await
+    }
+
     async fn frozen_among(
         &mut self,
         tenant: TenantId,
@@ -249,6 +254,8 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
         }
         let renamed = stored.subdomain != site.subdomain;
         if renamed {
+            // The site before its names, as where it is deleted.
+            lock(&self.db, tenant, id).await?;
             // The old name is claimed too, to hold its row: somebody who takes it for another site right now waits until
             // it is given up. In the order of names, so that two who swap names do not wait for each other.
             let mut names = [&stored.subdomain, &site.subdomain];

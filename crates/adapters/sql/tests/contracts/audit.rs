@@ -4,13 +4,10 @@ use std::time::Duration as StdDuration;
 
 use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{
-    Actor, ApiKeyId, CursorRequest, Env, Event, EventDeclaration, EventId, Outbox, Permissions, RequestInfo,
-    Scope, StoreError, TenantId, Timestamp,
-    event::{ActorKind, Audience, AuditClass},
+    Env, Event, EventId, Outbox, RequestInfo, Scope, StoreError, TenantId, Timestamp, event::ActorKind,
 };
 use portico_sql::SqlStore;
 use portico_tenancy::{
-    audit::{AuditEntry, AuditFilter},
     chain::{ChainProblem, Chains, ProblemKind, SEALER, Verification, seal},
     ports::TenancyRepositories,
     seal::{ERASED, Opening},
@@ -19,9 +16,9 @@ use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
 use serde_json::json;
 use time::Duration;
 
-use crate::fixtures::{at_once, declared, event, stored_tenant, stored_user};
+use crate::fixtures::{at_once, event, stored_tenant};
 
-async fn append(store: &SqlStore, events: &[Event]) {
+pub async fn append(store: &SqlStore, events: &[Event]) {
     let mut work = store.begin().await.unwrap();
     for event in events {
         work.events().append(event.clone()).await.unwrap();
@@ -38,14 +35,14 @@ async fn seal_some(store: &SqlStore, env: &Env, limit: u32) -> usize {
     events.len()
 }
 
-async fn verify(store: &SqlStore, tenant: TenantId) -> Verification {
+pub async fn verify(store: &SqlStore, tenant: TenantId) -> Verification {
     let scope = Scope::system(Some(tenant), RequestInfo::default());
     let mut reader = store.reader();
     Chains::new(&mut reader, &scope).verify().await.unwrap()
 }
 
 /// Seals until nothing of the tenant's waits. On Postgres a transaction of another test may hold events up for a moment.
-async fn seal_all(store: &SqlStore, env: &Env, tenant: TenantId) -> Verification {
+pub async fn seal_all(store: &SqlStore, env: &Env, tenant: TenantId) -> Verification {
     let deadline = tokio::time::Instant::now() + StdDuration::from_secs(30);
     loop {
         while seal_some(store, env, 3).await > 0 {}
@@ -388,7 +385,7 @@ async fn what_is_erased_while_it_is_sealed_stays_intact() {
     .await;
 }
 
-async fn expire(
+pub async fn expire(
     store: &SqlStore,
     tenant: TenantId,
     readers: &[&'static str],
@@ -402,7 +399,7 @@ async fn expire(
 }
 
 /// Lets a reader read all there is for a tenant.
-async fn read_all(database: &TestDatabase, reader: &'static str, count: usize) {
+pub async fn read_all(database: &TestDatabase, reader: &'static str, count: usize) {
     let deadline = tokio::time::Instant::now() + StdDuration::from_secs(30);
     let mut read = 0;
     while read < count && tokio::time::Instant::now() < deadline {
@@ -483,198 +480,6 @@ async fn an_old_entry_behind_a_young_one_waits() {
         assert_eq!(expire(store, tenant, &[SEALER], young.at, 10).await, None);
         assert_eq!(expire(store, tenant, &[SEALER], young.at + Duration::seconds(1), 10).await, Some((2, 2)));
         assert!(verify(store, tenant).await.intact);
-    })
-    .await;
-}
-
-async fn list(store: &SqlStore, tenant: Option<TenantId>, filter: AuditFilter) -> Vec<AuditEntry> {
-    store.reader().audit().list(tenant, filter, CursorRequest::default()).await.unwrap().items
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn entries_name_both_actors_and_keys() {
-    on_each_database(async |database| {
-        let (env, store) = (env(), database.store());
-        let tenant = stored_tenant(store, &env, "acme").await.id;
-        let (ada, staff) = (
-            stored_user(store, &env, "ada@example.com").await,
-            stored_user(store, &env, "staff@example.com").await,
-        );
-        let actor = Actor::User {
-            id: ada.id,
-            session: env.new_id(),
-            email_verified: true,
-            role: ada.role,
-            impersonator: Some(staff.id),
-        };
-        let impersonated = Scope::user(actor, Some(tenant), Permissions::NONE, RequestInfo::default());
-        let key: ApiKeyId = env.new_id();
-        let program = Scope::api_key(key, None, tenant, Permissions::NONE, RequestInfo::default());
-        let first = Event::new(&env, &impersonated, declared("page.updated"), env.random_uuid());
-        env.clock.advance(Duration::hours(2));
-        let second = Event::new(&env, &program, declared("page.updated"), env.random_uuid());
-        append(store, &[first.clone(), second.clone()]).await;
-        let all = list(store, Some(tenant), AuditFilter::default()).await;
-        assert_eq!(all.iter().map(|entry| entry.id).collect::<Vec<_>>(), [second.id, first.id]);
-        let both = all[1].impersonator.as_ref().unwrap();
-        assert_eq!(
-            (both.id.as_str(), both.name.as_ref()),
-            (staff.id.to_string().as_str(), Some(&staff.full_name))
-        );
-        assert_eq!(all[1].actor.name.as_ref(), Some(&ada.full_name));
-        assert_eq!((all[0].actor.kind, all[0].impersonator.as_ref()), (ActorKind::ApiKey, None));
-
-        let by = |kind: ActorKind| AuditFilter { actor_kind: Some(kind), ..AuditFilter::default() };
-        for tenant in [Some(tenant), None] {
-            assert_eq!(list(store, tenant, by(ActorKind::ApiKey)).await, all[..1]);
-            assert_eq!(list(store, tenant, by(ActorKind::User)).await, all[1..]);
-            assert!(list(store, tenant, by(ActorKind::System)).await.is_empty());
-            let at = |from: Option<Timestamp>, to: Option<Timestamp>| AuditFilter {
-                from,
-                to,
-                ..AuditFilter::default()
-            };
-            let microsecond = Duration::microseconds(1);
-            assert_eq!(list(store, tenant, at(Some(second.at), None)).await, all[..1]);
-            assert_eq!(list(store, tenant, at(Some(second.at + microsecond), None)).await, []);
-            assert_eq!(list(store, tenant, at(None, Some(second.at))).await, all[1..]);
-            assert_eq!(list(store, tenant, at(None, Some(second.at + microsecond))).await, all);
-            assert_eq!(list(store, tenant, at(Some(first.at), Some(second.at))).await, all[1..]);
-        }
-    })
-    .await;
-}
-
-/// An event of another class than [`AuditClass::Sealed`].
-fn unsealed(env: &Env, tenant: TenantId, audit: AuditClass) -> Event {
-    let declaration = EventDeclaration {
-        name: audit.as_str(),
-        when: "A test says so.",
-        audience: Audience::Internal,
-        invalidates: &[],
-        audit,
-    };
-    let scope = Scope::system(Some(tenant), RequestInfo::default());
-    Event::new(env, &scope, Box::leak(Box::new(declaration)), env.random_uuid())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn words_of_filters_are_no_sql() {
-    on_each_database(async |database| {
-        let (env, store) = (env(), database.store());
-        let tenant = stored_tenant(store, &env, "acme").await.id;
-        append(store, &[event(&env, tenant, "page.updated")]).await;
-        let found = async |filter| list(store, Some(tenant), filter).await.len();
-        let kind = |word: &str| AuditFilter { kind: Some(word.to_owned()), ..AuditFilter::default() };
-        let resource =
-            |word: &str| AuditFilter { resource_type: Some(word.to_owned()), ..AuditFilter::default() };
-        let request =
-            |word: &str| AuditFilter { request_id: Some(word.to_owned()), ..AuditFilter::default() };
-        assert_eq!((found(kind("page.updated")).await, found(kind("page.created")).await), (1, 0));
-        for word in
-            ["' or '1'='1", "page.updated'--", "page.updated' or ''='", "\\", "$1", "?", "", "ñ", "a\0b"]
-        {
-            assert_eq!(found(kind(word)).await, 0, "{word:?}");
-            assert_eq!(found(resource(word)).await, 0, "{word:?}");
-        }
-        assert_eq!(found(request("' or '1'='1")).await, 0);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_what_is_to_be_sealed_is_and_what_is_not_kept_is_no_entry() {
-    on_each_database(async |database| {
-        let (env, store) = (env(), database.store());
-        let tenant = stored_tenant(store, &env, "acme").await.id;
-        let entry = event(&env, tenant, "page.updated");
-        let recorded = unsealed(&env, tenant, AuditClass::Recorded);
-        let passing = unsealed(&env, tenant, AuditClass::NotKept);
-        append(store, &[recorded.clone(), entry.clone(), passing.clone()]).await;
-        assert_eq!(verify(store, tenant).await.unsealed, 1, "the others do not wait for a seal");
-        let found = seal_all(store, &env, tenant).await;
-        assert!(found.intact, "{found:?}");
-        assert_eq!((found.entries, found.head.number, found.unsealed), (1, 1, 0));
-
-        // Readers get all of them, with what was declared.
-        let mut work = store.begin().await.unwrap();
-        let read = work.readers().take("mail", 10).await.unwrap();
-        work.commit().await.unwrap();
-        assert_eq!(read, [&recorded, &entry, &passing].map(Event::clone));
-        assert_eq!(
-            read.iter().map(|event| event.kind.audit()).collect::<Vec<_>>(),
-            [AuditClass::Recorded, AuditClass::Sealed, AuditClass::NotKept]
-        );
-        // The trail shows two, to the tenant and to the operator.
-        for of in [Some(tenant), None] {
-            let kinds: Vec<_> =
-                list(store, of, AuditFilter::default()).await.into_iter().map(|entry| entry.kind).collect();
-            assert_eq!(kinds, ["recorded", "page.updated"], "newest first");
-        }
-        // What was read from the log is not appended again.
-        let mut work = store.begin().await.unwrap();
-        let again = Event { id: env.new_id(), ..read[1].clone() };
-        assert!(matches!(work.events().append(again).await, Err(StoreError::Internal(_))));
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn entries_without_a_seal_and_what_is_not_kept_go_once_all_have_read_them() {
-    on_each_database(async |database| {
-        let (env, store) = (env(), database.store());
-        let (one, other) =
-            (stored_tenant(store, &env, "one").await.id, stored_tenant(store, &env, "other").await.id);
-        let begun = env.now();
-        for _ in 0..3 {
-            let events = [
-                event(&env, one, "page.updated"),
-                unsealed(&env, one, AuditClass::Recorded),
-                unsealed(&env, one, AuditClass::NotKept),
-                unsealed(&env, other, AuditClass::NotKept),
-            ];
-            append(store, &events).await;
-            env.clock.advance(Duration::days(1));
-        }
-        let cutoff = begun + Duration::days(2);
-        let expire = async |tenant, limit| {
-            let mut work = store.begin().await.unwrap();
-            let readers = vec![SEALER, "mail"];
-            let count = work.seals().expire_recorded(tenant, readers, cutoff, limit).await.unwrap();
-            work.commit().await.unwrap();
-            count
-        };
-        let forget = async |limit| {
-            let mut work = store.begin().await.unwrap();
-            let count = work.seals().forget(vec![SEALER, "mail"], cutoff, limit).await.unwrap();
-            work.commit().await.unwrap();
-            count
-        };
-        seal_all(store, &env, one).await;
-        assert_eq!((expire(one, 10).await, forget(10).await), (0, 0), "a reader was given nothing");
-        read_all(database, "mail", 12).await;
-
-        let due = store.reader().seals().recorded(None, 10).await.unwrap();
-        assert_eq!((due.len(), due[0].tenant, due[0].at), (1, one, Some(begun)));
-        assert!(store.reader().seals().recorded(Some(one), 10).await.unwrap().is_empty());
-        assert_eq!(expire(other, 10).await, 0);
-        assert_eq!(
-            (expire(one, 1).await, expire(one, 10).await, expire(one, 10).await),
-            (1, 1, 0),
-            "in batches"
-        );
-        assert_eq!((forget(3).await, forget(10).await, forget(10).await), (3, 1, 0));
-
-        let kinds: Vec<_> = list(store, Some(one), AuditFilter::default()).await;
-        assert_eq!(kinds.iter().filter(|entry| entry.kind == "recorded").count(), 1, "the young one stays");
-        let found = verify(store, one).await;
-        assert!(found.intact, "{found:?}");
-        assert_eq!((found.entries, found.checkpoint), (3, None));
-        let mut work = store.begin().await.unwrap();
-        let left = work.readers().take("late", 100).await.unwrap();
-        let count = |audit| left.iter().filter(|event| event.kind.audit() == audit).count();
-        let classes = [AuditClass::Sealed, AuditClass::Recorded, AuditClass::NotKept];
-        assert_eq!(classes.map(count), [3, 1, 2]);
     })
     .await;
 }

@@ -17,7 +17,7 @@ use portico_testkit::{TestDatabase, env, network::NetworkPath};
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::fixtures::event;
+use crate::fixtures::{event, stored_tenant};
 
 /// Deadline of a statement in these tests. Longer than a busy machine takes for one.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -224,4 +224,27 @@ async fn a_statement_that_waits_for_a_lock_is_given_up_at_its_deadline() {
     assert!(waiting.await.unwrap().unwrap(), "it waited for the lock, and got it");
     other.close().await.unwrap();
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_ended_to_break_a_deadlock_may_try_again() {
+    let database = TestDatabase::postgres().await;
+    let (env, store) = (env(), database.store());
+    let (first, second) =
+        (stored_tenant(store, &env, "first").await.id, stored_tenant(store, &env, "second").await.id);
+    let mut other = PgConnection::connect(database.url()).await.unwrap();
+    // So it is not this side that is ended.
+    let held = "set deadlock_timeout = '1min'; begin; \
+         update tenants set name = name where subdomain = 'second' /* by a test */";
+    other.execute(held).await.unwrap();
+    let mut work = store.begin().await.unwrap();
+    work.tenants().lock(first).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let wanted = "update tenants set name = name where subdomain = 'first' /* by a test */; rollback";
+        other.execute(wanted).await.map(drop)
+    });
+    let error = work.tenants().lock(second).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    drop(work);
+    waiting.await.unwrap().unwrap();
 }

@@ -29,7 +29,7 @@ use crate::{
 
 const LEASE: Duration = Duration::seconds(30);
 
-fn event(env: &Env, id: &str) -> StoredEvent {
+pub fn event(env: &Env, id: &str) -> StoredEvent {
     StoredEvent {
         provider: Provider::Stripe,
         id: id.to_owned(),

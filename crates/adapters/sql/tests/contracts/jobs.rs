@@ -114,6 +114,7 @@ async fn a_lease_that_ends_gives_the_job_to_another_worker() {
         assert!(!store.extend("dead", id, until).await.unwrap());
         assert_eq!(store.complete("dead", &[id]).await.unwrap(), 0);
         assert!(!store.retry("dead", id, env.now(), "late").await.unwrap());
+        assert!(!store.defer("dead", id, env.now(), "late").await.unwrap());
         assert_eq!(store.release("dead", &[id]).await.unwrap(), 0);
         assert!(!store.bury("dead", id, "late").await.unwrap());
         assert_eq!(store.complete("heir", &[id]).await.unwrap(), 1);
@@ -139,6 +140,23 @@ async fn a_failed_job_comes_again_and_a_released_one_uncounted() {
         assert_eq!((job.attempts, job.last_error.as_deref()), (2, Some("no route to host")));
         assert_eq!(store.release("two", &[id]).await.unwrap(), 1);
         assert_eq!(claim_one(store, &env, "three").await.unwrap().attempts, 2, "the release did not count");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deferred_job_comes_later_and_uncounted() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let id = enqueue(store, new_job(&env, "email.welcome")).await;
+        claim_one(store, &env, "old").await.unwrap();
+        let later = env.now() + Duration::seconds(10);
+        assert!(store.defer("old", id, later, "no handler").await.unwrap());
+        assert!(!store.extend("old", id, later).await.unwrap(), "no lease any more");
+        assert_eq!(claim_one(store, &env, "new").await, None, "not before its time");
+        env.clock.set(later);
+        let job = claim_one(store, &env, "new").await.unwrap();
+        assert_eq!((job.attempts, job.run_at, job.last_error.as_deref()), (1, later, Some("no handler")));
     })
     .await;
 }

@@ -3,6 +3,8 @@
 
 mod api_keys;
 mod audit;
+mod audit_lists;
+mod audit_unsealed;
 mod billing;
 mod clock;
 mod coupon_locks;
@@ -39,6 +41,7 @@ mod releases;
 mod schedules;
 mod seat_leases;
 mod second_factors;
+mod site_locks;
 mod site_sales;
 mod store;
 mod support;

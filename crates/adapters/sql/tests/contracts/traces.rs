@@ -5,10 +5,11 @@ use std::{
     time::Duration,
 };
 
+use portico_billing::ports::PaymentInbox;
 use portico_kernel::{Outbox, TenantId, TraceParent, WorkQueue, trace::StoreObserver};
 use portico_testkit::{env, on_each_database};
 
-use crate::{fixtures::event, jobs::new_job};
+use crate::{fixtures::event, inbound_events, jobs::new_job};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -64,6 +65,29 @@ async fn what_is_written_belongs_to_the_trace_of_the_work_at_hand() {
             let job = jobs.iter().find(|job| job.id == id).unwrap();
             assert_eq!(job.trace_parent, parent);
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_job_of_a_payment_event_belongs_to_the_trace_of_what_brought_it() {
+    on_each_database(async |database| {
+        let (env, watch) = (env(), Arc::new(Watch::default()));
+        let store = database.store().clone().with_observer(watch.clone());
+        let parent: TraceParent = PARENT.parse().unwrap();
+        let again: TraceParent = PARENT.replace("-01", "-00").parse().unwrap();
+        // One that comes again changes nothing.
+        for (name, trace, is_new) in
+            [("evt_1", None, true), ("evt_2", Some(parent), true), ("evt_2", Some(again), false)]
+        {
+            *watch.parent.lock().unwrap() = trace;
+            let job = new_job(&env, "payment.event");
+            let stored = store.receive(&inbound_events::event(&env, name), Some(job)).await;
+            assert_eq!(stored.unwrap(), is_new, "{name}");
+            env.clock.advance(time::Duration::MILLISECOND);
+        }
+        let jobs = store.claim("worker", 10, time::Duration::MINUTE, env.now()).await.unwrap();
+        assert_eq!(jobs.iter().map(|job| job.trace_parent).collect::<Vec<_>>(), [None, Some(parent)]);
     })
     .await;
 }

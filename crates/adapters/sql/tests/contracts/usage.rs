@@ -255,7 +255,7 @@ async fn counts_of_calendar_months_move_to_billing_periods_and_back() {
 }
 
 /// A site that is not stored yet.
-fn site_of(env: &Env, tenant_id: TenantId, subdomain: &str) -> Site {
+pub fn site_of(env: &Env, tenant_id: TenantId, subdomain: &str) -> Site {
     Site {
         id: env.new_id(),
         tenant_id,

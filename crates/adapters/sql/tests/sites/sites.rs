@@ -427,3 +427,23 @@ async fn whoever_marks_the_same_at_the_same_time_changes_nothing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn whoever_adds_to_a_site_that_is_to_be_deleted_waits() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let (tenant, other) = (fixture.tenant("ours").await, fixture.tenant("theirs").await);
+        let site = fixture.site(tenant, "shop").await;
+        let mut deleting = fixture.begin().await;
+        assert_eq!(deleting.sites().lock_for_deletion(other, site.id).await.unwrap(), None);
+        let locked = deleting.sites().lock_for_deletion(tenant, site.id).await.unwrap();
+        assert_eq!(locked, Some(site.clone()));
+        let page = fixture.new_page(&site, "about");
+        let mut adding = std::pin::pin!(fixture.insert_page(&page));
+        let early = tokio::time::timeout(std::time::Duration::from_millis(300), adding.as_mut()).await;
+        assert!(early.is_err(), "the page did not wait for the site");
+        deleting.commit().await.unwrap();
+        adding.await.unwrap();
+    })
+    .await;
+}

@@ -29,6 +29,12 @@ const REASON_MAX: usize = 500;
 /// How often the provider is asked about a refund that is on its way.
 const PENDING_PAUSE: Duration = Duration::hours(6);
 
+/// How often the provider is asked about a refund that has succeeded: a bank may send the money back, of which no webhook tells.
+const WATCH_PAUSE: Duration = Duration::DAY;
+
+/// For how long it is asked after a refund has succeeded.
+const WATCHED: Duration = Duration::days(30);
+
 /// A sale to be given back, by staff.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -326,12 +332,13 @@ pub(super) fn is_given_back(sale: &SiteSale, refunds: &[PurchaseRefund]) -> bool
 
 /// When the provider is to be asked about the refunds of a sale next; `None` once nothing is expected any more.
 fn next_check(now: Timestamp, refunds: &[PurchaseRefund]) -> Option<Timestamp> {
-    let any = |status: RefundStatus| refunds.iter().any(|refund| refund.status == status);
-    if any(RefundStatus::Requested) {
-        Some(now + CHECK_AGAIN)
-    } else {
-        any(RefundStatus::Pending).then(|| now + PENDING_PAUSE)
-    }
+    let pause = |refund: &PurchaseRefund| match refund.status {
+        RefundStatus::Requested => Some(CHECK_AGAIN),
+        RefundStatus::Pending => Some(PENDING_PAUSE),
+        RefundStatus::Succeeded => (now < refund.updated_at + WATCHED).then_some(WATCH_PAUSE),
+        RefundStatus::Failed => None,
+    };
+    refunds.iter().filter_map(pause).min().map(|pause| now + pause)
 }
 
 #[cfg(test)]

@@ -30,8 +30,6 @@ use crate::{
 pub struct Returned {
     /// As the seller has it again.
     pub site: Site,
-    /// How many domains came with it.
-    pub domains: u64,
     /// Bytes of the pictures that the seller did not have any more.
     pub bytes: u64,
 }
@@ -53,7 +51,7 @@ impl Sales<'_> {
     }
 
     /// Takes a site from its buyer and gives it back to the tenant that sold it, as a draft. `sold_at` is when it was paid, `copied` are
-    /// the pictures whose files were copied. Plans are the caller's matter on the side of the seller.
+    /// the pictures whose files were copied. The storage of the seller is the caller's matter.
     ///
     /// # Errors
     /// `NotFound` where the buyer does not have it any more; `SiteForSale` or `SiteSold` where they sell it themselves; `Store` with
@@ -66,7 +64,7 @@ impl Sales<'_> {
         sold_at: Timestamp,
         copied: &[AssetId],
     ) -> Result<Returned, SitesError> {
-        let before = site::lock(self.repositories, buyer, id).await?;
+        let before = site::lock_for_deletion(self.repositories, buyer, id).await?;
         match before.status {
             SiteStatus::ForSale => return Err(SitesError::SiteForSale),
             SiteStatus::Sold => return Err(SitesError::SiteSold),
@@ -80,13 +78,15 @@ impl Sales<'_> {
             return Err(StoreError::Stale.into());
         }
 
+        // Before the name of the site, see `site::lock_for_deletion`.
+        let mut counters = self.repositories.entitlements();
+        let domains_after = contents.domains.len() as u64;
+        counters.transfer(Meter::CustomDomains, (buyer, domains_before), (seller, domains_after)).await?;
+        counters.transfer(Meter::Sites, (buyer, 1), (seller, 1)).await?;
+        drop(counters);
         self.repositories.domains().delete_of_site(buyer, id).await?;
         if !self.repositories.sites().delete(buyer, id).await? {
             return Err(SitesError::NotFound("site"));
-        }
-        self.repositories.entitlements().release(buyer, Meter::Sites, 1).await?;
-        if domains_before > 0 {
-            self.repositories.entitlements().release(buyer, Meter::CustomDomains, domains_before).await?;
         }
         let event = Event::new(self.env, self.scope, &events::SITE_TAKEN_BACK, id.uuid());
         self.repositories.events().append(event.in_tenant(buyer).before(&before)).await?;
@@ -110,8 +110,7 @@ impl Sales<'_> {
         let event = Event::new(self.env, self.scope, &events::SITE_RETURNED, id.uuid());
         self.repositories.events().append(event.in_tenant(seller).after(&site)).await?;
         contents.assets = self.missing(seller, contents.assets).await?;
-        let (domains, bytes) =
-            (contents.domains.len() as u64, contents.assets.iter().map(|asset| asset.size).sum());
+        let bytes = contents.assets.iter().map(|asset| asset.size).sum();
         // Those that were deleted there are restored, all others are new.
         let mut new = Vec::new();
         for asset in contents.assets {
@@ -126,7 +125,7 @@ impl Sales<'_> {
         }
         contents.assets = new;
         self.store(contents, seller, now).await?;
-        Ok(Returned { site, domains, bytes })
+        Ok(Returned { site, bytes })
     }
 
     /// Those of the pictures that the tenant does not have any more: it kept its own when the site was sold.

@@ -50,8 +50,6 @@ pub struct Parcel {
 pub struct HandedOver {
     /// As the buyer has it.
     pub site: Site,
-    /// How many domains came with it.
-    pub domains: u64,
     /// Bytes of the pictures that came with it.
     pub bytes: u64,
 }
@@ -74,7 +72,8 @@ impl Sales<'_> {
     /// # Errors
     /// `NotFound`; `SiteSold`; `SiteSuspended`.
     pub async fn sell(&mut self, seller: TenantId, id: SiteId) -> Result<Site, SitesError> {
-        let before = site::lock(self.repositories, seller, id).await?;
+        // As the hand-over locks it, which may come with this.
+        let before = site::lock_for_deletion(self.repositories, seller, id).await?;
         match before.status {
             SiteStatus::Sold => return Err(SitesError::SiteSold),
             SiteStatus::Suspended => return Err(SitesError::SiteSuspended),
@@ -118,8 +117,8 @@ impl Sales<'_> {
     }
 
     /// Gives a sold site to another tenant, live as it is. `copied` are the pictures whose files were copied. The look is made independent
-    /// of the branding of the tenant that sells, whose colours and fonts these are, so that a later deployment looks the same. Plans are
-    /// the caller's matter on the side of the buyer.
+    /// of the branding of the tenant that sells, whose colours and fonts these are, so that a later deployment looks the same. The storage
+    /// of the buyer is the caller's matter.
     ///
     /// # Errors
     /// `NotFound`; `SiteSuspended`; `NotForSale` where it was not sold; `Store` with `Stale` where the site has changed since its files
@@ -132,7 +131,7 @@ impl Sales<'_> {
         branding: (Colors, Fonts),
         copied: &[AssetId],
     ) -> Result<HandedOver, SitesError> {
-        let before = site::lock(self.repositories, seller, id).await?;
+        let before = site::lock_for_deletion(self.repositories, seller, id).await?;
         match before.status {
             SiteStatus::Sold => {}
             SiteStatus::Suspended => return Err(SitesError::SiteSuspended),
@@ -144,16 +143,17 @@ impl Sales<'_> {
         if contents.assets.iter().any(|asset| !copied.contains(&asset.id)) {
             return Err(StoreError::Stale.into());
         }
-        let (domains, bytes) =
-            (contents.domains.len() as u64, contents.assets.iter().map(|asset| asset.size).sum());
+        let domains = contents.domains.len() as u64;
+        let bytes = contents.assets.iter().map(|asset| asset.size).sum();
 
+        // Before the name of the site, see `site::lock_for_deletion`.
+        let mut counters = self.repositories.entitlements();
+        counters.transfer(Meter::CustomDomains, (seller, domains), (buyer, domains)).await?;
+        counters.transfer(Meter::Sites, (seller, 1), (buyer, 1)).await?;
+        drop(counters);
         self.repositories.domains().delete_of_site(seller, id).await?;
         if !self.repositories.sites().delete(seller, id).await? {
             return Err(SitesError::NotFound("site"));
-        }
-        self.repositories.entitlements().release(seller, Meter::Sites, 1).await?;
-        if domains > 0 {
-            self.repositories.entitlements().release(seller, Meter::CustomDomains, domains).await?;
         }
         let event = Event::new(self.env, self.scope, &events::SITE_HANDED_OVER, id.uuid());
         self.repositories.events().append(event.in_tenant(seller).before(&before)).await?;
@@ -175,7 +175,7 @@ impl Sales<'_> {
         let event = Event::new(self.env, self.scope, &events::SITE_RECEIVED, id.uuid());
         self.repositories.events().append(event.in_tenant(buyer).after(&site)).await?;
         self.store(contents, buyer, now).await?;
-        Ok(HandedOver { site, domains, bytes })
+        Ok(HandedOver { site, bytes })
     }
 
     /// Everything that goes to the buyer.

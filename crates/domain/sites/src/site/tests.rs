@@ -108,3 +108,15 @@ async fn a_site_counts_against_the_plan_until_it_is_deleted() {
     Sites::new(&mut store, &scope, &env).delete(site.id, None).await.unwrap();
     assert_eq!(store.entitlements.used(Meter::Sites), 0);
 }
+
+#[tokio::test]
+async fn a_site_is_counted_before_its_name_is_claimed() {
+    let (mut store, scope, env) = (Store::default(), member(TenantRole::Owner), env());
+    store.entitlements.limits.insert(Meter::Sites, 1);
+    Sites::new(&mut store, &scope, &env).create(new("First", Some("bakery"))).await.unwrap();
+    // Both are refused, and what is asked first tells the order: another one would have it wait in a circle with the wizard.
+    let refused = Sites::new(&mut store, &scope, &env).create(new("Second", Some("bakery"))).await;
+    assert!(matches!(refused, Err(SitesError::Entitlement(_))), "{refused:?}");
+    let invalid = Sites::new(&mut store, &scope, &env).create(new("Second", Some("admin"))).await;
+    assert!(matches!(invalid, Err(SitesError::Invalid(_))), "{invalid:?}");
+}

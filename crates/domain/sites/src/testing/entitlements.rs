@@ -43,6 +43,18 @@ impl Entitlements for View<'_> {
         Ok(())
     }
 
+    async fn transfer(
+        &mut self,
+        meter: Meter,
+        from: (TenantId, u64),
+        to: (TenantId, u64),
+    ) -> Result<(), EntitlementError> {
+        self.release(from.0, meter, from.1).await?;
+        let used = self.0.entitlements.used(meter);
+        self.0.entitlements.used.insert(meter, used + to.1);
+        Ok(())
+    }
+
     async fn require(&mut self, _: TenantId, feature: Feature) -> Result<(), EntitlementError> {
         match self.0.entitlements.missing.contains(&feature) {
             true => Err(EntitlementError::PlanRequired { feature, plan: None }),

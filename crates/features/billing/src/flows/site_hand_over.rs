@@ -54,13 +54,8 @@ pub async fn hand_over(app: &App, order: HandOverSite, job: &Job) -> Result<(), 
     }
     let handed =
         Sales::new(&mut *work, &scope, env).hand_over(seller, sale.site_id, buyer, branding, &copied).await?;
-    let mut quotas = Quotas::new(&mut *work);
-    for (meter, amount) in
-        [(Meter::Sites, 1), (Meter::CustomDomains, handed.domains), (Meter::Storage, handed.bytes)]
-    {
-        if amount > 0 {
-            quotas.add_regardless(buyer, meter, amount).await?;
-        }
+    if handed.bytes > 0 {
+        Quotas::new(&mut *work).add_regardless(buyer, Meter::Storage, handed.bytes).await?;
     }
     SiteSales::new(&mut *work, &scope, env).complete(sale, &app.seller).await?;
     Ok(work.commit().await?)

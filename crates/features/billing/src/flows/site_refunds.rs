@@ -108,7 +108,7 @@ async fn settle(
     Ok(settled)
 }
 
-/// Asks about the refunds of a sale that is due, and makes those that a process has left behind.
+/// Asks about the refunds of a sale that is due, also about those that have succeeded, and makes those that a process has left behind.
 ///
 /// # Errors
 /// Where the provider or the database does not answer.
@@ -124,6 +124,16 @@ pub(super) async fn look_after(app: &App, scope: &Scope, sale: &SiteSale) -> Res
             (RefundStatus::Pending, Some(made)) => {
                 let observed = app.payments_at(refund.provider).refund_now(made).await?;
                 settle(app, scope, tenant, id, &observed).await?;
+            }
+            // A bank may have sent the money back, of which no webhook tells.
+            (RefundStatus::Succeeded, Some(made)) => {
+                match app.payments_at(refund.provider).refund_now(made).await {
+                    Ok(observed) => drop(settle(app, scope, tenant, id, &observed).await?),
+                    Err(error) if error.is_passing() => return Err(error.into()),
+                    Err(error) => {
+                        tracing::warn!(error = %chain(&error), %tenant, sale = %id, "the payment provider says nothing more about a refund of a site");
+                    }
+                }
             }
             (RefundStatus::Pending | RefundStatus::Succeeded | RefundStatus::Failed, _) => {}
         }

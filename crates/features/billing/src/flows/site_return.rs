@@ -48,18 +48,10 @@ pub async fn give_back(app: &App, order: ReturnSite, job: &Job) -> Result<(), Jo
     let Some(sale) = due else { return Ok(()) };
     let mut sales = Sales::new(&mut *work, &scope, env);
     match sales.give_back(buyer, sale.site_id, seller, sold_at, &copied).await {
-        Ok(returned) => {
-            let mut quotas = Quotas::new(&mut *work);
-            for (meter, amount) in [
-                (Meter::Sites, 1),
-                (Meter::CustomDomains, returned.domains),
-                (Meter::Storage, returned.bytes),
-            ] {
-                if amount > 0 {
-                    quotas.add_regardless(seller, meter, amount).await?;
-                }
-            }
+        Ok(returned) if returned.bytes > 0 => {
+            Quotas::new(&mut *work).add_regardless(seller, Meter::Storage, returned.bytes).await?;
         }
+        Ok(_) => {}
         Err(SitesError::NotFound(_)) => {
             tracing::warn!(tenant = %seller, sale = %sale.id, "a site that was paid back is not there any more");
         }

@@ -32,7 +32,7 @@ pub struct AttachmentLink {
 }
 
 /// Those of these files that the tenant has, to be attached in this unit of work. Where there is a scanner, nobody loads them before it has
-/// passed them.
+/// passed them; where there is none any more, they wait no longer.
 ///
 /// # Errors
 /// Where the database fails.
@@ -46,10 +46,10 @@ pub async fn of_tenant(
     let ids: Vec<AssetId> = ids.iter().copied().take(ATTACHMENTS_MAX).collect();
     let found = repositories.assets().find_many(tenant, &ids).await?;
     let scan = app.scan_state();
-    if scan == AttachmentScan::Pending {
-        let found: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
-        repositories.assets().hold(tenant, &found, true).await?;
-    }
+    let waits = scan == AttachmentScan::Pending;
+    // Where there is no scanner any more, nothing comes again to wait for it.
+    let held: Vec<AssetId> = found.iter().filter(|asset| waits || asset.held).map(|asset| asset.id).collect();
+    repositories.assets().hold(tenant, &held, waits).await?;
     let attachments = found.into_iter().map(|asset| Attachment {
         asset_id: asset.id,
         content_type: asset.content_type.content_type().to_owned(),

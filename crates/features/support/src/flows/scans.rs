@@ -1,8 +1,9 @@
 //! Files that come with tickets, and mails, are scanned by jobs.
 //!
-//! While the scanner does not answer nothing is noted: what waits goes on to wait, and the job comes again.
+//! While the scanner does not answer nothing is noted: what waits goes on to wait, and the job comes again. Where the installation has no
+//! scanner any more, what came while it had one waits for it until the last attempt of its job: it may be a mistake in the settings.
 
-use portico_kernel::Job;
+use portico_kernel::{Job, malware::Verdict};
 use portico_runtime::{
     scanning,
     worker::jobs::{self, JobError},
@@ -32,9 +33,9 @@ pub async fn attachment(app: &App, scan: ScanAttachment, job: &Job) -> Result<()
         Some(asset) => {
             let key = Asset::original_key(tenant, asset_id);
             let verdict = scanning::of_file(app.scanner.as_deref(), &*app.files, &key, asset.size).await;
-            Finding::from(verdict.map_err(JobError::Retry)?)
+            finding(app, verdict, job)?
         }
-        None => Finding::GONE,
+        None => Finding::NOT_SCANNED,
     };
     let (scope, env) = (jobs::scope(job), &app.core.env);
     let mut work = app.core.begin().await?;
@@ -49,6 +50,20 @@ pub async fn attachment(app: &App, scan: ScanAttachment, job: &Job) -> Result<()
     Ok(work.commit().await?)
 }
 
+/// What is to be said of a file after one attempt to have it scanned.
+///
+/// # Errors
+/// Why there is nothing to be said yet.
+fn finding(app: &App, verdict: Result<Verdict, String>, job: &Job) -> Result<Finding, JobError> {
+    match verdict {
+        Err(_) if app.scanner.is_none() && job.attempts >= job.max_attempts => {
+            tracing::warn!(kind = %job.kind, "there is no scanner any more: a file that waited for it may be loaded");
+            Ok(Finding::NOT_SCANNED)
+        }
+        verdict => verdict.map(Finding::from).map_err(JobError::Retry),
+    }
+}
+
 /// `ticket_mail.scan`: has a mail scanned as it came, with the files in it. Of an infected one nothing is kept but what was read in it.
 pub async fn mail(app: &App, scan: ScanMail, job: &Job) -> Result<(), JobError> {
     let mut reader = app.core.reader();
@@ -57,7 +72,7 @@ pub async fn mail(app: &App, scan: ScanMail, job: &Job) -> Result<(), JobError> 
     // Whoever wrote it may be erased by now.
     let Some(mail) = found.filter(|mail| mail.scan == AttachmentScan::Pending) else { return Ok(()) };
     let verdict = scanning::of_bytes(app.scanner.as_deref(), &mail.raw).await;
-    let finding = Finding::from(verdict.map_err(JobError::Retry)?);
+    let finding = finding(app, verdict, job)?;
     let scope = jobs::scope(job);
     let mut work = app.core.begin().await?;
     AttachmentScans::new(&mut *work, &scope, &app.core.env).note_mail(&mail, &finding).await?;

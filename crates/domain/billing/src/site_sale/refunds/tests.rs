@@ -81,7 +81,8 @@ async fn a_sale_is_given_back_as_a_whole_and_once() {
             let settled = settle(&mut repositories, &env, &sale, &seen).await;
             assert_eq!(settled.sale.status, SiteSaleStatus::Refunded);
             assert_eq!((settled.refund.id, settled.is_freed), (refund.id, frees && round == 0));
-            assert_eq!((settled.sale.buyer_email.as_str(), settled.sale.checkout.check_at), ("", None));
+            let check_at = Some(env.now() + WATCH_PAUSE);
+            assert_eq!((settled.sale.buyer_email.as_str(), settled.sale.checkout.check_at), ("", check_at));
         }
         assert_eq!(kinds(&repositories), ["refund.created", "site_sale.refunded"]);
         let again = SiteRefunds::new(&mut repositories, &scope, &env).begin(sale.id, &input).await;
@@ -256,6 +257,25 @@ async fn a_refund_that_fails_after_it_was_counted_takes_the_sale_back() {
         let settled = settle(&mut repositories, &env, &sale, &back).await;
         assert_eq!((settled.sale.status, settled.sale.returns_site), (SiteSaleStatus::Refunded, false));
     }
+}
+
+#[tokio::test]
+async fn the_provider_is_asked_for_a_month_whether_a_refund_has_failed_after_all() {
+    let (mut repositories, env, sale) = sold(SiteSaleStatus::Completed).await;
+    let back = observed("re_1", 150_000, RefundState::Succeeded);
+    let refund = settle(&mut repositories, &env, &sale, &back).await.refund;
+    for (age, is_asked) in
+        [(Duration::ZERO, true), (WATCHED - Duration::SECOND, true), (WATCHED, false), (WATCHED * 2, false)]
+    {
+        let now = env.now() + age;
+        let expected = is_asked.then(|| now + WATCH_PAUSE);
+        assert_eq!(next_check(now, std::slice::from_ref(&refund)), expected, "{age}");
+    }
+    let pending = PurchaseRefund { status: RefundStatus::Pending, ..refund.clone() };
+    let sooner = next_check(env.now(), &[refund.clone(), pending]);
+    assert_eq!(sooner, Some(env.now() + PENDING_PAUSE), "sooner about one that is on its way");
+    let failed = PurchaseRefund { status: RefundStatus::Failed, ..refund };
+    assert_eq!(next_check(env.now(), &[failed]), None);
 }
 
 #[tokio::test]
