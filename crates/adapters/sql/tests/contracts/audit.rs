@@ -32,7 +32,7 @@ async fn append(store: &SqlStore, events: &[Event]) {
 /// Seals one batch; answers how many entries it had.
 async fn seal_some(store: &SqlStore, env: &Env, limit: u32) -> usize {
     let mut work = store.begin().await.unwrap();
-    let events = work.readers().take(SEALER, limit).await.unwrap();
+    let events = work.readers().take(vec![SEALER], limit).await.unwrap().events;
     seal(&mut work, env, &events).await.unwrap();
     work.commit().await.unwrap();
     events.len()
@@ -407,7 +407,7 @@ async fn read_all(database: &TestDatabase, reader: &'static str, count: usize) {
     let mut read = 0;
     while read < count && tokio::time::Instant::now() < deadline {
         let mut work = database.store().begin().await.unwrap();
-        read += work.readers().take(reader, 100).await.unwrap().len();
+        read += work.readers().take(vec![reader], 100).await.unwrap().events.len();
         work.commit().await.unwrap();
     }
     assert_eq!(read, count);
@@ -598,7 +598,7 @@ async fn only_what_is_to_be_sealed_is_and_what_is_not_kept_is_no_entry() {
 
         // Readers get all of them, with what was declared.
         let mut work = store.begin().await.unwrap();
-        let read = work.readers().take("mail", 10).await.unwrap();
+        let read = work.readers().take(vec!["mail"], 10).await.unwrap().events;
         work.commit().await.unwrap();
         assert_eq!(read, [&recorded, &entry, &passing].map(Event::clone));
         assert_eq!(
@@ -671,7 +671,7 @@ async fn entries_without_a_seal_and_what_is_not_kept_go_once_all_have_read_them(
         assert!(found.intact, "{found:?}");
         assert_eq!((found.entries, found.checkpoint), (3, None));
         let mut work = store.begin().await.unwrap();
-        let left = work.readers().take("late", 100).await.unwrap();
+        let left = work.readers().take(vec!["late"], 100).await.unwrap().events;
         let count = |audit| left.iter().filter(|event| event.kind.audit() == audit).count();
         let classes = [AuditClass::Sealed, AuditClass::Recorded, AuditClass::NotKept];
         assert_eq!(classes.map(count), [3, 1, 2]);
