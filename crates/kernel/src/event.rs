@@ -304,6 +304,12 @@ impl TakenEvents {
         let given = self.readers.iter().find(|(name, _)| *name == reader).map(|(_, given)| *given);
         given.and_then(|given| self.events.get(given..)).unwrap_or_default()
     }
+
+    /// The readers to which none of the events is new: another one is that far behind them.
+    pub fn ahead(&self) -> Vec<&'static str> {
+        let ahead = self.readers.iter().filter(|(_, given)| *given >= self.events.len());
+        ahead.map(|(reader, _)| *reader).collect()
+    }
 }
 
 /// Reads the event log, inside the open unit of work.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use portico_kernel::{Env, Event, NewJob, StoreError};
+use portico_kernel::{Env, Event, NewJob, StoreError, TakenEvents};
 use portico_otlp::{Span, Tracer, Work};
 use portico_tenancy::chain;
 use tokio::{sync::watch, time::sleep};
@@ -86,25 +86,29 @@ async fn read_all(core: &Core, readers: &[EventReader], names: &[&'static str]) 
 async fn read_on(core: &Core, readers: &[EventReader], names: &[&'static str]) -> Result<usize, StoreError> {
     let mut read = 0;
     loop {
-        let batch = read_batch(core, readers, names).await?;
-        read += batch;
-        if batch < BATCH as usize {
+        let taken = read_batch(core, readers, names).await?;
+        read += taken.events.len();
+        if taken.events.len() < BATCH as usize {
             return Ok(read);
+        }
+        // One that has much to catch up with, because it is new or failed for long, does not keep the others waiting.
+        let ahead = taken.ahead();
+        if !ahead.is_empty() {
+            read += read_batch(core, readers, &ahead).await?.events.len();
         }
     }
 }
 
 /// Passes one batch to the readers of these names: enqueues the jobs that follow from it, and seals it into the chains of the audit trail.
-/// Returns how many events it had.
 async fn read_batch(
     core: &Core,
     readers: &[EventReader],
     names: &[&'static str],
-) -> Result<usize, StoreError> {
+) -> Result<TakenEvents, StoreError> {
     let mut work = core.begin().await?;
     let taken = work.readers().take(names.to_vec(), BATCH).await?;
     if taken.events.is_empty() {
-        return Ok(0);
+        return Ok(taken);
     }
     for reader in readers {
         for event in taken.new_to(reader.name) {
@@ -124,7 +128,7 @@ async fn read_batch(
     }
     chain::seal(&mut *work, &core.env, taken.new_to(SEALER)).await?;
     work.commit().await?;
-    Ok(taken.events.len())
+    Ok(taken)
 }
 
 /// The span of a reader's work on an event.
