@@ -34,12 +34,12 @@ pub async fn wait(core: &Core, readers: &[&'static str], woken: &Notify) {
 }
 
 /// Pauses of a reader between its rounds.
-pub struct Pace {
+pub struct Pauses {
     next: Duration,
     longest: Duration,
 }
 
-impl Pace {
+impl Pauses {
     /// With this longest pause, where there is nothing to be had.
     pub fn new(longest: Duration) -> Self {
         Self { next: PAUSE, longest: longest.max(PAUSE) }
@@ -59,13 +59,13 @@ mod tests {
 
     #[test]
     fn who_is_given_nothing_asks_less_and_less_often() {
-        let pauses = |poll: u64, rounds: &[usize]| {
-            let mut pace = Pace::new(Duration::from_millis(poll));
-            rounds.iter().map(|events| pace.after(*events).as_millis()).collect::<Vec<_>>()
+        let after = |poll: u64, rounds: &[usize]| {
+            let mut pauses = Pauses::new(Duration::from_millis(poll));
+            rounds.iter().map(|events| pauses.after(*events).as_millis()).collect::<Vec<_>>()
         };
-        assert_eq!(pauses(1000, &[7, 1, 500]), [100; 3]);
-        assert_eq!(pauses(1000, &[0, 0, 0, 0, 0, 0]), [100, 200, 400, 800, 1000, 1000]);
-        assert_eq!(pauses(1000, &[0, 0, 0, 1, 0, 0]), [100, 200, 400, 100, 100, 200]);
-        assert_eq!(pauses(20, &[0, 1, 0]), [100; 3], "never shorter than that of a busy system");
+        assert_eq!(after(1000, &[7, 1, 500]), [100; 3]);
+        assert_eq!(after(1000, &[0, 0, 0, 0, 0, 0]), [100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(after(1000, &[0, 0, 0, 1, 0, 0]), [100, 200, 400, 100, 100, 200]);
+        assert_eq!(after(20, &[0, 1, 0]), [100; 3], "never shorter than that of a busy system");
     }
 }

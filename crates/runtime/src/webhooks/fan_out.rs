@@ -11,7 +11,7 @@ use crate::{
     backoff::Backoff,
     core::Core,
     events::catalogue,
-    unread::{self, Pace},
+    unread::{self, Pauses},
 };
 
 /// Events read at once.
@@ -20,7 +20,7 @@ const BATCH: u32 = 500;
 /// Plans deliveries until shutdown.
 pub async fn run(core: Core, nudges: Arc<Nudges>, mut stopping: watch::Receiver<bool>) {
     let mut backoff = Backoff::new("deliveries to webhooks could not be planned");
-    let mut pace = Pace::new(core.settings.worker.poll);
+    let mut pauses = Pauses::new(core.settings.worker.poll);
     while !*stopping.borrow() {
         let mut planned = 0;
         let pause = loop {
@@ -29,7 +29,7 @@ pub async fn run(core: Core, nudges: Arc<Nudges>, mut stopping: watch::Receiver<
                     backoff.succeeded();
                     planned += read;
                     if read < BATCH as usize || *stopping.borrow() {
-                        break pace.after(planned);
+                        break pauses.after(planned);
                     }
                 }
                 Err(error) => break backoff.failed(&error),

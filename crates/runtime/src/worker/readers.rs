@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::sleep};
 use crate::{
     backoff::Backoff,
     core::Core,
-    unread::{self, Pace},
+    unread::{self, Pauses},
 };
 
 pub use portico_tenancy::chain::SEALER;
@@ -37,12 +37,12 @@ pub struct EventReader {
 pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::Receiver<bool>) {
     let names: Vec<&'static str> = readers.iter().map(|reader| reader.name).chain([SEALER]).collect();
     let mut backoff = Backoff::new("events could not be read");
-    let mut pace = Pace::new(core.settings.worker.poll);
+    let mut pauses = Pauses::new(core.settings.worker.poll);
     while !*stopping.borrow() {
         let pause = match read_all(&core, &readers, &names).await {
             Ok(read) => {
                 backoff.succeeded();
-                let pause = pace.after(read);
+                let pause = pauses.after(read);
                 if read >= MANY { PAUSE_WHEN_BUSY } else { pause }
             }
             Err(error) => backoff.failed(&error),
