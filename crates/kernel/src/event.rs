@@ -261,16 +261,71 @@ pub trait AnnouncementListener: CommitListener {
     fn database_time(&self, _now: Timestamp, _asked: std::time::Instant) {}
 }
 
+/// What happened, to what and when. For readers that need not know how it was before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventHead {
+    /// Id of the event.
+    pub id: EventId,
+    /// The tenant in which it happened.
+    pub tenant: TenantId,
+    /// What happened.
+    pub kind: EventKind,
+    /// Id of what it happened to; of which type that is, the kind says.
+    pub resource: Uuid,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+impl From<&Event> for EventHead {
+    fn from(event: &Event) -> Self {
+        Self {
+            id: event.id,
+            tenant: event.tenant,
+            kind: event.kind.clone(),
+            resource: event.resource.id,
+            at: event.at,
+        }
+    }
+}
+
+/// The next events for several readers, read once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TakenEvents {
+    /// Those after the reader that is furthest back, oldest first.
+    pub events: Vec<Event>,
+    /// The readers that move past them, each with the number of these events that it was given before.
+    pub readers: Vec<(&'static str, usize)>,
+}
+
+impl TakenEvents {
+    /// The events that are new to the reader of this name, oldest first. None for one that was not asked for, and for one that another
+    /// unit of work holds.
+    pub fn new_to(&self, reader: &str) -> &[Event] {
+        let given = self.readers.iter().find(|(name, _)| *name == reader).map(|(_, given)| *given);
+        given.and_then(|given| self.events.get(given..)).unwrap_or_default()
+    }
+
+    /// The readers to which none of the events is new: another one is that far behind them.
+    pub fn ahead(&self) -> Vec<&'static str> {
+        let ahead = self.readers.iter().filter(|(_, given)| *given >= self.events.len());
+        ahead.map(|(reader, _)| *reader).collect()
+    }
+}
+
 /// Reads the event log, inside the open unit of work.
+///
+/// MUST deliver every committed event to every reader, also one that commits later than events with a higher id. MUST NOT
+/// deliver one event to the same reader in two units of work that both commit: while another one holds a reader, it is given nothing.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait EventReaders: Send {
-    /// The next events for the reader of this name, oldest first, at most `limit`; moves its cursor past them when the
-    /// unit of work commits. Dropped without a commit, the same events come again.
-    ///
-    /// MUST deliver every committed event to every reader, also one that commits later than events with a higher id. MUST NOT
-    /// deliver one event to two units of work that both commit: while another one holds the reader, the answer is empty.
-    async fn take(&mut self, reader: &'static str, limit: u32) -> Result<Vec<Event>, StoreError>;
+    /// The next events for the readers of these names, oldest first, at most `limit`; moves their cursors past them when the
+    /// unit of work commits. Dropped without a commit, the same events come again. Where the readers are not at the same place, those
+    /// behind the others catch up with them, and are then read for together.
+    async fn take(&mut self, readers: Vec<&'static str>, limit: u32) -> Result<TakenEvents, StoreError>;
+
+    /// The same for one reader that needs no more than this of them.
+    async fn take_heads(&mut self, reader: &'static str, limit: u32) -> Result<Vec<EventHead>, StoreError>;
 }
 
 #[cfg(test)]

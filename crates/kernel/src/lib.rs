@@ -45,7 +45,8 @@ pub use entitlement::{EntitlementError, Entitlements, Feature, Headroom, Meter};
 pub use env::{Clock, Env, Random};
 pub use error::{Fault, FieldError, Kind, RuleMessage, RuleParams, StoreError};
 pub use event::{
-    AnnouncementListener, CommitListener, Event, EventDeclaration, EventLog, EventReaders, Outbox, Resource,
+    AnnouncementListener, CommitListener, Event, EventDeclaration, EventHead, EventLog, EventReaders, Outbox,
+    Resource, TakenEvents,
 };
 pub use id::*;
 pub use job::{DeadLetters, Job, JobQueue, JobState, JobType, NewJob, WorkQueue};

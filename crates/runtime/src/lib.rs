@@ -25,6 +25,7 @@ pub mod store;
 pub mod telemetry;
 pub mod token_cache;
 pub mod traces;
+pub mod unread;
 pub mod usage;
 pub mod waiting;
 pub mod wakes;

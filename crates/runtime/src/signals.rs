@@ -14,7 +14,7 @@ use portico_kernel::{
     event::CacheTopic,
     feed::{Followed, TICKETS},
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
 
 use crate::{
@@ -38,6 +38,9 @@ const AGE_WHEN_DISCONNECTED: Duration = Duration::from_millis(900);
 
 /// How long a process counts as up to date after it last proved to have received all announcements.
 const PROOF: Duration = Duration::from_millis(800);
+
+/// Interval of looking for what was not announced, while this process receives the announcements of others.
+const FALLBACK_POLL: Duration = Duration::from_secs(15);
 
 /// Name of all epochs, in an announcement.
 const ALL: &str = "all";
@@ -140,6 +143,18 @@ impl Signals {
     /// Whether this process receives the announcements of others.
     pub fn is_connected(&self) -> bool {
         self.max_age() == AGE_WHEN_CONNECTED
+    }
+
+    /// Waits until `woken` is notified, and answers true. Answers false when it is time to look for what was not announced: after `poll`
+    /// while this process does not receive the announcements of others, after 15 seconds while it does.
+    pub async fn wait(&self, woken: &Notify, poll: Duration) -> bool {
+        let began = Instant::now();
+        while timeout(poll, woken.notified()).await.is_err() {
+            if !self.is_connected() || began.elapsed() > FALLBACK_POLL {
+                return false;
+            }
+        }
+        true
     }
 
     /// Advances when the site at some host name may have changed.
@@ -245,6 +260,7 @@ impl AnnouncementListener for Signals {
     fn announcements_lost(&self) {
         self.caught_up.store(0, Ordering::Release);
         self.move_all();
+        self.wake(true, true);
         self.live.wake_all();
     }
 
@@ -410,6 +426,22 @@ mod tests {
         assert_eq!(signals.max_age(), AGE_WHEN_CONNECTED);
         signals.announcements_lost();
         assert_eq!(signals.max_age(), AGE_WHEN_DISCONNECTED);
+    }
+
+    #[tokio::test]
+    async fn who_waits_polls_only_while_others_are_not_heard() {
+        let poll = Duration::from_millis(20);
+        let signals = Signals::default();
+        assert!(!signals.wait(&signals.events, poll).await, "nobody would tell");
+        signals.caught_up(Instant::now());
+        let waiting = timeout(Duration::from_millis(200), signals.wait(&signals.events, poll)).await;
+        assert!(waiting.is_err(), "somebody would tell");
+        // Something may have been missed.
+        signals.announcements_lost();
+        for woken in [&signals.events, &signals.webhooks, &signals.jobs] {
+            assert!(signals.wait(woken, poll).await);
+        }
+        assert!(!signals.wait(&signals.events, poll).await, "told once");
     }
 
     #[test]

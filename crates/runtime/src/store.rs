@@ -83,6 +83,9 @@ pub trait Store: Send + Sync {
     /// latest time at which a lease may end. Returns how many rows it changed.
     async fn repair_future_times(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError>;
 
+    /// Whether there is an event that one of these readers of the event log was not given yet, also such as they cannot be given yet.
+    async fn has_unread_events(&self, readers: &[&'static str]) -> Result<bool, StoreError>;
+
     /// Figures for metrics, including the lag of these readers of the event log.
     async fn figures(&self, readers: &[&'static str], now: Timestamp) -> Result<StoreFigures, StoreError>;
 
@@ -238,12 +241,13 @@ impl Store for SqlStore {
         Self::repair_future_times(self, now, soon).await
     }
 
+    async fn has_unread_events(&self, readers: &[&'static str]) -> Result<bool, StoreError> {
+        Self::has_unread_events(self, readers).await
+    }
+
     async fn figures(&self, readers: &[&'static str], now: Timestamp) -> Result<StoreFigures, StoreError> {
         let pool = self.pool_figures();
-        let mut event_lag = Vec::with_capacity(readers.len());
-        for reader in readers {
-            event_lag.push((*reader, self.event_lag(reader, now).await?));
-        }
+        let event_lag = self.event_lags(readers, now).await?;
         Ok(StoreFigures { open: pool.open, idle: pool.idle, max: pool.max, event_lag })
     }
 

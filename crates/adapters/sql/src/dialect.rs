@@ -13,16 +13,11 @@ pub(crate) struct Dialect {
     pub for_update: &'static str,
     /// Keeps the rows of a query from being deleted until the transaction ends, as a foreign key to them would.
     pub for_key_share: &'static str,
-    /// Locks the cursor of reader `$1`, unless somebody else has it, and reads where it is, see
-    /// [`Dialect::event_order`].
-    pub lock_cursor: &'static str,
-    /// Reads the cursor of reader `$1` without locking it.
-    pub read_cursor: &'static str,
     /// Makes the cursor of reader `$1`, at the beginning of the log, unless it is there.
     pub start_cursor: &'static str,
-    /// Moves the cursor of reader `$1` to transaction `$2` (as text) and sequence `$3`.
-    pub move_cursor: &'static str,
-    /// Where an event stands in the order of the log, as columns `at_transaction` (text) and `at_sequence`.
+    /// Moves cursors to transaction `$1` (as text) and sequence `$2`; a condition that names their readers has to follow.
+    pub move_cursors: &'static str,
+    /// Where an event stands in the order of the log, or the cursor of a reader, as columns `at_transaction` (text) and `at_sequence`.
     pub event_order: &'static str,
     /// Whether an event comes after transaction `$1` (as text) and sequence `$2`.
     pub event_is_after: &'static str,
@@ -43,12 +38,9 @@ const POSTGRES: Dialect = Dialect {
     for_update_skip_locked: "for update skip locked",
     for_update: "for no key update",
     for_key_share: "for key share",
-    lock_cursor: "select transaction_id::text as at_transaction, sequence as at_sequence from event_cursors where reader = $1 \
-                  for update skip locked",
-    read_cursor: "select transaction_id::text as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
     start_cursor: "insert into event_cursors (reader, transaction_id, sequence) values ($1, '0', 0) \
                    on conflict (reader) do nothing",
-    move_cursor: "update event_cursors set transaction_id = $2::text::xid8, sequence = $3 where reader = $1",
+    move_cursors: "update event_cursors set transaction_id = $1::text::xid8, sequence = $2 where",
     event_order: "transaction_id::text as at_transaction, sequence as at_sequence",
     event_is_after: "(transaction_id, sequence) > ($1::text::xid8, $2)",
     // Transactions below the oldest one that runs are all over, and those that begin later have higher ids. A transaction
@@ -70,10 +62,8 @@ const SQLITE: Dialect = Dialect {
     for_update_skip_locked: "",
     for_update: "",
     for_key_share: "",
-    lock_cursor: "select '0' as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
-    read_cursor: "select '0' as at_transaction, sequence as at_sequence from event_cursors where reader = $1",
     start_cursor: "insert into event_cursors (reader, sequence) values ($1, 0) on conflict (reader) do nothing",
-    move_cursor: "update event_cursors set sequence = $3 where reader = $1 and $2 = '0'",
+    move_cursors: "update event_cursors set sequence = $2 where $1 = '0' and",
     event_order: "'0' as at_transaction, sequence as at_sequence",
     event_is_after: "sequence > $2 and $1 = '0'",
     event_is_settled: "true",

@@ -174,6 +174,28 @@ async fn the_chain_is_verified_and_shows_what_was_done_behind_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_cannot_go_on_keeps_nobody_from_getting_mail() {
+    TestServer::alone(async |server| {
+        let client = server.customer(server.email("ada")).await;
+        let path = client.t("/audit/verify");
+        verified(&client, &path).await;
+        let (url, ids) = (server.app.settings.database_url(), [client.tenant.parse().unwrap()]);
+        // The next seal gets a number that is there already, so that nothing is sealed any more.
+        let shorter = "update audit_chains set length = length - 1 where tenant_id = $1";
+        assert_eq!(tamper(url.expose_secret(), shorter, &ids).await, 1);
+        client.put(&client.t(""), json!({"name": "Renamed"})).await.expect(200);
+        server.customer(server.email("eve")).await;
+        let found = client.get(&path).await.expect(200);
+        assert!(found["unsealed"].as_u64().unwrap() > 0, "{found}");
+
+        let repaired = "update audit_chains set length = length + 1 where tenant_id = $1";
+        assert_eq!(tamper(url.expose_secret(), repaired, &ids).await, 1);
+        assert_eq!(verified(&client, &path).await["intact"], true);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_of_age_expires_and_the_chain_stays_whole() {
     TestServer::alone(async |server| {
         append(server, TenantId::PLATFORM, 1200, "old", time::Duration::days(400)).await;

@@ -351,7 +351,7 @@ async fn an_event_that_commits_late_is_not_missed() {
     let late = Event::new(&server.app.core.env, &scope, &portico_sites::events::PAGE_CREATED, tenant.uuid());
     slow.events().append(late.clone()).await.unwrap();
     // Has it written before the commit.
-    slow.readers().take("nobody", 1).await.unwrap();
+    slow.readers().take(vec!["nobody"], 1).await.unwrap();
     let early = one(&server, &owner.tenant, "page.updated").await;
     // A listener that connects in between receives both, too.
     let mut second = Listener::open(&server, &owner, "").await;

@@ -200,7 +200,7 @@ async fn a_ticket_that_commits_late_is_not_missed_at_the_desk() {
     let mut slow = server.app.core.begin().await.unwrap();
     slow.events().append(late.clone()).await.unwrap();
     // Has it written before the commit.
-    slow.readers().take("nobody", 1).await.unwrap();
+    slow.readers().take(vec!["nobody"], 1).await.unwrap();
     let early = one(&server, &fast_customer.tenant, "support_ticket.closed").await;
     slow.commit().await.unwrap();
     assert_eq!(listener.expect("support_ticket.created").await.id, late.id.to_string());

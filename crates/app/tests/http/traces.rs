@@ -37,8 +37,8 @@ fn named<'s>(spans: &'s [TestSpan], trace: &str, name: &str) -> Vec<&'s TestSpan
 /// The events that the log has of the request of this id.
 async fn events_of(server: &TestServer, request: &str) -> Vec<Event> {
     let mut work = server.app.core.begin().await.unwrap();
-    let events = work.readers().take("traces_test", 10_000).await.unwrap();
-    events.into_iter().filter(|event| event.request_id == request).collect()
+    let taken = work.readers().take(vec!["traces_test"], 10_000).await.unwrap();
+    taken.events.into_iter().filter(|event| event.request_id == request).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, EventId, RequestInfo, Scope, StoreError, TenantId, Timestamp, WebhookId,
+    Env, Event, EventDeclaration, EventHead, EventId, RequestInfo, Scope, StoreError, TenantId, Timestamp,
+    WebhookId,
     catalogue::{EVERYTHING, EventCatalogue},
     event::EventKind,
 };
@@ -61,12 +62,12 @@ pub fn attempt_after(env: &Env, failed: &Delivery, due_at: Timestamp, now: Times
 }
 
 /// Plans the deliveries of events, in the transaction that moves the cursor of their reader. Answers the webhooks that workers
-/// have to look at.
+/// have to look at, also those for which somebody had deliveries planned on request.
 pub async fn fan_out(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
     catalogue: &EventCatalogue,
-    events: &[Event],
+    events: &[EventHead],
 ) -> Result<Vec<(TenantId, WebhookId)>, StoreError> {
     let mut tenants: Vec<TenantId> = events
         .iter()
@@ -84,9 +85,13 @@ pub async fn fan_out(
             repositories.delivery_plans().plan(deliveries).await?;
         }
     }
-    for event in events.iter().filter(|event| changes_sending(&event.kind)) {
-        let webhook = WebhookId::from_uuid(event.resource.id);
-        repositories.delivery_plans().wake(event.tenant, webhook, env.now()).await?;
+    for event in events {
+        let webhook = WebhookId::from_uuid(event.resource);
+        if changes_sending(&event.kind) {
+            repositories.delivery_plans().wake(event.tenant, webhook, env.now()).await?;
+        } else if !requests_sending(&event.kind) {
+            continue;
+        }
         touched.push((event.tenant, webhook));
     }
     touched.sort_unstable();
@@ -98,7 +103,7 @@ async fn deliveries(
     repositories: &mut dyn TenancyRepositories,
     env: &Env,
     catalogue: &EventCatalogue,
-    events: &[Event],
+    events: &[EventHead],
     listeners: &[Listener],
 ) -> Result<Vec<PlannedDelivery>, StoreError> {
     let mut by_tenant: BTreeMap<TenantId, Vec<&Listener>> = BTreeMap::new();
@@ -106,7 +111,7 @@ async fn deliveries(
         by_tenant.entry(listener.tenant).or_default().push(listener);
     }
     // Every published event of a tenant that has listeners takes a sequence number, whether or not one subscribes to it.
-    let mut messages: BTreeMap<TenantId, Vec<(&Event, &'static str)>> = BTreeMap::new();
+    let mut messages: BTreeMap<TenantId, Vec<(&EventHead, &'static str)>> = BTreeMap::new();
     for event in events {
         if let Some(published) = catalogue.published(&event.kind)
             && by_tenant.contains_key(&event.tenant)
@@ -151,6 +156,11 @@ fn changes_sending(kind: &EventKind) -> bool {
         &events::WEBHOOK_DISABLED,
     ];
     CHANGES.iter().any(|change| kind.is(change))
+}
+
+/// Whether an event notes that somebody had deliveries to a webhook planned.
+fn requests_sending(kind: &EventKind) -> bool {
+    kind.is(&events::WEBHOOK_TESTED) || kind.is(&events::WEBHOOK_DELIVERIES_RESENT)
 }
 
 /// Why a webhook is switched off automatically.

@@ -7,9 +7,10 @@ use crate::{
     testing::{Repositories, catalogue, env},
 };
 
-fn event(env: &Env, tenant: TenantId, kind: &'static str) -> Event {
+fn event(env: &Env, tenant: TenantId, kind: &'static str) -> EventHead {
     let declared = catalogue().find(kind).unwrap();
-    Event::new(env, &Scope::system(Some(tenant), RequestInfo::default()), declared, env.random_uuid())
+    let scope = Scope::system(Some(tenant), RequestInfo::default());
+    EventHead::from(&Event::new(env, &scope, declared, env.random_uuid()))
 }
 
 fn listener(env: &Env, tenant: TenantId, events: &[&str]) -> Listener {
@@ -99,7 +100,7 @@ async fn a_webhook_that_is_resumed_is_looked_after() {
     let env = env();
     let tenant = env.new_id();
     let resumed = event(&env, tenant, "webhook.resumed");
-    let webhook = WebhookId::from_uuid(resumed.resource.id);
+    let webhook = WebhookId::from_uuid(resumed.resource);
     let mut repositories = Repositories::default();
     planning(&mut repositories, Vec::new(), &[]);
     let mut mock = MockDeliveryPlans::new();
@@ -112,6 +113,17 @@ async fn a_webhook_that_is_resumed_is_looked_after() {
         fan_out(&mut repositories, &env, &catalogue(), &[resumed]).await.unwrap(),
         [(tenant, webhook)]
     );
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_tested_is_looked_at_as_it_is() {
+    let env = env();
+    let tenant = env.new_id();
+    let tested = event(&env, tenant, "webhook.tested");
+    let webhook = WebhookId::from_uuid(tested.resource);
+    // Its delivery was planned with the request: nothing is asked for, and nothing woken.
+    let touched = fan_out(&mut Repositories::default(), &env, &catalogue(), &[tested]).await.unwrap();
+    assert_eq!(touched, [(tenant, webhook)]);
 }
 
 fn failed(env: &Env, attempt: u32) -> Delivery {

@@ -170,17 +170,20 @@ fn frame(event: &Event) -> Digest {
         .finish()
 }
 
-/// Hashes values with their lengths, so that no two lists of values hash alike.
-struct Hasher(Sha256);
+/// Hashes values with their lengths, so that no two lists of values hash alike. They are put together first and hashed at once: there
+/// are many, and short.
+struct Hasher(Vec<u8>);
 
 impl Hasher {
     /// `purpose` keeps digests of different kinds apart.
     fn new(purpose: &str) -> Self {
-        Self(Sha256::new()).field(purpose.as_bytes())
+        Self(Vec::with_capacity(256)).field(purpose.as_bytes())
     }
 
-    fn field(self, value: &[u8]) -> Self {
-        Self(self.0.chain_update((value.len() as u64).to_be_bytes()).chain_update(value))
+    fn field(mut self, value: &[u8]) -> Self {
+        self.0.extend_from_slice(&(value.len() as u64).to_be_bytes());
+        self.0.extend_from_slice(value);
+        self
     }
 
     fn optional(self, value: Option<&[u8]>) -> Self {
@@ -191,7 +194,7 @@ impl Hasher {
     }
 
     fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        Digest(Sha256::digest(&self.0).into())
     }
 }
 

@@ -1,9 +1,6 @@
 //! Reads the new events of a tenant, or about the tickets of all, once for all streams of them in this process.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use portico_kernel::{
@@ -16,7 +13,7 @@ use tokio::{
     runtime::Handle,
     sync::{Notify, OnceCell, broadcast, watch},
     task::AbortHandle,
-    time::{sleep, timeout},
+    time::sleep,
 };
 
 use crate::{events::catalogue, logging::chain, signals::Signals};
@@ -39,9 +36,6 @@ const AFTER_FAILURE: Duration = Duration::from_millis(500);
 /// How often to check whether announcements of other processes still arrive. While they do not, events are polled at this
 /// interval.
 const BEAT: Duration = Duration::from_millis(500);
-
-/// Interval of polling for events that were not announced.
-const FALLBACK_POLL: Duration = Duration::from_secs(15);
 
 /// A published event, as it is sent.
 pub struct Update {
@@ -199,17 +193,7 @@ impl Feeder {
                 pause = (pause * 2).min(HELD_UP.1);
             } else if piece.events.len() < PIECE as usize {
                 sleep(GATHER).await;
-                self.sleep().await;
-            }
-        }
-    }
-
-    /// Waits until there may be new events.
-    async fn sleep(&self) {
-        let began = Instant::now();
-        while timeout(BEAT, self.wake.notified()).await.is_err() {
-            if !self.signals.is_connected() || began.elapsed() > FALLBACK_POLL {
-                return;
+                self.signals.wait(&self.wake, BEAT).await;
             }
         }
     }
@@ -225,6 +209,7 @@ mod tests {
     use async_trait::async_trait;
     use portico_kernel::{Env, RequestInfo, Scope, TenantId, feed::EventBatch};
     use portico_security::system_env;
+    use tokio::time::timeout;
 
     use super::*;
 

@@ -1,25 +1,27 @@
-//! Readers of the event log: each does its work in the transaction that advances its cursor.
+//! Readers of the event log: their work is done in the transaction that advances their cursors, one for all of them (ADR 103).
 
 use std::{sync::Arc, time::Duration};
 
-use portico_kernel::{Env, Event, NewJob, StoreError};
+use portico_kernel::{Env, Event, NewJob, StoreError, TakenEvents};
 use portico_otlp::{Span, Tracer, Work};
+use portico_tenancy::chain;
 use tokio::{sync::watch, time::sleep};
 
-use crate::{backoff::Backoff, core::Core};
+use crate::{
+    backoff::Backoff,
+    core::Core,
+    unread::{self, Pauses},
+};
 
 pub use portico_tenancy::chain::SEALER;
 
 /// Events read at once.
 const BATCH: u32 = 500;
 
-/// Pause between two rounds, so that on a busy system events are read in batches and not one by one.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// The same while there are [`MANY`] events: a round costs a transaction of five statements for each reader.
+/// Pause between two rounds while there are [`MANY`] events.
 const PAUSE_WHEN_BUSY: Duration = Duration::from_millis(300);
 
-/// Events of one reader in one round.
+/// Events of one round.
 const MANY: usize = 20;
 
 /// Turns events into jobs, in the transaction that advances its cursor.
@@ -33,79 +35,100 @@ pub struct EventReader {
 
 /// Runs every reader until shutdown.
 pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::Receiver<bool>) {
+    let names: Vec<&'static str> = readers.iter().map(|reader| reader.name).chain([SEALER]).collect();
     let mut backoff = Backoff::new("events could not be read");
+    let mut pauses = Pauses::new(core.settings.worker.poll);
     while !*stopping.borrow() {
-        let (mut failure, mut is_busy) = (None, false);
-        let all = readers.iter().map(|reader| (reader.name, Some(reader.jobs_for))).chain([(SEALER, None)]);
-        for (name, jobs_for) in all {
-            loop {
-                match read(&core, name, jobs_for).await {
-                    Ok(read) => {
-                        is_busy |= read >= MANY;
-                        if read < BATCH as usize {
-                            break;
-                        }
-                    }
-                    Err(error) => {
-                        tracing::debug!(%error, reader = name, "events could not be read");
-                        failure = Some(error);
-                        break;
-                    }
-                }
-            }
-        }
-        let pause = match &failure {
-            Some(error) => backoff.failed(error),
-            None => {
+        let pause = match read_all(&core, &readers, &names).await {
+            Ok(read) => {
                 backoff.succeeded();
-                if is_busy { PAUSE_WHEN_BUSY } else { PAUSE }
+                let pause = pauses.after(read);
+                if read >= MANY { PAUSE_WHEN_BUSY } else { pause }
             }
+            Err(error) => backoff.failed(&error),
         };
         tokio::select! {
             () = sleep(pause) => {}
-            _ = stopping.changed() => {}
+            _ = stopping.changed() => return,
+        }
+        if backoff.is_failing() {
+            continue;
         }
         tokio::select! {
-            () = std::future::ready(()), if failure.is_some() => {}
-            () = core.signals.events.notified() => {}
-            () = sleep(core.settings.worker.poll) => {}
-            _ = stopping.changed() => {}
+            () = unread::wait(&core, &names, &core.signals.events) => {}
+            _ = stopping.changed() => return,
         }
     }
 }
 
-/// Passes one batch to a reader, or seals it into the chains of the audit trail. Returns how many events it had.
-async fn read(
-    core: &Core,
-    name: &'static str,
-    jobs_for: Option<fn(&Env, &Event) -> Vec<NewJob>>,
-) -> Result<usize, StoreError> {
-    let mut work = core.begin().await?;
-    let events = work.readers().take(name, BATCH).await?;
-    if events.is_empty() {
-        return Ok(0);
-    }
-    match jobs_for {
-        Some(jobs_for) => {
-            for event in &events {
-                let jobs = jobs_for(&core.env, event);
-                if jobs.is_empty() {
-                    continue;
-                }
-                // The jobs follow from the event, and so belong to its trace and not to that of this batch.
-                let enqueue = async {
-                    for job in jobs {
-                        work.jobs().enqueue(job).await?;
-                    }
-                    Ok::<(), StoreError>(())
-                };
-                span_of(&core.tracer, name, event).run(enqueue).await?;
+/// Passes events to all readers of these names until each was given every one; where that fails, to each by itself, so that none holds up
+/// the others. Returns how many were read.
+async fn read_all(core: &Core, readers: &[EventReader], names: &[&'static str]) -> Result<usize, StoreError> {
+    let error = match read_on(core, readers, names).await {
+        Ok(read) => return Ok(read),
+        Err(error) => error,
+    };
+    tracing::debug!(%error, "events could not be read for all readers at once");
+    let (mut read, mut failure) = (0, None);
+    for name in names {
+        match read_on(core, readers, &[*name]).await {
+            Ok(own) => read += own,
+            Err(error) => {
+                tracing::debug!(%error, reader = name, "events could not be read");
+                failure = Some(error);
             }
         }
-        None => portico_tenancy::chain::seal(&mut *work, &core.env, &events).await?,
     }
+    failure.map_or(Ok(read), Err)
+}
+
+/// Passes events to the readers of these names, a transaction for each batch, until there are no more. Returns how many there were.
+async fn read_on(core: &Core, readers: &[EventReader], names: &[&'static str]) -> Result<usize, StoreError> {
+    let mut read = 0;
+    loop {
+        let taken = read_batch(core, readers, names).await?;
+        read += taken.events.len();
+        if taken.events.len() < BATCH as usize {
+            return Ok(read);
+        }
+        // One that has much to catch up with, because it is new or failed for long, does not keep the others waiting.
+        let ahead = taken.ahead();
+        if !ahead.is_empty() {
+            read += read_batch(core, readers, &ahead).await?.events.len();
+        }
+    }
+}
+
+/// Passes one batch to the readers of these names: enqueues the jobs that follow from it, and seals it into the chains of the audit trail.
+async fn read_batch(
+    core: &Core,
+    readers: &[EventReader],
+    names: &[&'static str],
+) -> Result<TakenEvents, StoreError> {
+    let mut work = core.begin().await?;
+    let taken = work.readers().take(names.to_vec(), BATCH).await?;
+    if taken.events.is_empty() {
+        return Ok(taken);
+    }
+    for reader in readers {
+        for event in taken.new_to(reader.name) {
+            let jobs = (reader.jobs_for)(&core.env, event);
+            if jobs.is_empty() {
+                continue;
+            }
+            // The jobs follow from the event, and so belong to its trace and not to that of this batch.
+            let enqueue = async {
+                for job in jobs {
+                    work.jobs().enqueue(job).await?;
+                }
+                Ok::<(), StoreError>(())
+            };
+            span_of(&core.tracer, reader.name, event).run(enqueue).await?;
+        }
+    }
+    chain::seal(&mut *work, &core.env, taken.new_to(SEALER)).await?;
     work.commit().await?;
-    Ok(events.len())
+    Ok(taken)
 }
 
 /// The span of a reader's work on an event.

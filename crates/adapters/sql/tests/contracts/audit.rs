@@ -29,7 +29,7 @@ pub async fn append(store: &SqlStore, events: &[Event]) {
 /// Seals one batch; answers how many entries it had.
 async fn seal_some(store: &SqlStore, env: &Env, limit: u32) -> usize {
     let mut work = store.begin().await.unwrap();
-    let events = work.readers().take(SEALER, limit).await.unwrap();
+    let events = work.readers().take(vec![SEALER], limit).await.unwrap().events;
     seal(&mut work, env, &events).await.unwrap();
     work.commit().await.unwrap();
     events.len()
@@ -404,7 +404,7 @@ pub async fn read_all(database: &TestDatabase, reader: &'static str, count: usiz
     let mut read = 0;
     while read < count && tokio::time::Instant::now() < deadline {
         let mut work = database.store().begin().await.unwrap();
-        read += work.readers().take(reader, 100).await.unwrap().len();
+        read += work.readers().take(vec![reader], 100).await.unwrap().events.len();
         work.commit().await.unwrap();
     }
     assert_eq!(read, count);

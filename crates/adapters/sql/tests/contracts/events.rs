@@ -6,9 +6,9 @@ use std::{
 };
 
 use portico_kernel::{
-    CommitListener, CursorRequest, Event, EventId, Outbox, StoreError, TenantId, WorkQueue,
+    CommitListener, CursorRequest, Event, EventHead, EventId, Outbox, StoreError, TenantId, WorkQueue,
 };
-use portico_sql::SqlStore;
+use portico_sql::{SqlStore, SqlUnitOfWork};
 use portico_tenancy::{audit::AuditFilter, ports::TenancyRepositories};
 use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
 use time::Duration;
@@ -21,9 +21,9 @@ use crate::{
 /// The ids that one unit of work takes and commits.
 async fn take(store: &SqlStore, reader: &'static str, limit: u32) -> Vec<EventId> {
     let mut work = store.begin().await.unwrap();
-    let events = work.readers().take(reader, limit).await.unwrap();
+    let taken = work.readers().take(vec![reader], limit).await.unwrap();
     work.commit().await.unwrap();
-    events.iter().map(|event| event.id).collect()
+    taken.events.iter().map(|event| event.id).collect()
 }
 
 /// Takes once the reader is free: a unit of work that is dropped rolls back a moment later.
@@ -130,7 +130,8 @@ async fn every_reader_gets_every_event_once_in_order() {
         settle(store, "probe", 5).await;
 
         let mut dropped = store.begin().await.unwrap();
-        assert_eq!(dropped.readers().take("one", 2).await.unwrap(), events[..2], "as they were appended");
+        let taken = dropped.readers().take(vec!["one"], 2).await.unwrap();
+        assert_eq!(taken.events, events[..2], "as they were appended");
         drop(dropped);
         assert_eq!(take_soon(store, "one", 3).await, ids[..3], "a drop moves no cursor");
         assert_eq!(take(store, "one", 3).await, ids[3..]);
@@ -148,17 +149,20 @@ async fn the_lag_is_the_age_of_the_oldest_unread_event() {
     on_each_database(async |database| {
         let env = env();
         let store = database.store();
-        assert_eq!(store.event_lag("one", env.now()).await.unwrap(), Duration::ZERO);
+        let lag = async |now| store.event_lags(&["one", "probe", "new"], now).await.unwrap();
+        let of = |one, probe, new| [("one", one), ("probe", probe), ("new", new)];
+        let (none, long) = (Duration::ZERO, Duration::seconds(5));
+        assert_eq!(lag(env.now()).await, of(none, none, none));
         stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
         env.clock.advance(Duration::seconds(2));
         stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
         let now = env.clock.advance(Duration::seconds(3));
         settle(store, "probe", 2).await;
-        assert_eq!(store.event_lag("one", now).await.unwrap(), Duration::seconds(5));
+        assert_eq!(lag(now).await, of(long, none, long));
         take(store, "one", 1).await;
-        assert_eq!(store.event_lag("one", now).await.unwrap(), Duration::seconds(3));
+        assert_eq!(lag(now).await, of(Duration::seconds(3), none, long));
         take(store, "one", 1).await;
-        assert_eq!(store.event_lag("one", now).await.unwrap(), Duration::ZERO);
+        assert_eq!(lag(now).await, of(none, none, long));
     })
     .await;
 }
@@ -199,6 +203,132 @@ async fn an_event_that_commits_late_is_not_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn readers_at_different_places_catch_up_and_are_read_for_together() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let mut ids = Vec::new();
+        for _ in 0..5 {
+            ids.push(stored_event(store, &env, TenantId::PLATFORM, "page.updated").await.id);
+        }
+        settle(store, "probe", 5).await;
+        assert_eq!(take(store, "ahead", 3).await, ids[..3]);
+        assert_eq!(take(store, "behind", 1).await, ids[..1]);
+
+        let given = async |limit| {
+            let mut work = store.begin().await.unwrap();
+            let taken = work.readers().take(vec!["ahead", "behind", "new"], limit).await.unwrap();
+            work.commit().await.unwrap();
+            let new = ["ahead", "behind", "new", "probe"]
+                .map(|reader| taken.new_to(reader).iter().map(|event| event.id).collect::<Vec<_>>());
+            (new, taken.ahead())
+        };
+        let none: Vec<EventId> = Vec::new();
+        let (first, ahead) = given(2).await;
+        assert_eq!(
+            first,
+            [none.clone(), ids[1..2].to_vec(), ids[..2].to_vec(), none.clone()],
+            "nobody moves back"
+        );
+        assert_eq!(ahead, ["ahead"]);
+        let (second, ahead) = given(10).await;
+        assert_eq!(second, [ids[3..].to_vec(), ids[2..].to_vec(), ids[2..].to_vec(), none.clone()]);
+        assert!(ahead.is_empty());
+        assert_eq!(given(10).await.0, [none.clone(), none.clone(), none.clone(), none]);
+        for reader in ["ahead", "behind", "new"] {
+            assert!(take(store, reader, 10).await.is_empty(), "{reader}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_are_taken_as_events_are() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        let mut heads = Vec::new();
+        for kind in ["page.created", "session.started", "page.deleted"] {
+            heads.push(EventHead::from(&stored_event(store, &env, env.new_id(), kind).await));
+        }
+        settle(store, "probe", 3).await;
+        let mut dropped = store.begin().await.unwrap();
+        assert_eq!(dropped.readers().take_heads("heads", 2).await.unwrap(), heads[..2]);
+        drop(dropped);
+        assert_eq!(
+            take_soon(store, "heads", 1).await,
+            [heads[0].id],
+            "the same cursor, and a drop did not move it"
+        );
+        let mut work = store.begin().await.unwrap();
+        let rest = work.readers().take_heads("heads", 10).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(rest, heads[1..]);
+        assert_eq!(
+            rest.iter().map(|head| head.kind.audit()).collect::<Vec<_>>(),
+            [portico_kernel::event::AuditClass::Sealed; 2]
+        );
+        let mut work = store.begin().await.unwrap();
+        assert!(work.readers().take_heads("heads", 10).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_there_is_something_to_read_is_known_without_reading() {
+    on_each_database(async |database| {
+        let env = env();
+        let store = database.store();
+        assert!(!unread(store, &["one", "two"]).await, "an empty log");
+        stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
+        assert!(
+            !unread(store, &[]).await && unread(store, &["one", "two"]).await,
+            "also by those who never read"
+        );
+        take_all(store, "one", 1).await;
+        assert!(!unread(store, &["one"]).await);
+        assert!(
+            unread(store, &["one", "two"]).await && unread(store, &["two", "one"]).await,
+            "by one of them"
+        );
+        let mut work = store.begin().await.unwrap();
+        work.readers().take(vec!["two"], 1).await.unwrap();
+        assert!(unread(store, &["two"]).await, "it may yet be dropped");
+        work.commit().await.unwrap();
+        assert!(!unread(store, &["one", "two"]).await);
+    })
+    .await;
+}
+
+async fn unread(store: &SqlStore, readers: &[&'static str]) -> bool {
+    store.has_unread_events(readers).await.unwrap()
+}
+
+/// SQLite has one writer at a time; only Postgres has transactions that overlap.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_held_up_is_one_to_be_read() {
+    let database = TestDatabase::postgres().await;
+    let (env, store) = (env(), database.store());
+    let mut slow = store.begin().await.unwrap();
+    slow.events().append(event(&env, TenantId::PLATFORM, "page.created")).await.unwrap();
+    // Has it written.
+    assert!(take_in(&mut slow, "nobody").await.is_empty());
+    assert!(!store.has_unread_events(&["one"]).await.unwrap(), "not committed");
+    let fast = stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
+    assert!(take(store, "one", 10).await.is_empty(), "the earlier one may still come");
+    assert!(store.has_unread_events(&["one"]).await.unwrap());
+    drop(slow);
+    assert_eq!(take_all(store, "one", 1).await, [fast.id]);
+    assert!(!store.has_unread_events(&["one"]).await.unwrap());
+}
+
+/// What a unit of work takes for a reader.
+async fn take_in(work: &mut SqlUnitOfWork, reader: &'static str) -> Vec<EventId> {
+    let taken = work.readers().take(vec![reader], 10).await.unwrap();
+    taken.events.iter().map(|event| event.id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_is_held_gives_nothing_to_another_one() {
     let database = TestDatabase::postgres().await;
     let (env, store) = (env(), database.store());
@@ -207,9 +337,15 @@ async fn a_reader_that_is_held_gives_nothing_to_another_one() {
     let second = stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
     settle(store, "probe", 2).await;
     let mut holder = store.begin().await.unwrap();
-    assert_eq!(holder.readers().take("one", 10).await.unwrap(), std::slice::from_ref(&second));
+    let held = holder.readers().take(vec!["one"], 10).await.unwrap();
+    assert_eq!(held.events, std::slice::from_ref(&second));
     assert!(take(store, "one", 10).await.is_empty(), "held");
-    assert_eq!(take(store, "two", 10).await, [first.id, second.id], "only that reader is held");
+    let mut work = store.begin().await.unwrap();
+    let taken = work.readers().take(vec!["one", "two", "three"], 10).await.unwrap();
+    work.commit().await.unwrap();
+    let given = ["one", "two", "three"].map(|reader| taken.new_to(reader).len());
+    assert_eq!(given, [0, 2, 2], "only that reader is held");
+    assert!(store.has_unread_events(&["one", "two"]).await.unwrap(), "its holder may yet give it back");
     drop(holder);
     assert_eq!(take_soon(store, "one", 10).await, [second.id]);
 }

@@ -111,7 +111,7 @@ async fn tickets_are_followed_across_tenants_and_apart_from_other_events() {
 
 /// Has the events of a unit of work written before it commits.
 async fn write_now(work: &mut SqlUnitOfWork) {
-    work.readers().take("nobody", 1).await.unwrap();
+    work.readers().take(vec!["nobody"], 1).await.unwrap();
 }
 
 /// SQLite has one writer at a time; only Postgres has transactions that overlap.

@@ -57,8 +57,8 @@ async fn what_is_written_belongs_to_the_trace_of_the_work_at_hand() {
         work.commit().await.unwrap();
 
         let mut work = store.begin().await.unwrap();
-        let events = work.readers().take("traces", 10).await.unwrap();
-        assert_eq!(events.iter().map(|event| event.trace_parent).collect::<Vec<_>>(), parents);
+        let taken = work.readers().take(vec!["traces"], 10).await.unwrap();
+        assert_eq!(taken.events.iter().map(|event| event.trace_parent).collect::<Vec<_>>(), parents);
         drop(work);
         let jobs = store.claim("worker", 10, time::Duration::MINUTE, env.now()).await.unwrap();
         for (id, parent) in ids {
