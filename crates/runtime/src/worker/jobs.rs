@@ -162,6 +162,7 @@ pub async fn run(core: Core, handlers: Arc<Handlers>, mut stopping: watch::Recei
         worker,
         done,
         claiming: JoinSet::new(),
+        asked: 0,
         waiting: VecDeque::new(),
         running: JoinSet::new(),
         held: BTreeSet::new(),
@@ -198,8 +199,8 @@ pub async fn run(core: Core, handlers: Arc<Handlers>, mut stopping: watch::Recei
     }
 }
 
-/// The result of a claim: the jobs, and whether there may be more.
-type Claim = Result<(Vec<Job>, bool), StoreError>;
+/// A claim: how many jobs it asked for, and those that it got.
+type Claim = (usize, Result<Vec<Job>, StoreError>);
 
 /// The jobs that this process has claimed.
 struct Hands {
@@ -208,8 +209,10 @@ struct Hands {
     worker: String,
     /// Receives completed jobs.
     done: mpsc::Sender<JobId>,
-    /// At most one claim, concurrent with running jobs.
+    /// Claims under way, concurrent with running jobs.
     claiming: JoinSet<Claim>,
+    /// Jobs that these ask for.
+    asked: usize,
     /// Claimed jobs that are about to start, with the time of their claim.
     waiting: VecDeque<(Instant, Job)>,
     running: JoinSet<(JobId, Duration)>,
@@ -240,35 +243,38 @@ impl Hands {
 
     /// Claims jobs for free worker slots, and those that will follow at once, if it is time to.
     fn claim(&mut self) {
-        let slots = self.slots();
-        let ahead = self.pace.ahead(slots);
-        let wanted = (slots + ahead).saturating_sub(self.running.len() + self.waiting.len());
-        if self.seen_all || !self.claiming.is_empty() || self.waiting.len() > ahead / 2 || wanted == 0 {
-            return;
+        while !self.seen_all {
+            let wanted = self.pace.wanted(self.slots(), self.running.len(), self.waiting.len() + self.asked);
+            if wanted == 0 {
+                return;
+            }
+            self.asked += wanted;
+            let (core, worker) = (self.core.clone(), self.worker.clone());
+            self.claiming.spawn(async move {
+                (wanted, core.jobs.claim(&worker, wanted as u32, lease(&core), core.env.now()).await)
+            });
         }
-        let (core, worker) = (self.core.clone(), self.worker.clone());
-        self.claiming.spawn(async move {
-            let jobs = core.jobs.claim(&worker, wanted as u32, lease(&core), core.env.now()).await?;
-            let full = jobs.len() == wanted;
-            Ok((jobs, full))
-        });
     }
 
     /// Receives the claimed jobs.
     fn take(&mut self, claimed: Result<Claim, JoinError>) {
         match claimed {
-            Ok(Ok((jobs, full))) => {
+            Ok((wanted, Ok(jobs))) => {
+                self.asked -= wanted.min(self.asked);
+                self.seen_all = jobs.len() < wanted;
                 let now = Instant::now();
                 self.waiting.extend(jobs.into_iter().map(|job| (now, job)));
-                self.seen_all = !full;
                 self.backoff.succeeded();
                 self.pause = None;
             }
-            Ok(Err(error)) => {
+            Ok((wanted, Err(error))) => {
+                self.asked -= wanted.min(self.asked);
                 self.seen_all = true;
                 self.pause = Some(self.backoff.failed(&error));
             }
             Err(error) => {
+                // How many it asked for is lost with it; the others are counted again as they end.
+                self.asked = 0;
                 self.seen_all = true;
                 self.pause = Some(self.backoff.failed(&error));
             }
@@ -408,6 +414,8 @@ async fn work(
         core.jobs.extend(&worker, job.id, core.env.now() + lease(&core))
     });
     let result = tokio::select! {
+        // The work first: what is done at once needs neither of the timers.
+        biased;
         result = handler => result,
         () = sleep_until((started + LONGEST).into()) => Err(JobError::Retry("it took too long".into())),
         () = kept => {

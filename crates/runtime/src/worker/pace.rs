@@ -5,8 +5,12 @@ use std::time::Duration;
 /// Work that is claimed ahead, in time. Short, because other processes cannot take claimed jobs.
 const AHEAD: Duration = Duration::from_millis(100);
 
-/// Maximum number of jobs claimed ahead.
-const MOST: usize = 124;
+/// Maximum number of jobs claimed ahead: for the time of a claim, which is mostly that of making it durable, while another one is
+/// under way.
+const MOST: usize = 380;
+
+/// Maximum number of jobs of one claim.
+const CLAIM: usize = 128;
 
 /// While requests wait: the longest time from the begin of a job to that of the next one that is due, where there is a free worker slot.
 const YIELD: Duration = Duration::from_millis(250);
@@ -41,8 +45,19 @@ impl Pace {
         self.average = (self.average + took.min(Duration::from_secs(3600))) / 2;
     }
 
+    /// How many jobs to claim now for `concurrency` worker slots, where `running` run and `claimed` wait for one or are asked for by claims
+    /// under way: those for free slots, and as many as follow at once. A claim costs the same for one job as for many, so nothing is
+    /// claimed while more than half of what is to wait does.
+    pub fn wanted(&self, concurrency: usize, running: usize, claimed: usize) -> usize {
+        let ahead = self.ahead(concurrency);
+        if claimed > ahead / 2 {
+            return 0;
+        }
+        (concurrency + ahead).saturating_sub(running + claimed).min(CLAIM)
+    }
+
     /// How many jobs `concurrency` worker slots would run in the time that is claimed ahead.
-    pub fn ahead(&self, concurrency: usize) -> usize {
+    fn ahead(&self, concurrency: usize) -> usize {
         let rounds = (AHEAD.as_micros() / self.average.as_micros().max(1)) as usize;
         // Jobs that take longer than half of the time are not claimed ahead.
         if rounds < 2 { 0 } else { rounds.saturating_mul(concurrency).min(MOST) }
@@ -92,5 +107,22 @@ mod tests {
             pace.note(Duration::ZERO);
         }
         assert_eq!(pace.ahead(usize::MAX), MOST);
+    }
+
+    #[test]
+    fn a_claim_is_for_free_slots_at_once_and_for_many_short_jobs_while_another_one_is_under_way() {
+        let mut pace = Pace::default();
+        assert_eq!([pace.wanted(4, 0, 0), pace.wanted(4, 3, 0), pace.wanted(4, 4, 0)], [4, 1, 0]);
+        assert_eq!(pace.wanted(4, 0, 4), 0, "they are asked for");
+        for _ in 0..10 {
+            pace.note(Duration::from_micros(200));
+        }
+        let mut claimed = Vec::new();
+        while let wanted @ 1.. = pace.wanted(4, 4, claimed.iter().sum()) {
+            claimed.push(wanted);
+        }
+        assert_eq!(claimed, [CLAIM, CLAIM], "two at a time");
+        assert_eq!(pace.wanted(4, 4, MOST / 2 + 1), 0, "not for the few that have begun since");
+        assert_eq!(pace.wanted(4, 4, MOST / 2), CLAIM);
     }
 }

@@ -20,8 +20,8 @@ use crate::{
     outbox::events,
 };
 
-/// Outcomes stored in one statement: eight values each, and SQLite takes 32,766.
-const CHUNK: usize = 1000;
+/// Outcomes stored in one statement: eight values each, and SQLite takes 32,766. A power of two.
+const CHUNK: usize = 512;
 
 /// Most deliveries that are counted for metrics.
 const COUNTED: i64 = 100_000;
@@ -59,6 +59,9 @@ struct ServedRow {
 }
 
 /// Notes how attempts went. Answers those that were pending.
+///
+/// One that is pending has no end. By the word for its state Postgres would use the index of what is pending: of that it knows, at
+/// best, that it was empty at some time, and would read all of it for each batch.
 async fn note(
     db: &Db<'_, impl ConnectionTrait>,
     outcomes: &[Outcome],
@@ -66,8 +69,11 @@ async fn note(
     const WIDTH: usize = 8;
     let mut noted = HashSet::with_capacity(outcomes.len());
     for outcomes in outcomes.chunks(CHUNK) {
+        let Some(last) = outcomes.last() else { continue };
+        // Few lengths, so that few statements have to be prepared. That the last one is there twice changes nothing.
+        let length = outcomes.len().next_power_of_two();
         let rows: Vec<String> =
-            (0..outcomes.len()).map(|row| format!("({})", placeholders(row * WIDTH + 1, WIDTH))).collect();
+            (0..length).map(|row| format!("({})", placeholders(row * WIDTH + 1, WIDTH))).collect();
         let sql = format!(
             "with outcome (tenant_id, id, status, response_status, response_body, duration_ms, error, finished_at) \
              as (values {}) \
@@ -75,10 +81,11 @@ async fn note(
              response_body = outcome.response_body, duration_ms = outcome.duration_ms, error = outcome.error, \
              finished_at = outcome.finished_at from outcome \
              where webhook_deliveries.tenant_id = outcome.tenant_id and webhook_deliveries.id = outcome.id \
-             and webhook_deliveries.status = 'pending' returning webhook_deliveries.id",
+             and webhook_deliveries.finished_at is null returning webhook_deliveries.id",
             rows.join(", ")
         );
-        let values = outcomes.iter().flat_map(|outcome| {
+        let padded = outcomes.iter().chain(std::iter::repeat(last)).take(length);
+        let values = padded.flat_map(|outcome| {
             (
                 outcome.tenant,
                 outcome.id,
