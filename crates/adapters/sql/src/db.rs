@@ -113,12 +113,24 @@ impl<C: ConnectionTrait> Db<'_, C> {
         insert.exec_without_returning(self.0).await.map_err(store_error)
     }
 
-    /// Adds rows in one statement, or in none if there are no rows.
+    /// Adds rows in one statement, or in none if there are no rows. Those that give other columns than the one before are in a further
+    /// statement.
     pub async fn insert_many<A: ActiveModelTrait>(
         &self,
         rows: impl IntoIterator<Item = A>,
     ) -> Result<(), StoreError> {
-        self.insert_many_with(Insert::many(rows)).await
+        let mut inserts: Vec<TableInsert> = Vec::new();
+        for row in rows.into_iter().map(TableInsert::of) {
+            match inserts.last_mut() {
+                Some(last) if last.columns == row.columns => last.values.extend(row.values),
+                _ => inserts.push(row),
+            }
+        }
+        for insert in inserts {
+            let insert = insert.statement(self.0.get_database_backend());
+            self.0.execute_raw(insert).await.map_err(store_error)?;
+        }
+        Ok(())
     }
 
     /// Adds rows in a way of their own.
