@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use portico_kernel::{
-    DeadLetters, Job, JobId, JobQueue, JobState, List, NewJob, PageRequest, StoreError, Timestamp,
+    DeadLetters, Job, JobId, JobQueue, JobState, List, NewJob, PageRequest, StoreError, TenantId, Timestamp,
     TraceParent, WorkQueue, job::QueueFigures,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -66,6 +66,55 @@ impl From<row::Model> for Job {
             trace_parent: row.trace_parent.and_then(|text| text.parse().ok()),
             created_at: row.created_at.0,
         }
+    }
+}
+
+/// What a worker needs of the jobs that it claims.
+const CLAIMED: &str = "id, tenant_id, kind, payload, attempts, max_attempts, run_at, last_error, request_id, trace_parent, \
+    created_at";
+
+/// The same, by position: there are many, and no column of them is looked up by its name.
+type Claimed = (
+    JobId,
+    TenantId,
+    String,
+    serde_json::Value,
+    u32,
+    u32,
+    Timestamp,
+    Option<String>,
+    String,
+    Option<String>,
+    Timestamp,
+);
+
+fn claimed(row: Claimed) -> Job {
+    let (
+        id,
+        tenant_id,
+        kind,
+        payload,
+        attempts,
+        max_attempts,
+        run_at,
+        last_error,
+        request_id,
+        trace,
+        created_at,
+    ) = row;
+    Job {
+        id,
+        kind,
+        payload,
+        tenant_id,
+        state: JobState::Running,
+        attempts,
+        max_attempts,
+        run_at,
+        last_error,
+        request_id,
+        trace_parent: trace.and_then(|text| text.parse().ok()),
+        created_at,
     }
 }
 
@@ -177,12 +226,12 @@ impl WorkQueue for SqlStore {
             "with due as (select id from jobs where state <> 'dead' and coalesce(leased_until, run_at) <= $3 \
              order by coalesce(leased_until, run_at) limit $4 {lock}) \
              update jobs set state = 'running', attempts = attempts + 1, leased_by = $1, leased_until = $2 \
-             where id in (select id from due) returning *",
+             where id in (select id from due) returning {CLAIMED}",
             lock = self.write().dialect().for_update_skip_locked
         );
         let values = (worker, now + lease, now, i64::from(limit));
-        let rows: Vec<row::Model> = self.write().models(&sql, values).await?;
-        let mut jobs: Vec<Job> = rows.into_iter().map(Job::from).collect();
+        let rows: Vec<Claimed> = self.write().rows(&sql, values).await?;
+        let mut jobs: Vec<Job> = rows.into_iter().map(claimed).collect();
         jobs.sort_by_key(|job| (job.run_at, job.id));
         Ok(jobs)
     }
