@@ -266,6 +266,34 @@ async fn an_attempt_is_noted_once_and_has_one_next_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn any_number_of_attempts_is_noted_at_once_and_each_of_them_once() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let webhook = hook(store, &env, "one").await;
+        for number in [1, 3, 5, 600] {
+            let planned_now: Vec<_> =
+                (0..number).map(|_| planned(&env, &webhook, env.new_id(), Some(1))).collect();
+            let ids: Vec<_> = planned_now.iter().map(|delivery| delivery.id).collect();
+            plan(store, planned_now).await;
+            let due_at = env.now() + Duration::minutes(5);
+            let next =
+                PlannedDelivery { due_at, attempt: 2, ..planned(&env, &webhook, env.new_id(), Some(1)) };
+            let next_id = next.id;
+            let succeeded = |id: &DeliveryId| outcome(&env, &webhook, *id, DeliveryStatus::Succeeded);
+            let mut outcomes: Vec<_> = ids.iter().map(succeeded).collect();
+            let last = outcomes.pop().unwrap();
+            outcomes.push(Outcome { status: DeliveryStatus::Failed, next: Some(next), ..last });
+            let health = store.settle(outcomes).await.unwrap();
+            assert_eq!((health.len(), health[0].failures), (1, 1), "{number}");
+            assert_eq!(store.figures(env.now()).await.unwrap().pending, 1, "{number}: the next one");
+            store.settle(vec![succeeded(&next_id)]).await.unwrap();
+            assert_eq!(store.figures(env.now()).await.unwrap().pending, 0, "{number}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_is_looked_after_again_when_the_next_attempt_is_due() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());
