@@ -166,8 +166,9 @@ struct Queue {
     line: Mutex<Line>,
     /// Those in the queue, for others to see.
     waiting: WaitingRequests,
-    /// The number of permits taken, as a metric. Kept, because finding it takes longer than changing it.
+    /// The numbers of permits taken and of those who wait, as metrics. Kept, because finding one takes longer than changing it.
     running: OnceLock<Gauge>,
+    queued: OnceLock<Gauge>,
 }
 
 /// State of a queue: who waits, and the rate of released permits.
@@ -248,7 +249,8 @@ impl Queue {
     fn new(name: &'static str, places: usize, longest: Duration, is_shared: bool) -> Self {
         let line = Mutex::new(Line::new(places, Instant::now()));
         let (free, waiting) = (Semaphore::new(places), WaitingRequests::default());
-        Self { name, longest, is_shared, free, line, waiting, running: OnceLock::new() }
+        let (running, queued) = (OnceLock::new(), OnceLock::new());
+        Self { name, longest, is_shared, free, line, waiting, running, queued }
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -270,7 +272,7 @@ impl Queue {
             self.refused();
             return None;
         }
-        metrics::gauge!("portico_admission_waiting", "class" => self.name).increment(1);
+        self.queued().increment(1);
         let turn = Turn { queue: self, party, _waits: self.waiting.join() };
         let permit = timeout(self.longest, self.free.acquire()).await;
         drop(turn);
@@ -307,6 +309,10 @@ impl Queue {
         self.running.get_or_init(|| metrics::gauge!("portico_admission_running", "class" => self.name))
     }
 
+    fn queued(&self) -> &Gauge {
+        self.queued.get_or_init(|| metrics::gauge!("portico_admission_waiting", "class" => self.name))
+    }
+
     fn place<'q>(&'q self, permit: SemaphorePermit<'q>) -> Permit<'q> {
         self.running().increment(1);
         Permit { queue: self, taken: Instant::now(), _permit: permit }
@@ -323,7 +329,7 @@ struct Turn<'q> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.queue.line().leave(self.party);
-        metrics::gauge!("portico_admission_waiting", "class" => self.queue.name).decrement(1);
+        self.queue.queued().decrement(1);
     }
 }
 

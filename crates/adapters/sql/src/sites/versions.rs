@@ -139,8 +139,8 @@ fn heads(select: Select<row::Entity>) -> Select<row::Entity> {
 
 #[async_trait]
 impl<C: StatementConnection + Send> PageVersionRepository for PageVersions<'_, C> {
-    async fn insert(&mut self, new: &NewPageVersion) -> Result<(), StoreError> {
-        let version = &new.version;
+    async fn insert(&mut self, new: NewPageVersion) -> Result<(), StoreError> {
+        let NewPageVersion { version, digest, content } = new;
         let author = version.author.id.as_deref().and_then(|id| id.parse().ok());
         let row = row::ActiveModel {
             tenant_id: Set(Col(version.tenant)),
@@ -149,10 +149,10 @@ impl<C: StatementConnection + Send> PageVersionRepository for PageVersions<'_, C
             number: Set(version.number),
             author_kind: Set(Col(version.author.kind)),
             author_id: Set(author),
-            summary: Set(version.summary.clone()),
+            summary: Set(version.summary),
             restored_from: Set(version.restored_from),
-            digest: Set(new.digest.clone()),
-            content: Set(new.content.clone()),
+            digest: Set(digest),
+            content: Set(content),
             size: Set(version.size),
             created_at: Set(Col(version.created_at)),
         };

@@ -49,9 +49,9 @@ async fn write(fixture: &Fixture<'_>, site: &Site, number: usize) -> (Option<Pag
     let page = fixture.page(site, &format!("page-{number}")).await;
     for version in 1..=4 {
         let new = versions::new(fixture, &page, version);
-        fixture.write(async |unit| unit.versions().insert(&new).await).await.expect("a version is stored");
+        let gone = [new.version.id];
+        fixture.write(async |unit| unit.versions().insert(new).await).await.expect("a version is stored");
         if version == 3 && number.is_multiple_of(2) {
-            let gone = [new.version.id];
             let deleted = async |unit: &mut portico_sql::SqlUnitOfWork| {
                 unit.versions().delete(page.tenant, page.id, &gone).await
             };
@@ -81,7 +81,7 @@ async fn write(fixture: &Fixture<'_>, site: &Site, number: usize) -> (Option<Pag
     // A unit of work that is dropped has stored nothing.
     let mut dropped = fixture.begin().await;
     let lost = versions::new(fixture, &page, 9);
-    dropped.versions().insert(&lost).await.expect("a version is stored");
+    dropped.versions().insert(lost).await.expect("a version is stored");
     drop(dropped);
     match number % 3 {
         0 => {

@@ -55,7 +55,7 @@ pub fn new(fixture: &Fixture<'_>, page: &Page, number: i64) -> NewPageVersion {
 }
 
 async fn insert(fixture: &Fixture<'_>, new: &NewPageVersion) -> Result<(), StoreError> {
-    fixture.write(async |unit| unit.versions().insert(new).await).await
+    fixture.write(async |unit| unit.versions().insert(new.clone()).await).await
 }
 
 #[tokio::test]

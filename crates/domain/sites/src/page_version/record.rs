@@ -6,6 +6,7 @@ use portico_kernel::{
     Event, EventDeclaration, FieldError, PageId, PageVersionId, StoreError, TenantId, Timestamp,
     event::EventKind,
 };
+use serde::Deserialize;
 use serde_json::Value;
 use time::Duration;
 
@@ -89,11 +90,11 @@ pub fn changes(events: &[Event]) -> Vec<PageChange> {
 /// `Invalid` when a page would take more than [`MAX_PAGE_BYTES`], and more than before.
 pub async fn record(
     repositories: &mut dyn SiteRepositories,
-    changes: Vec<PageChange>,
+    mut changes: Vec<PageChange>,
 ) -> Result<bool, SitesError> {
     // No other transaction sees a page that is being made, and it has no version yet. Several at once can change each other.
-    let made = match changes.as_slice() {
-        [change] if !repositories.may_have_written_content() => change.made.clone(),
+    let made = match changes.as_mut_slice() {
+        [change] if !repositories.may_have_written_content() => change.made.take(),
         _ => None,
     };
     let mut states = match (made, changes.first()) {
@@ -130,8 +131,7 @@ pub async fn record(
             created_at: change.at,
             size,
         };
-        let new = NewPageVersion { version, digest, content };
-        repositories.versions().insert(&new).await?;
+        repositories.versions().insert(NewPageVersion { version, digest, content }).await?;
         recorded = true;
         let is_full = latest.is_some_and(|latest| {
             latest.count >= MAX_VERSIONS as i64 || latest.bytes.saturating_add(size) > MAX_BYTES
@@ -216,7 +216,7 @@ pub(super) fn surplus(mut versions: Vec<PageVersion>) -> Vec<PageVersionId> {
 /// The page as an event says that it was made.
 fn made(event: &Event) -> Option<KeptPage> {
     let page = event.after.as_ref().filter(|_| event.kind.is(&events::PAGE_CREATED))?;
-    serde_json::from_value(page.clone()).ok()
+    KeptPage::deserialize(page).ok()
 }
 
 /// The page that an event is about.

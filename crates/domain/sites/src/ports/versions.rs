@@ -40,7 +40,7 @@ pub struct LatestPageVersion {
 pub trait PageVersionRepository: Send {
     /// Stores a version. MUST answer `Conflict` when the page has one of this number, also under concurrency, and
     /// `MissingReference` when the tenant has no such page.
-    async fn insert(&mut self, version: &NewPageVersion) -> Result<(), StoreError>;
+    async fn insert(&mut self, version: NewPageVersion) -> Result<(), StoreError>;
 
     /// The newest version of each of these pages, and how much there is of the page, in one round trip. Pages without a version are
     /// left out.

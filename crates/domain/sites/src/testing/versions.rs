@@ -18,7 +18,7 @@ pub(crate) struct State {
 
 #[async_trait]
 impl PageVersionRepository for View<'_> {
-    async fn insert(&mut self, new: &NewPageVersion) -> Result<(), StoreError> {
+    async fn insert(&mut self, new: NewPageVersion) -> Result<(), StoreError> {
         let version = &new.version;
         if !self.0.pages.iter().any(|page| page.tenant == version.tenant && page.id == version.page_id) {
             return missing("page_versions");
@@ -29,7 +29,7 @@ impl PageVersionRepository for View<'_> {
         if self.0.versions.all.iter().any(same) {
             return conflict("page_versions");
         }
-        self.0.versions.all.push(new.clone());
+        self.0.versions.all.push(new);
         Ok(())
     }
     async fn latest(
