@@ -92,6 +92,7 @@ pub async fn around<B: MessageBody + 'static>(
     let span =
         traces::of_request(&api.core.tracer, seen.method.as_str(), &seen.path, request.headers(), &seen.id);
     let seen = Seen { trace: span.parent().map(|parent| parent.trace_id()), ..seen };
+    let is_traced = seen.trace.is_some();
 
     let work = async {
         let answered = match call(request, next).await {
@@ -123,7 +124,9 @@ pub async fn around<B: MessageBody + 'static>(
         }
     };
     // Boxed, because it is large, and each of the wrappers would move all of it.
-    CURRENT.scope(context, span.run(Box::pin(work))).await
+    let work = Box::pin(work);
+    // A span without a trace is not carried along: it would be put in place each time the request continues.
+    if is_traced { CURRENT.scope(context, span.run(work)).await } else { CURRENT.scope(context, work).await }
 }
 
 /// Middleware of API routes: aliases, credentials, limits, admission, usage of keys.

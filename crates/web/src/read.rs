@@ -16,6 +16,16 @@ pub fn from_json<T: DeserializeOwned>(mut json: Value) -> Result<T, Vec<FieldErr
         // serde would read a list as the fields of a struct in their order.
         return Err(vec![FieldError::new("", "invalid_type", "Send an object.")]);
     }
+    // What most requests send. Where something is wrong, all of it is found below.
+    if !has_nul(&json) {
+        let mut has_unknown = false;
+        let read: Result<T, serde_json::Error> = serde_ignored::deserialize(&json, |_| has_unknown = true);
+        if let Ok(value) = read
+            && !has_unknown
+        {
+            return Ok(value);
+        }
+    }
     let mut errors = Vec::new();
     find_nul(&json, &mut String::new(), &mut errors);
     if !errors.is_empty() {
@@ -63,11 +73,13 @@ pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, Vec<FieldError>
 
 /// [`from_query`] with the pairs of a query string.
 pub fn from_pairs<T: DeserializeOwned>(mut pairs: Vec<(String, String)>) -> Result<T, Vec<FieldError>> {
-    // What most requests send. Where a parameter is missing, the error is found below.
-    if pairs.is_empty() {
-        let none = std::iter::empty::<(&str, &str)>();
-        let plain = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(none);
-        if let Ok(value) = serde::Deserialize::deserialize(plain) {
+    // What most requests send. Where something is wrong, all of it is found below.
+    if !pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        let mut has_unknown = false;
+        let read: Result<T, PairError> = serde_ignored::deserialize(plain(&pairs), |_| has_unknown = true);
+        if let Ok(value) = read
+            && !has_unknown
+        {
             return Ok(value);
         }
     }
@@ -82,10 +94,7 @@ pub fn from_pairs<T: DeserializeOwned>(mut pairs: Vec<(String, String)>) -> Resu
     loop {
         let mut unknown = Vec::new();
         let mut track = serde_path_to_error::Track::new();
-        let plain = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(
-            pairs.iter().map(|(name, value)| (name.as_str(), QueryValue(value))),
-        );
-        let deserializer = serde_path_to_error::Deserializer::new(plain, &mut track);
+        let deserializer = serde_path_to_error::Deserializer::new(plain(&pairs), &mut track);
         let read = serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string()));
         match read {
             Ok(value) => {
@@ -106,6 +115,25 @@ pub fn from_pairs<T: DeserializeOwned>(mut pairs: Vec<(String, String)>) -> Resu
                 }
             }
         }
+    }
+}
+
+/// Why pairs cannot be read.
+type PairError = serde::de::value::Error;
+
+/// The pairs as serde reads them.
+fn plain<'p>(pairs: &'p [(String, String)]) -> impl serde::Deserializer<'p, Error = PairError> {
+    let values = pairs.iter().map(|(name, value)| (name.as_str(), QueryValue(value)));
+    serde::de::value::MapDeserializer::<_, PairError>::new(values)
+}
+
+/// Whether a text or a name has a NUL in it.
+fn has_nul(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
     }
 }
 
