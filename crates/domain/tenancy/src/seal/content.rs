@@ -6,6 +6,7 @@
 //! the same way.)
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
@@ -142,8 +143,12 @@ fn collect(path: String, value: &Value, values: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(members) if !members.is_empty() => {
             for (name, member) in members {
-                let name = name.replace('~', "~0").replace('/', "~1").replace('#', "~2");
-                collect(format!("{path}/{name}"), member, values);
+                let name = match name.contains(['~', '/', '#']) {
+                    true => Cow::Owned(name.replace('~', "~0").replace('/', "~1").replace('#', "~2")),
+                    // Every name of ours.
+                    false => Cow::Borrowed(name.as_str()),
+                };
+                collect([&*path, "/", &*name].concat(), member, values);
             }
         }
         Value::Array(items) if !items.is_empty() => {
