@@ -1,8 +1,8 @@
 //! Which version of each template the program has.
 
-/// Slugs of the templates and their fingerprints ([`LibraryTemplate::fingerprint`](portico_sites::template::LibraryTemplate)), in the
-/// alphabetical order of the slugs. What a database has by these needs not be read, checked and compared at each start, which took 11 ms and
-/// kept a megabyte. A test compares them with the files, and prints what belongs here.
+/// Slugs of the templates and their fingerprints (`LibraryTemplate::fingerprint`), in the alphabetical order of the slugs. What a database
+/// has by these need not be read, checked and compared at each start, which took 11 ms and kept a megabyte. A test compares them with the
+/// files, and prints what belongs here.
 pub const EDITIONS: [(&str, &str); 18] = [
     ("bright-corner", "171a8e550aa23912bdc9f5274ae50a0f5613d1e45e0d89c42389b8d04db51665"),
     ("cafe-jacaranda", "83c3f71f6f2038ee6415cf4a99b04fcc441b7fb6a965d250233f5b460c07116b"),

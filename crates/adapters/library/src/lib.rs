@@ -1,7 +1,7 @@
 //! The website templates that come with Portico: one file each, in the format of `POST /templates`.
 //!
-//! To add one, write `templates/<slug>.json`, and name it in [`FILES`] and in [`EDITIONS`]. Images are `/library/<name>.svg`; they are part of
-//! the renderer. ADR 25 explains why templates are data.
+//! To add one, write `templates/<slug>.json`, and name it in [`FILES`] and in [`EDITIONS`]. Images are `/library/<name>.svg`; they are part
+//! of the renderer. ADR 25 explains why templates are data.
 
 mod editions;
 
