@@ -17,6 +17,22 @@ fn main() {
     {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    // Where the linker says where it put each function, and in which order it puts them first: `scripts/order-functions` sets both. Only
+    // LLD knows them.
+    for (variable, argument) in [
+        ("PORTICO_LINK_MAP", "-Wl,-Map="),
+        ("PORTICO_FUNCTION_ORDER", "-Wl,--no-warn-symbol-ordering,--symbol-ordering-file="),
+    ] {
+        println!("cargo::rerun-if-env-changed={variable}");
+        let path = of(variable);
+        if !path.is_empty() {
+            println!("cargo::rustc-link-arg-bins={argument}{path}");
+        }
+    }
+    let order = of("PORTICO_FUNCTION_ORDER");
+    if !order.is_empty() {
+        println!("cargo::rerun-if-changed={order}");
+    }
 }
 
 /// The version of the C library of this machine.

@@ -103,7 +103,7 @@ pub fn application(
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
         .service(
-            web::scope(PREFIX).configure(|config| Routes::grouped(config, openapi::is_in_group, routes::api)),
+            web::scope(PREFIX).configure(|config| Routes::late(config, openapi::place_of, routes::api)),
         )
         .configure(|config| routes::operations(&mut Routes::Plain(config)))
         .configure(routes::pages)

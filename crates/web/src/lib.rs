@@ -18,6 +18,7 @@ pub mod headers;
 pub mod host;
 pub mod idempotency;
 pub mod json;
+mod late_routes;
 pub mod limits;
 pub mod list;
 pub mod live_caller;

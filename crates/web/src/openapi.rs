@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use actix_web::{guard::GuardContext, http::Method, web::Bytes};
+use actix_web::{HttpMessage, dev::ServiceRequest, http::Method, web::Bytes};
 use keyed::KeyedOperation;
 use matchit::{InsertError, Router};
 use portico_kernel::Permission;
@@ -63,7 +63,7 @@ pub struct DocumentedPath {
 struct DocumentedOperation {
     method: &'static str,
     operation: routing::Operation,
-    group: usize,
+    place: usize,
 }
 
 impl DocumentedPath {
@@ -83,11 +83,10 @@ impl DocumentedPath {
     }
 }
 
-/// Whether a request, which carries its path of the document, is for an operation of the group.
-pub fn is_in_group(request: &GuardContext<'_>, group: usize) -> bool {
-    let carried = request.req_data();
-    let operation = carried.get::<Arc<DocumentedPath>>().and_then(|path| path.find(&request.head().method));
-    operation.is_some_and(|operation| operation.group == group)
+/// Where the operation was registered that a request, which carries its path of the document, is for.
+pub fn place_of(request: &ServiceRequest) -> Option<usize> {
+    let carried = request.extensions();
+    carried.get::<Arc<DocumentedPath>>()?.find(request.method()).map(|documented| documented.place)
 }
 
 impl Document {
@@ -117,7 +116,7 @@ impl Document {
                     .map(|row| DocumentedOperation {
                         method: row.method,
                         operation: row.operation,
-                        group: row.group,
+                        place: row.place,
                     })
                     .collect(),
             };

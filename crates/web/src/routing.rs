@@ -1,10 +1,9 @@
 //! Registration of routes: the properties of each operation for the middleware, with or without its documentation.
 
 use actix_web::{
-    FromRequest, Handler, Resource, Responder, Scope,
-    dev::{AppService, HttpServiceFactory},
-    guard::{self, GuardContext, fn_guard},
-    web,
+    FromRequest, Handler, Resource, Responder,
+    dev::{AppService, HttpServiceFactory, ServiceRequest},
+    guard, web,
 };
 use utoipa::openapi::{
     Paths, RefOr,
@@ -13,10 +12,7 @@ use utoipa::openapi::{
 };
 use utoipa_actix_web::{OpenApiFactory, service_config::ServiceConfig};
 
-use crate::admission::Class;
-
-/// Operations in a group.
-const GROUP: usize = 8;
+use crate::{admission::Class, late_routes::LateRoutes};
 
 /// Properties of an operation for the middleware. Every route declares them when it is added: one of [`READ`], [`WRITE`],
 /// [`MERGE`] and [`KEYED`], and its differences from that.
@@ -174,12 +170,19 @@ pub struct Row {
     pub path: String,
     /// Its properties.
     pub operation: Operation,
-    /// Which of the [`Groups`] it is in, where it was added to groups.
-    pub group: usize,
+    /// How many registrations were before it.
+    pub place: usize,
 }
 
 /// The registration of a route of any type.
-struct Registration(Box<dyn FnOnce(&mut AppService)>);
+pub struct Registration(Box<dyn FnOnce(&mut AppService)>);
+
+impl Registration {
+    /// Of this route.
+    pub(crate) fn new(factory: impl HttpServiceFactory + 'static) -> Self {
+        Self(Box::new(move |config: &mut AppService| factory.register(config)))
+    }
+}
 
 impl HttpServiceFactory for Registration {
     fn register(self, config: &mut AppService) {
@@ -187,51 +190,13 @@ impl HttpServiceFactory for Registration {
     }
 }
 
-/// Operations added to an application in groups, in the order in which they are added everywhere. Actix tries the pattern of one
-/// resource after the other, each a regular expression: for hundreds of them, a third of the time of a short request. A group is
-/// tried only for requests that are in it.
-pub struct Groups<'a> {
-    config: &'a mut web::ServiceConfig,
-    is_in: fn(&GuardContext<'_>, usize) -> bool,
-    open: Option<Scope>,
-    count: usize,
-}
-
-impl Groups<'_> {
-    fn add(&mut self, registration: Registration) {
-        let group = group_of(self.count);
-        let scope = self.open.take().unwrap_or_else(|| {
-            let is_in = self.is_in;
-            web::scope("").guard(fn_guard(move |request| is_in(request, group)))
-        });
-        let scope = scope.service(registration);
-        self.count += 1;
-        if group_of(self.count) == group {
-            self.open = Some(scope);
-        } else {
-            self.config.service(scope);
-        }
-    }
-
-    fn finish(self) {
-        if let Some(scope) = self.open {
-            self.config.service(scope);
-        }
-    }
-}
-
-/// The group of the operation that is added after `before` others.
-const fn group_of(before: usize) -> usize {
-    before / GROUP
-}
-
 /// Where routes are registered. Each server thread has its own application, and a server lists its operations once; neither needs
 /// the document, which takes much more time and memory to build.
 pub enum Routes<'a, 's> {
     /// To an application.
     Plain(&'a mut web::ServiceConfig),
-    /// To an application, in groups.
-    Grouped(Groups<'a>),
+    /// To an application that builds each at its first request.
+    Late(Vec<Registration>),
     /// To the document. Adds nothing without the feature `document`: the schemas of all bodies and answers are then not in the program.
     Documented(&'a mut ServiceConfig<'s>),
     /// To a list of operations.
@@ -246,17 +211,17 @@ pub enum Routes<'a, 's> {
 }
 
 impl Routes<'_, '_> {
-    /// Adds operations to an application in groups. `is_in` tells whether a request is for an operation of a group, by
-    /// [`Row::group`].
-    pub fn grouped(
+    /// Adds operations to an application, each of which is built at its first request. `place_of` finds the [`Row::place`] of the operation
+    /// that a request is for.
+    pub fn late(
         config: &mut web::ServiceConfig,
-        is_in: fn(&GuardContext<'_>, usize) -> bool,
+        place_of: fn(&ServiceRequest) -> Option<usize>,
         add: impl FnOnce(&mut Routes<'_, '_>),
     ) {
-        let mut routes = Routes::Grouped(Groups { config, is_in, open: None, count: 0 });
+        let mut routes = Routes::Late(Vec::new());
         add(&mut routes);
-        if let Routes::Grouped(groups) = routes {
-            groups.finish();
+        if let Routes::Late(registrations) = routes {
+            config.service(LateRoutes::new(registrations, place_of));
         }
     }
 
@@ -274,23 +239,21 @@ impl Routes<'_, '_> {
             #[cfg(feature = "document")]
             Self::Documented(config) => drop(config.service(factory)),
             Self::Listed { .. } => self.list(operation, &F::path(), &F::methods()),
-            _ => {
-                self.register(Registration(Box::new(move |config: &mut AppService| factory.register(config))))
-            }
+            _ => self.register(Registration::new(factory)),
         }
         self
     }
 
     fn list(&mut self, operation: Operation, path: &str, methods: &[HttpMethod]) {
         if let Self::Listed { prefix, rows, count } = self {
-            let group = group_of(*count);
+            let place = *count;
             *count += 1;
             let methods = methods.iter().filter_map(name_of);
             rows.extend(methods.map(|method| Row {
                 method,
                 path: format!("{prefix}{path}"),
                 operation,
-                group,
+                place,
             }));
         }
     }
@@ -298,7 +261,7 @@ impl Routes<'_, '_> {
     fn register(&mut self, registration: Registration) {
         match self {
             Self::Plain(config) => drop(config.service(registration)),
-            Self::Grouped(groups) => groups.add(registration),
+            Self::Late(registrations) => registrations.push(registration),
             Self::Documented(_) | Self::Listed { .. } => {}
         }
     }

@@ -1,10 +1,14 @@
 //! The website templates that come with Portico: one file each, in the format of `POST /templates`.
 //!
-//! To add one, write `templates/<slug>.json` and name it in [`FILES`]. Images are `/library/<name>.svg`; they are part of
-//! the renderer. ADR 25 explains why templates are data.
+//! To add one, write `templates/<slug>.json`, and name it in [`FILES`] and in [`EDITIONS`]. Images are `/library/<name>.svg`; they are part
+//! of the renderer. ADR 25 explains why templates are data.
+
+mod editions;
 
 use portico_sites::template::{Template, library_id};
 use serde_json::{Error, Value, json};
+
+pub use editions::EDITIONS;
 
 /// Creation time of all templates of the library; the files contain none.
 const MADE: &str = "2026-11-21T00:00:00Z";

@@ -59,6 +59,20 @@ fn every_file_is_read_and_keeps_to_the_rules_of_templates() {
 }
 
 #[test]
+fn the_editions_are_those_of_the_files() {
+    let env = Env::new(Arc::new(Still), Arc::new(Still));
+    let library = Library::prepare(&env, &library());
+    let lines = library
+        .templates
+        .iter()
+        .map(|one| format!("    (\"{}\", \"{}\"),\n", one.template.slug, one.fingerprint));
+    let listed =
+        EDITIONS.map(|(slug, fingerprint)| format!("    (\"{slug}\", \"{fingerprint}\"),\n")).concat();
+    let made = lines.collect::<String>();
+    assert_eq!(listed, made, "EDITIONS in src/editions.rs is to be\n{made}");
+}
+
+#[test]
 fn there_is_a_choice() {
     let templates = library();
     assert!(templates.len() >= 14, "{}", templates.len());

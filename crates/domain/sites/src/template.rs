@@ -14,7 +14,7 @@ pub use build::{ApplyTarget, Built, PagePlan, SectionPlan, build_pages, plan};
 pub use catalogue::{CategoryCount, IndustryCount, TemplatePageSummary, TemplateSummary, Templates};
 pub use customisation::{Customisation, PageTemplate, RemovedSection, SectionState};
 pub use input::{NewTemplate, NewTemplatePage, NewTemplateSection, TemplateUpdate, look_input};
-pub use library::{Library, LibraryTemplate, library_id};
+pub use library::{Library, LibraryTemplate, is_seeded, library_id};
 pub use preview::preview;
 pub use reset::PageReset;
 

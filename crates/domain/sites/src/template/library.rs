@@ -5,7 +5,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{Template, TemplateUpdate, catalogue::blank};
-use crate::{SitesError, ports::SiteRepositories};
+use crate::{
+    SitesError,
+    ports::{SiteRepositories, TemplateRecord},
+};
 
 /// A template of the library, checked, with a fingerprint of its version.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,24 +66,38 @@ impl Library {
     /// Part of starting and no person's act, so it leaves no event; staff's own changes do.
     pub async fn seed(&self, repositories: &mut dyn SiteRepositories) -> Result<usize, SitesError> {
         let records = repositories.templates().records().await?;
-        let is_wanted = |library: &&LibraryTemplate| {
-            let stored = records.iter().find(|record| record.id == library.template.id);
-            match stored {
-                Some(record) => {
-                    !record.is_staffs
-                        && !record.is_deleted
-                        && record.fingerprint.as_ref() != Some(&library.fingerprint)
-                }
-                None => {
-                    !records.iter().any(|record| !record.is_deleted && record.slug == library.template.slug)
-                }
-            }
-        };
-        let wanted: Vec<LibraryTemplate> = self.templates.iter().filter(is_wanted).cloned().collect();
+        let wanted = self
+            .templates
+            .iter()
+            .filter(|library| is_wanted(&records, library.template.slug.as_str(), &library.fingerprint));
+        let wanted: Vec<LibraryTemplate> = wanted.cloned().collect();
         if !wanted.is_empty() {
             repositories.templates().put_library(&wanted).await?;
         }
         Ok(wanted.len())
+    }
+}
+
+/// Whether [`Library::seed`] would write nothing for templates with these slugs and fingerprints, which is told without the templates.
+///
+/// # Errors
+/// When the store fails.
+pub async fn is_seeded(
+    editions: &[(&str, &str)],
+    repositories: &mut dyn SiteRepositories,
+) -> Result<bool, SitesError> {
+    let records = repositories.templates().records().await?;
+    Ok(!editions.iter().any(|(slug, fingerprint)| is_wanted(&records, slug, fingerprint)))
+}
+
+/// Whether the template of the library with this slug and fingerprint is to be written.
+fn is_wanted(records: &[TemplateRecord], slug: &str, fingerprint: &str) -> bool {
+    let id = library_id(slug);
+    match records.iter().find(|record| record.id == id) {
+        Some(record) => {
+            !record.is_staffs && !record.is_deleted && record.fingerprint.as_deref() != Some(fingerprint)
+        }
+        None => !records.iter().any(|record| !record.is_deleted && record.slug.as_str() == slug),
     }
 }
 

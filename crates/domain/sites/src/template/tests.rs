@@ -291,7 +291,12 @@ async fn the_library_is_seeded_once_and_leaves_alone_what_staff_did() {
     let library = Library::prepare(&env, &authored);
     assert_eq!((library.templates.len(), library.refused.len()), (4, 0));
     let store = &mut bakery.store;
+    let editions = library.templates.iter().map(|one| (one.template.slug.as_str(), one.fingerprint.as_str()));
+    let editions: Vec<(&str, &str)> = editions.collect();
+    assert!(!is_seeded(&editions, store).await.unwrap());
     assert_eq!(library.seed(store).await.unwrap(), 3, "what staff made under its slug stays");
+    assert!(is_seeded(&editions, store).await.unwrap());
+    assert!(!is_seeded(&[("one", "newer")], store).await.unwrap());
     let calls = store.calls;
     assert_eq!(library.seed(store).await.unwrap(), 0);
     assert_eq!(store.calls - calls, 1, "one query when nothing changed");
@@ -301,6 +306,8 @@ async fn the_library_is_seeded_once_and_leaves_alone_what_staff_did() {
     let rename = TemplateUpdate { name: Some("Edited".to_owned()), ..TemplateUpdate::default() };
     templates.update("one", rename, None).await.unwrap();
     templates.delete("two", None).await.unwrap();
+    let of_staff = [("one", "newer"), ("two", "newer"), ("corner-bakery", "newer")];
+    assert!(is_seeded(&of_staff, store).await.unwrap());
     let next = [author("one", "One, newer"), author("two", "Two, newer"), author("three", "Three, newer")];
     let next = Library::prepare(&env, &next);
     assert_eq!(next.seed(store).await.unwrap(), 1);

@@ -7,7 +7,7 @@ use portico_runtime::store::UnitOfWork;
 use portico_sites::{
     SitesError,
     ports::SiteRepositories,
-    template::{Applied, Library, TemplateApplication, Templates},
+    template::{Applied, Library, TemplateApplication, Templates, is_seeded},
 };
 use portico_web::problem::Problem;
 
@@ -28,6 +28,9 @@ pub async fn apply(
 
 /// Updates the library's templates in the database. Returns how many were written.
 pub async fn seed(env: &Env, repositories: &mut dyn SiteRepositories) -> Result<usize, SitesError> {
+    if is_seeded(&portico_library::EDITIONS, repositories).await? {
+        return Ok(0);
+    }
     library(env).seed(repositories).await
 }
 
