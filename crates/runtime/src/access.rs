@@ -23,20 +23,20 @@ const LONGEST_REMEMBERED: usize = 1024;
 const KEY_PREFIX: &str = "sn_";
 
 /// The credentials in a request, not checked yet.
-pub enum Credentials {
+pub enum Credentials<'h> {
     /// No credentials.
     None,
     /// Neither an access token nor an API key, or two credentials at once.
     Malformed,
     /// A possible access token.
-    Token(String),
+    Token(&'h str),
     /// A possible API key.
     Key(KeyText),
 }
 
-impl Credentials {
+impl<'h> Credentials<'h> {
     /// Reads the values of all `X-API-Key` headers, and that of `Authorization`. A key may be in both if they are equal.
-    pub fn read<'h>(mut keys: impl Iterator<Item = &'h str>, authorization: Option<&'h str>) -> Self {
+    pub fn read(mut keys: impl Iterator<Item = &'h str>, authorization: Option<&'h str>) -> Self {
         let bearer = authorization
             .and_then(|text| text.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
@@ -47,7 +47,7 @@ impl Credentials {
             (Some(key), _) if authorization.is_some() && bearer != Some(key) => return Self::Malformed,
             (Some(key), _) => key,
             (None, Some(token)) if token.starts_with(KEY_PREFIX) => token,
-            (None, Some(token)) => return Self::Token(token.to_owned()),
+            (None, Some(token)) => return Self::Token(token),
             (None, None) if authorization.is_some() => return Self::Malformed,
             (None, None) => return Self::None,
         };

@@ -55,7 +55,11 @@ impl SharedClock {
 
 impl Clock for SharedClock {
     fn now(&self) -> Timestamp {
-        self.machine.now() + Duration::microseconds(self.ahead.load(Ordering::Relaxed))
+        let now = self.machine.now();
+        match self.ahead.load(Ordering::Relaxed) {
+            0 => now,
+            ahead => now + Duration::microseconds(ahead),
+        }
     }
 }
 

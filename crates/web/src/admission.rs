@@ -124,13 +124,18 @@ impl Admission {
         self.queue(class).enter(party).await.ok_or_else(overloaded)
     }
 
-    /// Refuses work for which no permit can be expected, before anything is done for it. `party` is asked for only when none is free.
+    /// Whether a permit is free now.
+    pub fn has_room(&self, class: Class) -> bool {
+        self.queue(class).free.available_permits() > 0
+    }
+
+    /// Refuses work of a party for which no permit can be expected, before anything is done for it.
     ///
     /// # Errors
     /// 503 `overloaded`.
-    pub fn check_capacity(&self, class: Class, party: impl FnOnce() -> u64) -> Result<(), Problem> {
+    pub fn check_capacity(&self, class: Class, party: u64) -> Result<(), Problem> {
         let queue = self.queue(class);
-        if queue.free.available_permits() > 0 || queue.admits(party()) {
+        if self.has_room(class) || queue.admits(party) {
             return Ok(());
         }
         queue.refused();

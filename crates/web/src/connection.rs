@@ -14,7 +14,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -25,6 +25,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::watch,
+    task::coop::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -38,6 +39,8 @@ const HEAD_AT_THE_END: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Connections {
     open: AtomicUsize,
+    /// The same as `ending`, to be read without a lock.
+    is_ending: AtomicBool,
     ending: watch::Sender<bool>,
     listener: OnceLock<TcpListener>,
 }
@@ -79,6 +82,7 @@ impl Connections {
 
     /// Closes idle connections, from now on.
     pub fn close_idle(&self) {
+        self.is_ending.store(true, Ordering::Release);
         self.ending.send_replace(true);
     }
 
@@ -141,6 +145,8 @@ pub struct Connection {
     has_received: bool,
     /// The start of the shutdown, until it has happened.
     ending: Option<LocalBoxFuture<'static, ()>>,
+    /// Whom `ending` wakes.
+    waiting: Option<Waker>,
     /// Fires at or before the deadline of a head.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -149,13 +155,15 @@ impl Connection {
     /// Wraps an accepted connection.
     pub fn new(stream: TcpStream, connections: Arc<Connections>) -> Self {
         connections.open.fetch_add(1, Ordering::AcqRel);
-        let ending: LocalBoxFuture<'static, ()> = Box::pin(connections.ending());
+        // Not put off in favour of other tasks: it is polled once, and has to wake then.
+        let ending: LocalBoxFuture<'static, ()> = Box::pin(unconstrained(connections.ending()));
         Self {
             stream,
             connections,
             exchange: Rc::default(),
             has_received: false,
             ending: Some(ending),
+            waiting: None,
             timer: None,
         }
     }
@@ -168,8 +176,8 @@ impl Connection {
     /// Whether to stop reading, although more may come. Called when there is nothing to read right now.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         let exchange = self.exchange.clone();
-        if self.ending.as_mut().is_some_and(|ending| ending.as_mut().poll(context).is_ready()) {
-            (self.ending, self.timer) = (None, None);
+        if self.has_begun_to_end(context) {
+            (self.ending, self.waiting, self.timer) = (None, None, None);
             let last = Instant::now() + HEAD_AT_THE_END;
             exchange.deadline.set(exchange.deadline.get().map(|deadline| deadline.min(last)));
         }
@@ -185,6 +193,18 @@ impl Connection {
         }
         // For the first request, actix answers 408.
         (ended || exchange.asked.get()) && self.is_late(context)
+    }
+
+    /// Whether the shutdown has begun since this was last called. Otherwise the task is woken then. It asks to be woken once, because that
+    /// takes a lock of all connections, and this is called for each request.
+    fn has_begun_to_end(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(ending) = &mut self.ending else { return false };
+        let is_waiting = self.waiting.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        if is_waiting && !self.connections.is_ending.load(Ordering::Acquire) {
+            return false;
+        }
+        self.waiting = Some(context.waker().clone());
+        ending.as_mut().poll(context).is_ready()
     }
 
     /// Whether the head of a request has begun and missed its deadline.
@@ -278,5 +298,44 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, io::Write};
+
+    use actix_web::rt::net::TcpListener;
+    use tokio::{join, task::yield_now, time::timeout};
+
+    use super::*;
+
+    /// How many bytes come next; 0 when the connection is over.
+    async fn received(connection: &mut Connection) -> usize {
+        let mut bytes = [0; 8];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        poll_fn(|context| Pin::new(&mut *connection).poll_read(context, &mut buffer)).await.unwrap();
+        buffer.filled().len()
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_over_when_the_server_stops_however_often_it_was_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let connections = Arc::new(Connections::default());
+        let mut connection = Connection::new(stream, connections.clone());
+        for _ in 0..3 {
+            client.write_all(b"GET").unwrap();
+            assert_eq!(received(&mut connection).await, 3);
+            drop(Answering::begin(&connection.exchange()));
+        }
+        let stopped = async {
+            yield_now().await;
+            connections.close_idle();
+        };
+        let waiting = async { join!(received(&mut connection), stopped) };
+        let (bytes, ()) = timeout(Duration::from_secs(5), waiting).await.expect("it is woken");
+        assert_eq!(bytes, 0);
     }
 }

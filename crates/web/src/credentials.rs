@@ -59,7 +59,7 @@ pub async fn admit(
     if !path.starts_with("/api/v1/") && !path.starts_with(COMPAT) {
         let presented = match Credentials::read([].into_iter(), authorization(headers)) {
             Credentials::None => Presented::Nothing,
-            Credentials::Token(token) => access.check_token(&token),
+            Credentials::Token(token) => access.check_token(token),
             Credentials::Malformed | Credentials::Key(_) => Presented::Rejected,
         };
         return (presented, None);
@@ -99,7 +99,7 @@ pub async fn admit(
         }
         (Credentials::Malformed, _) | (_, Some(_)) => return (Presented::Rejected, by_address().await),
         (Credentials::Token(token), None) => {
-            let presented = access.check_token(&token);
+            let presented = access.check_token(token);
             let verdict = by_user(&presented).await;
             return (presented, verdict);
         }
@@ -143,7 +143,7 @@ pub async fn check_again(api: &Api, headers: &HeaderMap, address: IpAddr) -> Pre
     }
 }
 
-fn credentials(headers: &HeaderMap) -> Credentials {
+fn credentials(headers: &HeaderMap) -> Credentials<'_> {
     let keys = headers.get_all(API_KEY).map(|value| value.to_str().unwrap_or_default());
     Credentials::read(keys, authorization(headers))
 }

@@ -65,12 +65,21 @@ const BEATS: u32 = 3;
 
 /// Middleware that passes a request to its route once for each key.
 pub async fn once<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    match keyed(&request) {
+        // Boxed, because it is large, and most requests have no key.
+        Some(api) => Box::pin(once_for_key(api, request, next)).await,
+        None => next.call(request).await.map(ServiceResponse::map_into_left_body),
+    }
+}
+
+async fn once_for_key<B: MessageBody + 'static>(
+    api: Data<Api>,
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let Some(api) = keyed(&request) else {
-        return next.call(request).await.map(ServiceResponse::map_into_left_body);
-    };
     let path = request.match_info().as_str().to_owned();
     let documented = request.extensions().get::<Arc<DocumentedPath>>().cloned();
     let Some(operation) = documented.as_ref().and_then(|documented| documented.keyed.as_ref()) else {

@@ -115,17 +115,18 @@ pub fn retarget(request: &mut ServiceRequest, target: &str) -> Result<(), PathFa
 /// # Errors
 /// When it has none.
 pub fn normalize(path: &str) -> Result<Cow<'_, str>, PathFault> {
-    let normal = if path.bytes().all(|byte| byte == b'/' || is_pchar(byte)) {
+    let normal = if path.bytes().all(|byte| UNENCODED[usize::from(byte)]) {
         Cow::Borrowed(path)
     } else {
         Cow::Owned(recode(path.as_bytes())?)
     };
     let segments = normal.strip_prefix('/').ok_or(PathFault::Relative)?;
-    let mut segments = segments.split('/').peekable();
+    // By bytes, as each request is read so: a search for each slash would take longer than the segments are.
+    let mut segments = segments.as_bytes().split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
         match segment {
-            "" if segments.peek().is_some() => return Err(PathFault::EmptySegment),
-            "." | ".." => return Err(PathFault::DotSegment),
+            b"" if segments.peek().is_some() => return Err(PathFault::EmptySegment),
+            b"." | b".." => return Err(PathFault::DotSegment),
             _ => {}
         }
     }
@@ -163,7 +164,7 @@ fn recode(path: &[u8]) -> Result<String, PathFault> {
     }
     let mut recoded = String::with_capacity(decoded.len() + 16);
     for byte in decoded.bytes() {
-        if byte == b'/' || is_pchar(byte) {
+        if UNENCODED[usize::from(byte)] {
             recoded.push(char::from(byte));
         } else {
             const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
@@ -173,6 +174,17 @@ fn recode(path: &[u8]) -> Result<String, PathFault> {
     }
     Ok(recoded)
 }
+
+/// Whether a byte is unencoded in the normal form of a path.
+static UNENCODED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = byte as u8 == b'/' || is_pchar(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 /// Whether a byte is allowed unencoded in a segment: unreserved, sub-delims, `:` and `@` (RFC 3986 section 3.3).
 const fn is_pchar(byte: u8) -> bool {

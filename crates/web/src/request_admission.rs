@@ -76,8 +76,8 @@ pub fn refuse_early(
     address: IpAddr,
 ) -> Result<(), Problem> {
     match class_of(documented, request.method(), request.path()) {
-        Some(class) if names_own_host(api, request.headers()) => {
-            api.admission.check_capacity(class, || party(request.headers(), true, address))
+        Some(class) if !api.admission.has_room(class) && names_own_host(api, request.headers()) => {
+            api.admission.check_capacity(class, party(request.headers(), true, address))
         }
         _ => Ok(()),
     }

@@ -6,7 +6,6 @@
 //! the announcements of others, it does not use the cache.
 
 use std::{
-    fmt::Write,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -27,6 +26,7 @@ use portico_kernel::{
 use portico_runtime::signals::Signals;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::{
     conditional::{etag, not_modified},
@@ -197,8 +197,9 @@ impl ResponseCache {
         }
         // The form of what is kept comes first: another version of the program must not read it as its own.
         let (about, path, query) = (about.as_str(), request.path(), request.query_string());
-        let mut key = String::with_capacity(64 + path.len() + query.len());
-        let _ = write!(key, "2:{tenant}:{about}:{path}?{query}");
+        let mut text = Uuid::encode_buffer();
+        let tenant = &*tenant.uuid().hyphenated().encode_lower(&mut text);
+        let key = ["2:", tenant, ":", about, ":", path, "?", query].concat();
         let lookup = noted(self.cache.get(group, &key).await)?;
         Some(Entry { group, key, lookup })
     }

@@ -1,8 +1,11 @@
 //! Traces of requests.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use portico_kernel::TraceParent;
 use portico_runtime::traces::{Span, Tracer};
+
+/// Header with the trace context of a client.
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Maximum length of a path in traces, in characters.
 const PATH: usize = 256;
@@ -38,7 +41,7 @@ pub fn answered(span: &Span, method: &str, route: Option<&str>, status: u16) {
 
 /// The client's trace context. Duplicate headers are ignored (W3C Trace Context, section 3.2.2).
 fn asked_by(headers: &HeaderMap) -> Option<TraceParent> {
-    let mut said = headers.get_all("traceparent");
+    let mut said = headers.get_all(TRACE_PARENT);
     match (said.next(), said.next()) {
         (Some(one), None) => one.to_str().ok()?.parse().ok(),
         _ => None,
@@ -47,7 +50,7 @@ fn asked_by(headers: &HeaderMap) -> Option<TraceParent> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     use super::*;
 
@@ -57,8 +60,7 @@ mod tests {
         let headers = |values: &[&str]| {
             let mut headers = HeaderMap::new();
             for value in values {
-                let name = HeaderName::from_static("traceparent");
-                headers.append(name, HeaderValue::from_str(value).unwrap());
+                headers.append(TRACE_PARENT, HeaderValue::from_str(value).unwrap());
             }
             asked_by(&headers)
         };
