@@ -12,7 +12,7 @@ use std::{
 
 use moka::future::Cache;
 
-use crate::signals::Signals;
+use crate::{recent::Recent, signals::Signals};
 
 /// After this time an entry is of no use any more, see [`Signals::max_age`].
 const TIME_TO_LIVE: Duration = Duration::from_secs(5);
@@ -56,13 +56,15 @@ pub struct EpochCache<S: Source> {
     source: Arc<S>,
     signals: Arc<Signals>,
     entries: Cache<S::Key, Arc<Entry<S::Value>>>,
+    /// Entries that were found before. They are asked first: `entries` records each look-up, which takes several times as long.
+    recent: Recent<S::Key, Arc<Entry<S::Value>>>,
 }
 
 impl<S: Source> EpochCache<S> {
     /// An empty cache.
     pub fn new(source: S, signals: Arc<Signals>) -> Self {
         let entries = Cache::builder().max_capacity(CAPACITY).time_to_live(TIME_TO_LIVE).build();
-        Self { source: Arc::new(source), signals, entries }
+        Self { source: Arc::new(source), signals, entries, recent: Recent::default() }
     }
 
     /// The value of a key, not older than [`Signals::max_age`]. Calls at the same moment share one query.
@@ -71,16 +73,10 @@ impl<S: Source> EpochCache<S> {
     /// Those of the source.
     pub async fn get(&self, key: &S::Key) -> Result<S::Value, Arc<S::Error>> {
         let max_age = self.signals.max_age();
-        let mut entry = self.read_through(key, self.source.epochs_of_key(key)).await?;
-        // Too old, perhaps because the query took long: read once more. Something has changed since: until that is seen, because a
-        // renewal that began before the change may put its entry in the place of the one that was invalidated.
-        let mut is_old = entry.read.elapsed() > max_age;
-        while is_old || !self.is_current(key, &entry) {
-            let epochs = self.source.epochs(key, &entry.value);
-            self.entries.invalidate(key).await;
-            entry = self.read_through(key, epochs).await?;
-            is_old = false;
-        }
+        let entry = match self.recent(key, max_age) {
+            Some(entry) => entry,
+            None => self.look(key, max_age).await?,
+        };
         // In the background while it is good, so that no request waits for it.
         if entry.read.elapsed() > max_age / 2 && !entry.renewing.swap(true, Ordering::Relaxed) {
             let (source, entries, key) = (self.source.clone(), self.entries.clone(), key.clone());
@@ -97,9 +93,37 @@ impl<S: Source> EpochCache<S> {
 
     /// What [`EpochCache::get`] would answer without a query; `None` when it would need one.
     pub async fn known(&self, key: &S::Key) -> Option<S::Value> {
+        let max_age = self.signals.max_age();
+        if let Some(entry) = self.recent(key, max_age) {
+            return Some(entry.value.clone());
+        }
         let entry = self.entries.get(key).await?;
-        let is_good = entry.read.elapsed() <= self.signals.max_age() && self.is_current(key, &entry);
-        is_good.then(|| entry.value.clone())
+        self.is_good(key, &entry, max_age).then(|| entry.value.clone())
+    }
+
+    /// The entry that was found before, while it is good. Then another one takes its place, perhaps one that was renewed meanwhile.
+    fn recent(&self, key: &S::Key, max_age: Duration) -> Option<Arc<Entry<S::Value>>> {
+        self.recent.get(key, |entry| self.is_good(key, entry, max_age).then(|| entry.clone()))
+    }
+
+    /// An entry that is good.
+    async fn look(&self, key: &S::Key, max_age: Duration) -> Result<Arc<Entry<S::Value>>, Arc<S::Error>> {
+        let mut entry = self.read_through(key, self.source.epochs_of_key(key)).await?;
+        // Too old, perhaps because the query took long: read once more. Something has changed since: until that is seen, because a
+        // renewal that began before the change may put its entry in the place of the one that was invalidated.
+        let mut is_old = entry.read.elapsed() > max_age;
+        while is_old || !self.is_current(key, &entry) {
+            let epochs = self.source.epochs(key, &entry.value);
+            self.entries.invalidate(key).await;
+            entry = self.read_through(key, epochs).await?;
+            is_old = false;
+        }
+        self.recent.put(key.clone(), entry.clone(), |entry| entry.read.elapsed() < TIME_TO_LIVE);
+        Ok(entry)
+    }
+
+    fn is_good(&self, key: &S::Key, entry: &Entry<S::Value>, max_age: Duration) -> bool {
+        entry.read.elapsed() <= max_age && self.is_current(key, entry)
     }
 
     fn is_current(&self, key: &S::Key, entry: &Entry<S::Value>) -> bool {
@@ -188,6 +212,18 @@ mod tests {
         source.epoch.fetch_add(1, Ordering::Relaxed);
         assert_eq!(cache.known(&1).await, None);
         assert_eq!(cache.get(&1).await, Ok(1));
+        assert_eq!(source.reads.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_was_found_is_asked_first_while_it_is_good() {
+        let (source, cache) = cache();
+        assert_eq!(cache.get(&1).await, Ok(0));
+        cache.entries.invalidate(&1).await;
+        assert_eq!((cache.get(&1).await, cache.known(&1).await), (Ok(0), Some(0)));
+        assert_eq!(source.reads.load(Ordering::Relaxed), 1);
+        source.epoch.fetch_add(1, Ordering::Relaxed);
+        assert_eq!((cache.known(&1).await, cache.get(&1).await), (None, Ok(1)));
         assert_eq!(source.reads.load(Ordering::Relaxed), 2);
     }
 

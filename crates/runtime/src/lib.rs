@@ -16,6 +16,7 @@ pub mod keyed_lock;
 pub mod live;
 pub mod logging;
 pub mod mailing;
+mod recent;
 pub mod report;
 pub mod scanning;
 pub mod session_cache;
