@@ -9,7 +9,7 @@
 use std::{
     cell::{Cell, RefCell},
     io,
-    net::TcpListener,
+    net::{IpAddr, TcpListener},
     pin::Pin,
     rc::Rc,
     sync::{
@@ -108,6 +108,24 @@ pub struct Exchange {
     /// Wakes the connection once the last request is answered, to check whether it is to be closed: the parser would wait
     /// for the next request.
     at_end: RefCell<Option<Waker>>,
+    /// The address that the last request came from, and its text.
+    client: RefCell<Option<(IpAddr, String)>>,
+}
+
+impl Exchange {
+    /// The text of the address that a request came from. Mostly that of the request before, and formatting it again takes longer than
+    /// finding it.
+    pub fn text_of(&self, address: IpAddr) -> String {
+        let mut last = self.client.borrow_mut();
+        if let Some((known, text)) = &*last
+            && *known == address
+        {
+            return text.clone();
+        }
+        let text = address.to_string();
+        *last = Some((address, text.clone()));
+        text
+    }
 }
 
 /// A request in progress, until this is dropped.
@@ -316,6 +334,14 @@ mod tests {
         let mut buffer = ReadBuf::new(&mut bytes);
         poll_fn(|context| Pin::new(&mut *connection).poll_read(context, &mut buffer)).await.unwrap();
         buffer.filled().len()
+    }
+
+    #[test]
+    fn each_address_has_its_own_text() {
+        let exchange = Exchange::default();
+        for text in ["192.0.2.1", "192.0.2.1", "2001:db8::1", "192.0.2.1"] {
+            assert_eq!(exchange.text_of(text.parse().unwrap()), text);
+        }
     }
 
     #[tokio::test]

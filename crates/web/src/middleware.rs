@@ -6,6 +6,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     panic::AssertUnwindSafe,
+    rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -39,6 +40,7 @@ use crate::{
     alias,
     api::Api,
     client::{self, ClientAddress},
+    connection::Exchange,
     credentials::{self, PresentedTicket},
     devices,
     dialect::Dialect,
@@ -312,7 +314,12 @@ fn request_info(api: &Api, request: &ServiceRequest, address: IpAddr) -> Request
         None => api.core.env.new_id::<portico_kernel::EventKind>().to_string(),
     };
     let user_agent = text(header::USER_AGENT).map(|agent| headers::first(agent, MAX_USER_AGENT).to_owned());
-    RequestInfo { id, address: Some(address.to_string()), user_agent, line: None, device: None }
+    // There is no connection in tests.
+    let address = match request.conn_data::<Rc<Exchange>>() {
+        Some(exchange) => exchange.text_of(address),
+        None => address.to_string(),
+    };
+    RequestInfo { id, address: Some(address), user_agent, line: None, device: None }
 }
 
 /// The path for logs: that of a preview grants access, and is cut off. A path without a normal form may be one, too.
