@@ -183,8 +183,8 @@ pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
     Ok(server)
 }
 
-/// The front page of a site, if the thread has it, or else the answer of the application. Bodies are for the application. Its future is boxed:
-/// it is large, and would be moved with each front page.
+/// The front page of a site, if the thread has it, or else the answer of the application, which reads bodies. Its future is boxed: it is
+/// large, and would be moved with each front page.
 fn answer<S, B>(
     hosting: &Hosting,
     fronts: &Fronts,

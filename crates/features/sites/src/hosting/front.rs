@@ -35,7 +35,7 @@ const LONGEST: usize = 64;
 const LONGEST_HOST: usize = 260;
 /// How many forms of a front page are remembered. Browsers of today ask in two or three ways.
 const FORMS: usize = 4;
-/// Maximum number of front pages that a thread remembers: 2 MB at most. They are of less than a second, so that more are hardly asked
+/// Maximum number of front pages that a thread remembers: 3 MB at most. They are of less than a second, so that more are hardly asked
 /// for twice.
 const PAGES: usize = 4096;
 
