@@ -49,8 +49,13 @@ pub struct Fronts(RefCell<HashMap<Box<[u8]>, Front>>);
 struct Front {
     site: LiveSite,
     now: HostedNow,
-    /// By the `Accept-Encoding` of the requests.
-    forms: Vec<(Option<Box<[u8]>>, Weak<SiteFile>)>,
+    forms: Vec<Form>,
+}
+
+/// The file that is sent for an `Accept-Encoding`.
+struct Form {
+    accepted: Option<Box<[u8]>>,
+    file: Weak<SiteFile>,
 }
 
 impl Fronts {
@@ -63,8 +68,8 @@ impl Fronts {
     ) -> Option<(LiveSite, Arc<SiteFile>)> {
         let fronts = self.0.borrow();
         let front = fronts.get(host).filter(|front| front.now.holds(epoch, at))?;
-        let (_, file) = front.forms.iter().find(|(form, _)| form.as_deref() == accepted)?;
-        Some((front.site, file.upgrade()?))
+        let form = front.forms.iter().find(|form| form.accepted.as_deref() == accepted)?;
+        Some((front.site, form.file.upgrade()?))
     }
 
     /// Remembers the front page of a site for requests with these headers.
@@ -83,9 +88,9 @@ impl Fronts {
         if front.now != now || front.site != *site {
             *front = Front { site: *site, now, forms: Vec::new() };
         }
-        front.forms.retain(|(form, _)| form.as_deref() != accepted);
+        front.forms.retain(|form| form.accepted.as_deref() != accepted);
         if front.forms.len() < FORMS {
-            front.forms.push((accepted.map(Box::from), Arc::downgrade(file)));
+            front.forms.push(Form { accepted: accepted.map(Box::from), file: Arc::downgrade(file) });
         }
     }
 }
