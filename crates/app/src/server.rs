@@ -3,17 +3,21 @@
 use std::{
     io::{self, Read},
     net::TcpListener,
+    rc::Rc,
     sync::atomic::Ordering,
     time::Duration,
 };
 
 use actix_cors::Cors;
-use actix_http::{HttpService, error::DispatchError};
-use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_http::{HttpService, Request, error::DispatchError};
+use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
 use actix_web::{
     App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError,
-    body::{BoxBody, MessageBody},
-    dev::{AppConfig, Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse},
+    body::{BoxBody, EitherBody, MessageBody},
+    dev::{
+        AppConfig, Payload, Response, Server, ServerHandle, Service, ServiceFactory, ServiceRequest,
+        ServiceResponse,
+    },
     guard::fn_guard,
     http::{
         KeepAlive,
@@ -24,11 +28,13 @@ use actix_web::{
     web::{self, Data, PathConfig},
 };
 use flate2::read::GzDecoder;
-use portico_feature_sites::hosting;
+use futures_util::future::{Either, ready};
+use portico_feature_sites::hosting::{self, Fronts, Hosting};
 use portico_web::{
     body::BodyLimit,
-    connection::{Connection, HEAD},
+    connection::{Connection, Exchange, HEAD},
     dialect::translate,
+    direct::DirectBody,
     headers::PAGE_POLICY,
     host,
     idempotency::once,
@@ -76,9 +82,10 @@ pub fn operations() -> Vec<Row> {
     rows
 }
 
-/// The actix application of one server thread.
+/// The actix application of one server thread. It remembers front pages of sites in `fronts`.
 pub fn application(
     app: App,
+    fronts: Rc<Fronts>,
 ) -> ActixApp<
     impl ServiceFactory<
         ServiceRequest,
@@ -91,6 +98,7 @@ pub fn application(
     let cors = cors(&app.settings.cors.origins);
     ActixApp::new()
         .app_data(BodyLimit(app.settings.server.max_body_bytes))
+        .app_data(fronts)
         .app_data(Data::new(app.core.clone()))
         .app_data(Data::new(app.api.clone()))
         .app_data(Data::new(app.identity.clone()))
@@ -102,9 +110,7 @@ pub fn application(
         .app_data(Data::new(app.support.clone()))
         .app_data(Data::new(app))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
-        .service(
-            web::scope(PREFIX).configure(|config| Routes::late(config, openapi::place_of, routes::api)),
-        )
+        .service(web::scope(PREFIX).configure(|config| Routes::late(config, openapi::place_of, routes::api)))
         .configure(|config| routes::operations(&mut Routes::Plain(config)))
         .configure(routes::pages)
         .route(DOCUMENT_PATH, web::get().guard(fn_guard(host::is_own)).to(serve_document))
@@ -149,13 +155,19 @@ pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
     let listening = server.listen("http", listener, move || {
         let connections = app.api.connections.clone();
         let patience = app.settings.server.write_timeout;
+        let (hosting, fronts) = (app.sites.hosting.clone(), Rc::<Fronts>::default());
+        let application = map_config(application(app.clone(), fronts.clone()), |()| AppConfig::default());
+        let answers = apply_fn_factory::<_, _, _, _, Request, Request, _, _>(
+            application,
+            move |request, application| answer(&hosting, &fronts, request, application),
+        );
         let http = HttpService::build()
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
             .client_request_timeout(HEAD)
             .client_disconnect_timeout(GOODBYE)
             .h1_write_buffer_size(pieces::BUFFER)
             .on_connect_ext(|connection: &Connection, about| drop(about.insert(connection.exchange())))
-            .h1(map_config(application(app.clone()), |()| AppConfig::default()));
+            .h1(answers);
         fn_service(move |stream: TcpStream| {
             give_up_after(&stream, patience);
             let peer = stream.peer_addr().ok();
@@ -167,6 +179,32 @@ pub fn start(app: App, listener: TcpListener) -> io::Result<Server> {
     let server = listening.run();
     ready.store(true, Ordering::Release);
     Ok(server)
+}
+
+/// The front page of a site, if the thread has it, or else the answer of the application, which reads bodies. Its future is boxed: it is
+/// large, and would be moved with each front page.
+fn answer<S, B>(
+    hosting: &Hosting,
+    fronts: &Fronts,
+    mut request: Request,
+    application: &S,
+) -> impl Future<Output = Result<Response<EitherBody<DirectBody, B>>, Error>> + use<S, B>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = Error>,
+{
+    let has_body = !matches!(request.payload(), Payload::None);
+    let connection = request.conn_data::<Rc<Exchange>>();
+    let front = if has_body { None } else { hosting::answer(hosting, fronts, request.head(), connection) };
+    match front {
+        Some(front) => Either::Left(ready(Ok(front.map_body(|_, body| EitherBody::left(body))))),
+        None => {
+            let answered = application.call(request);
+            Either::Right(Box::pin(async move {
+                let response: Response<B> = answered.await?.into();
+                Ok::<_, Error>(response.map_body(|_, body| EitherBody::right(body)))
+            }))
+        }
+    }
 }
 
 /// Sets the timeout after which the system closes a connection whose client does not acknowledge data (RFC 5482). The

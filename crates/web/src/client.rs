@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use actix_web::{
     HttpMessage, HttpRequest,
+    dev::RequestHead,
     http::header::{HeaderMap, HeaderName},
 };
 use ipnet::IpNet;
@@ -50,7 +51,12 @@ pub fn address(request: &HttpRequest) -> IpAddr {
 
 /// The remote address of the connection: that of a proxy, if there is one.
 pub fn peer(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip()).to_canonical()
+    peer_of(request.head())
+}
+
+/// The same by the head of a request.
+pub fn peer_of(head: &RequestHead) -> IpAddr {
+    head.peer_addr.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip()).to_canonical()
 }
 
 /// Whether an address is that of a trusted proxy.

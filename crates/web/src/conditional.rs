@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
+    http::header::{self, HeaderMap, HeaderValue},
 };
 use serde::Serialize;
 
@@ -27,7 +27,12 @@ pub fn expected_version(request: &HttpRequest) -> Option<i64> {
 
 /// Whether the client has this representation already.
 pub fn not_modified(request: &HttpRequest, tag: &str) -> bool {
-    request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+    is_known(request.headers(), tag)
+}
+
+/// The same by the headers of a request.
+pub fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|value| {
         value
             .split(',')
             .map(str::trim)

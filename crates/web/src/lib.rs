@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod csv;
 pub mod devices;
 pub mod dialect;
+pub mod direct;
 pub mod headers;
 pub mod host;
 pub mod idempotency;

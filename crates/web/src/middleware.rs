@@ -82,19 +82,16 @@ pub async fn around<B: MessageBody + 'static>(
     let held = HeldRequest::begin(&mut request, pace, &api.connections);
     let mut info = request_info(&api, &request, address);
     let device_mark = devices::recognize(&api, &request, &mut info);
-    let path = shown(request.path(), spelling);
-    let mut line = [request.method().as_str(), " ", path.as_str()].concat();
+    let (method, path, id) = (request.method().clone(), shown(request.path(), spelling), info.id.clone());
+    let mut line = [method.as_str(), " ", path.as_str()].concat();
     line.truncate(headers::first(&line, MAX_LINE).len());
     info.line = Some(line);
-    let seen =
-        Seen { method: request.method().clone(), path, id: info.id.clone(), address, started, trace: None };
-    let failures = Failures::for_request(&seen.id);
-    let context =
-        RequestContext { info, path: seen.path.clone(), device_mark, failures: Some(failures.clone()) };
-    let span =
-        traces::of_request(&api.core.tracer, seen.method.as_str(), &seen.path, request.headers(), &seen.id);
-    let seen = Seen { trace: span.parent().map(|parent| parent.trace_id()), ..seen };
-    let is_traced = seen.trace.is_some();
+    let failures = Failures::for_request(&id);
+    let context = RequestContext { info, path: path.clone(), device_mark, failures: Some(failures.clone()) };
+    let span = traces::of_request(&api.core.tracer, method.as_str(), &path, request.headers(), &id);
+    let trace = span.parent().map(|parent| parent.trace_id());
+    let seen = Seen { method: &method, path: &path, id: &id, address, started, trace: trace.as_deref() };
+    let is_traced = trace.is_some();
 
     let work = async {
         let answered = match call(request, next).await {
@@ -108,7 +105,7 @@ pub async fn around<B: MessageBody + 'static>(
         match answered {
             Ok(mut response) => {
                 devices::keep(&api, response.headers_mut());
-                seal(response.headers_mut(), &seen.id, api.is_https());
+                seal(response.headers_mut(), seen.id, api.is_https());
                 close_when_retiring(&api, response.response_mut().head_mut());
                 let route = pattern_of(response.request());
                 let presented = response.request().extensions().get::<Presented>().cloned();
@@ -117,7 +114,7 @@ pub async fn around<B: MessageBody + 'static>(
             }
             Err(error) => {
                 let mut response = error.error_response();
-                seal(response.headers_mut(), &seen.id, api.is_https());
+                seal(response.headers_mut(), seen.id, api.is_https());
                 close_when_retiring(&api, response.head_mut());
                 seen.report(None, response.status(), None, &failures, &span);
                 let response = response.map_body(|_, body| held.until_sent(body).boxed());
@@ -305,21 +302,26 @@ pub async fn call<B: MessageBody + 'static>(
 }
 
 fn request_info(api: &Api, request: &ServiceRequest, address: IpAddr) -> RequestInfo {
-    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let sane = |id: &&str| {
-        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
-    };
-    let id = match text(REQUEST_ID).filter(sane) {
-        Some(id) => id.to_owned(),
-        None => api.core.env.new_id::<portico_kernel::EventKind>().to_string(),
-    };
-    let user_agent = text(header::USER_AGENT).map(|agent| headers::first(agent, MAX_USER_AGENT).to_owned());
+    let id = request_id(api, request.headers());
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let user_agent = user_agent.map(|agent| headers::first(agent, MAX_USER_AGENT).to_owned());
     // There is no connection in tests.
     let address = match request.conn_data::<Rc<Exchange>>() {
         Some(exchange) => exchange.text_of(address),
         None => address.to_string(),
     };
     RequestInfo { id, address: Some(address), user_agent, line: None, device: None }
+}
+
+/// The id of a request: the one that the client sent, if it is sane, else a new one.
+pub(crate) fn request_id(api: &Api, headers: &HeaderMap) -> String {
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    };
+    match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane) {
+        Some(id) => id.to_owned(),
+        None => api.core.env.new_id::<portico_kernel::EventKind>().to_string(),
+    }
 }
 
 /// The path for logs: that of a preview grants access, and is cut off. A path without a normal form may be one, too.
@@ -332,7 +334,7 @@ fn shown(path: &str, spelling: Result<Spelling, PathFault>) -> String {
 }
 
 /// Adds the headers of every response.
-fn seal(headers: &mut HeaderMap, id: &str, tls: bool) {
+pub(crate) fn seal(headers: &mut HeaderMap, id: &str, tls: bool) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -394,17 +396,18 @@ fn record_duration(method: &Method, route: &str, status: StatusCode, elapsed: Du
 }
 
 /// Fields of the access log and the metrics.
-struct Seen {
-    method: Method,
-    path: String,
-    id: String,
-    address: IpAddr,
-    started: Instant,
+pub(crate) struct Seen<'r> {
+    pub(crate) method: &'r Method,
+    /// As it may be logged.
+    pub(crate) path: &'r str,
+    pub(crate) id: &'r str,
+    pub(crate) address: IpAddr,
+    pub(crate) started: Instant,
     /// Id of its trace.
-    trace: Option<String>,
+    pub(crate) trace: Option<&'r str>,
 }
 
-impl Seen {
+impl Seen<'_> {
     fn report(
         &self,
         route: Option<&str>,
@@ -413,21 +416,27 @@ impl Seen {
         failures: &Failures,
         span: &Span,
     ) {
-        let elapsed = self.started.elapsed();
         let user = presented.and_then(Presented::responsible);
-        let key = presented.and_then(Presented::key).map(|(key, _)| key.id);
         let answered = Answered {
             method: self.method.as_str(),
-            path: &self.path,
+            path: self.path,
             route,
-            id: &self.id,
-            trace: self.trace.as_deref(),
+            id: self.id,
+            trace: self.trace,
             status: status.as_u16(),
             user,
         };
         report::answered(answered, failures);
         traces::answered(span, self.method.as_str(), route, status.as_u16());
-        record_duration(&self.method, route.unwrap_or("none"), status, elapsed);
+        self.record(route, status, presented);
+    }
+
+    /// Counts the answer, and writes its line of the access log.
+    pub(crate) fn record(&self, route: Option<&str>, status: StatusCode, presented: Option<&Presented>) {
+        let elapsed = self.started.elapsed();
+        let user = presented.and_then(Presented::responsible);
+        let key = presented.and_then(Presented::key).map(|(key, _)| key.id);
+        record_duration(self.method, route.unwrap_or("none"), status, elapsed);
         // While a component is unavailable or the server is overloaded, the lines would all be equal.
         let repeated = match status {
             StatusCode::SERVICE_UNAVAILABLE => logging::throttled("access", self.method.as_str()),

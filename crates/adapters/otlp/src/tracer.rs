@@ -115,6 +115,11 @@ impl Tracer {
         Ok(Self(Some(Arc::new(Sending { provider, tracer, ratio }))))
     }
 
+    /// Whether there is a collector. Without one, a span only carries the trace of who asked.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Begins a span for an external request. The caller's trace is continued, but the sampling decision is ours: the same
     /// traces in every process, selected by their id.
     pub fn asked(&self, name: impl Into<Cow<'static, str>>, parent: Option<TraceParent>) -> Span {

@@ -36,6 +36,7 @@ mod factors;
 mod finance;
 mod fixture;
 mod floating_seats;
+mod front_pages;
 mod frozen_sites;
 mod growth;
 mod guards;

@@ -7,7 +7,7 @@ use actix_web::{
     body::SizedStream,
     http::{
         Method, StatusCode,
-        header::{self, HeaderValue},
+        header::{self, HeaderMap, HeaderValue},
     },
     web::Bytes,
 };
@@ -16,13 +16,12 @@ use moka::future::Cache;
 use portico_kernel::{DeploymentId, SiteId, StoreError, files::FileError};
 use portico_sites::ports::LiveSite;
 use portico_web::{
-    conditional::not_modified,
+    conditional::is_known,
     pieces::{self, InPieces},
 };
 
 use super::{
     encoding::{Encoding, negotiate},
-    front::FrontPage,
     manifest::{Entry, Manifest, blob_key, is_asset, manifest_key},
     stale::{Breaker, unreachable},
 };
@@ -36,8 +35,8 @@ const LARGEST_KEPT: u64 = 1024 * 1024;
 const MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 /// How long the list of deployments whose assets are still served is cached.
 const KEPT_FOR: Duration = Duration::from_millis(900);
-/// The file at `/`.
-const FRONT: &str = "index.html";
+/// The file at a path that ends with a slash.
+pub(super) const FRONT: &str = "index.html";
 /// Hexadecimal digits of the hash in an entity tag.
 const TAG_DIGITS: usize = 24;
 
@@ -48,7 +47,7 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; img-src '
 /// A file of a deployment in one of its encodings, ready to be sent.
 pub(super) struct SiteFile {
     content: Content,
-    tag: String,
+    tag: HeaderValue,
     encoding: Encoding,
     /// Whether the encoding depends on the request.
     varies: bool,
@@ -167,7 +166,8 @@ impl Files {
                     }
                     _ => Content::Memory(read(hosting, &name).await?),
                 },
-                tag: format!("\"{digits}{}\"", encoding.tag()),
+                tag: HeaderValue::from_str(&format!("\"{digits}{}\"", encoding.tag()))
+                    .map_err(|_| ReadError::Damaged(name.clone()))?,
                 encoding,
                 varies: !entry.encodings.is_empty(),
                 content_type: HeaderValue::from_str(&entry.content_type)
@@ -251,7 +251,7 @@ impl SiteFile {
     pub(super) fn of(bytes: &'static [u8]) -> Self {
         Self {
             content: Content::Memory(Bytes::from_static(bytes)),
-            tag: String::new(),
+            tag: HeaderValue::from_static("\"elm\""),
             encoding: Encoding::Identity,
             varies: true,
             content_type: HeaderValue::from_static("text/html"),
@@ -260,9 +260,39 @@ impl SiteFile {
 
     /// Size of the part that is in memory.
     fn kept(&self) -> usize {
+        self.in_memory().map_or(0, Bytes::len)
+    }
+
+    /// Its bytes, unless it is so large that it is read for each request.
+    pub(super) fn in_memory(&self) -> Option<&Bytes> {
         match &self.content {
-            Content::Memory(bytes) => bytes.len(),
-            Content::Store { .. } => 0,
+            Content::Memory(bytes) => Some(bytes),
+            Content::Store { .. } => None,
+        }
+    }
+
+    /// Whether the client has it already.
+    pub(super) fn is_known(&self, headers: &HeaderMap) -> bool {
+        self.tag.to_str().is_ok_and(|tag| is_known(headers, tag))
+    }
+
+    /// Adds the headers of a response with this file at a path.
+    pub(super) fn describe(&self, headers: &mut HeaderMap, status: StatusCode, path: &str) {
+        // Asset names carry a hash of their content.
+        let cache = match status != StatusCode::NOT_FOUND && is_asset(path) {
+            true => "public, max-age=31536000, immutable",
+            false => "public, max-age=0, must-revalidate",
+        };
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        headers.insert(header::ETAG, self.tag.clone());
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+        if self.varies {
+            headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        if status != StatusCode::NOT_MODIFIED {
+            // Set for `identity` too, which keeps the server from compressing the response again. A middleware removes `identity`.
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(self.encoding.as_str()));
+            headers.insert(header::CONTENT_TYPE, self.content_type.clone());
         }
     }
 }
@@ -278,24 +308,16 @@ pub(super) enum FoundFile {
 pub(super) async fn find(
     hosting: &Hosting,
     site: &LiveSite,
-    front: &FrontPage,
     request: &HttpRequest,
 ) -> Result<FoundFile, ReadError> {
     let accepted = accepted(request);
-    let is_front = request.path() == "/";
-    if is_front && let Some(file) = front.get(accepted) {
-        return Ok(FoundFile::File { file, path: FRONT.to_owned() });
-    }
     let files = &hosting.live.files;
     let manifest = files.manifest(hosting, site).await?;
     let path = request.path().trim_start_matches('/');
     let name =
-        if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
+        if path.is_empty() || path.ends_with('/') { format!("{path}{FRONT}") } else { path.to_owned() };
     if let Some(entry) = manifest.files.get(&name) {
         let file = files.file(hosting, site, entry, accepted).await?;
-        if is_front {
-            front.put(accepted, &file);
-        }
         return Ok(FoundFile::File { file, path: name });
     }
     if !path.is_empty() && !path.ends_with('/') && manifest.files.contains_key(&format!("{path}/index.html"))
@@ -337,36 +359,26 @@ pub(super) async fn respond(
     file: &SiteFile,
     path: &str,
 ) -> Result<HttpResponse, ReadError> {
-    let cache = if status == StatusCode::OK && is_asset(path) {
-        // Asset names carry a hash of their content.
-        "public, max-age=31536000, immutable"
-    } else {
-        "public, max-age=0, must-revalidate"
+    let status = match status == StatusCode::OK && file.is_known(request.headers()) {
+        true => StatusCode::NOT_MODIFIED,
+        false => status,
     };
-    let mut response = HttpResponse::build(status);
-    response
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(cache)))
-        .insert_header((header::ETAG, file.tag.as_str()))
-        .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)));
-    if file.varies {
-        response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding")));
+    let mut response = HttpResponse::new(status);
+    file.describe(response.headers_mut(), status, path);
+    if status == StatusCode::NOT_MODIFIED {
+        return Ok(response);
     }
-    if status == StatusCode::OK && not_modified(request, &file.tag) {
-        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
-    }
-    // Set for `identity` too, which keeps the server from compressing the response again. A middleware removes `identity`.
-    response
-        .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(file.encoding.as_str())))
-        .insert_header((header::CONTENT_TYPE, file.content_type.clone()));
     Ok(match &file.content {
-        Content::Memory(bytes) => response.body(InPieces::new(bytes.clone())),
+        Content::Memory(bytes) => response.set_body(InPieces::new(bytes.clone())).map_into_boxed_body(),
         Content::Store { size, .. } if *request.method() == Method::HEAD => {
-            response.body(SizedStream::new(*size, stream::empty::<Result<Bytes, ReadError>>()))
+            let nothing = stream::empty::<Result<Bytes, ReadError>>();
+            response.set_body(SizedStream::new(*size, nothing)).map_into_boxed_body()
         }
         Content::Store { key, size } => {
             let body = pieces::of_file(hosting.files.clone(), key.clone(), 0..*size).await;
             let body = body.map_err(|error| ReadError::File(Arc::new(error)))?;
-            response.body(body.ok_or_else(|| ReadError::Missing(key.clone()))?)
+            let body = body.ok_or_else(|| ReadError::Missing(key.clone()))?;
+            response.set_body(body).map_into_boxed_body()
         }
     })
 }

@@ -19,10 +19,7 @@ use portico_sites::{
 };
 use portico_web::host;
 
-use super::{
-    front::FrontPage,
-    stale::{Breaker, LastKnown, unreachable},
-};
+use super::stale::{Breaker, LastKnown, unreachable};
 use crate::hosting::Hosting;
 
 /// How long another instance may serve the deployment before a switch.
@@ -46,8 +43,28 @@ pub(super) enum HostContent {
     Paused,
     /// A site whose main address is another one: its URL, without a slash at the end.
     Moved(Arc<str>),
-    /// A site, and what was found of it.
-    Live(LiveSite, Arc<FrontPage>),
+    /// A site, and for how long it is known to be there.
+    Live(LiveSite, HostedNow),
+}
+
+/// For how long this process may take it as known what is at a host name: for less than a second after it was looked up, and until a change
+/// of a site is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HostedNow {
+    epoch: u64,
+    until: Instant,
+}
+
+impl HostedNow {
+    /// What was looked up at a time, in an epoch of [`Signals::sites_epoch`] that was read before.
+    pub(super) fn since(epoch: u64, asked: Instant) -> Self {
+        Self { epoch, until: asked + TIME_TO_LIVE }
+    }
+
+    /// Whether it still holds.
+    pub(super) fn holds(self, epoch: u64, at: Instant) -> bool {
+        self.epoch == epoch && at < self.until
+    }
 }
 
 /// What is served at a host name, and how current that is.
@@ -81,6 +98,11 @@ impl Hosts {
         }
     }
 
+    /// The epoch of sites: what was looked up in another one does not hold any more.
+    pub(super) fn epoch(&self) -> u64 {
+        self.signals.sites_epoch()
+    }
+
     /// Boxed, so that it is compiled here and not once more with the middleware, which is generic.
     pub(super) fn at<'a>(
         &'a self,
@@ -95,7 +117,7 @@ impl Hosts {
         host: &HostName,
         look_up: impl Future<Output = Result<HostContent, StoreError>>,
     ) -> Result<HostAnswer, Arc<StoreError>> {
-        let key = (self.signals.sites_epoch(), host.clone());
+        let key = (self.epoch(), host.clone());
         if let Some(at) = self.sites.get(&key).await {
             return Ok(HostAnswer { at, stale: None });
         }
@@ -122,12 +144,13 @@ impl Hosts {
 }
 
 async fn look_up(hosting: &Hosting, host: &HostName) -> Result<HostContent, StoreError> {
+    let now = HostedNow::since(hosting.live.hosts.epoch(), Instant::now());
     let found = hosting.core.reader().domains().hosted_at(host).await?;
-    Ok(found.map_or(HostContent::Nothing, |site| place(hosting, host, site)))
+    Ok(found.map_or(HostContent::Nothing, |site| place(hosting, host, site, now)))
 }
 
 /// What is served at this host of the site.
-fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> HostContent {
+fn place(hosting: &Hosting, host: &HostName, site: HostedSite, now: HostedNow) -> HostContent {
     let Some(deployment) = site.deployment else { return HostContent::Idle };
     // What is cached is looked up again within a second, so also once the period is over.
     let is_spent = || site.bandwidth_spent_until.is_some_and(|until| hosting.core.env.now() < until);
@@ -145,7 +168,7 @@ fn place(hosting: &Hosting, host: &HostName, site: HostedSite) -> HostContent {
             hosting.addresses.address_at(&site.subdomain, site.primary.as_deref()).into(),
         );
     }
-    HostContent::Live(LiveSite { tenant: site.tenant, site: site.site, deployment }, Arc::default())
+    HostContent::Live(LiveSite { tenant: site.tenant, site: site.site, deployment }, now)
 }
 
 /// The name of the site that a request with this `Host` header is for; `None` for the API. An unknown name is answered by

@@ -9,13 +9,16 @@ pub mod manifest;
 mod stale;
 mod visits;
 
-pub use self::forms::Forms;
+pub use self::{
+    forms::Forms,
+    front::{Fronts, answer},
+};
 
-use std::{sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix_web::{
     Error, HttpMessage, HttpRequest, HttpResponse, ResponseError,
-    body::{EitherBody, MessageBody},
+    body::{BodySize, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode,
@@ -38,9 +41,8 @@ use portico_web::{
 };
 
 use self::{
-    files::{Files, FoundFile, ReadError, SiteFile, find, missing, respond},
-    front::FrontPage,
-    host::{HostContent, Hosts},
+    files::{FRONT, Files, FoundFile, ReadError, SiteFile, find, missing, respond},
+    host::{HostContent, HostedNow, Hosts},
     manifest::Manifest,
     stale::Breaker,
 };
@@ -171,9 +173,7 @@ async fn serve(
             let payload = request.extract::<Payload>().await?;
             return Ok(forms::receive(hosting, request.request(), payload, &site).await);
         }
-        HostContent::Live(site, front) => {
-            show(hosting, request.request(), &site, has_path.then_some(&*front)).await
-        }
+        HostContent::Live(site, now) => show(hosting, request.request(), &site, now, has_path).await,
         HostContent::Paused => paused(),
         HostContent::Moved(address) if has_path => moved(&address, request.request()),
         HostContent::Nothing | HostContent::Idle | HostContent::Moved(_) => nothing(),
@@ -188,26 +188,39 @@ async fn serve(
     Ok(response)
 }
 
-/// The response for a path of a site; without `front` for a path that has no normal form. Boxed, so that it is compiled here and not once
-/// more with the middleware, which is generic.
+/// The response for a path of a site; 404 where it has no normal form. Boxed, so that it is compiled here and not once more with the
+/// middleware, which is generic.
 fn show<'a>(
     hosting: &'a Hosting,
     request: &'a HttpRequest,
     site: &'a LiveSite,
-    front: Option<&'a FrontPage>,
+    now: HostedNow,
+    has_path: bool,
 ) -> LocalBoxFuture<'a, HttpResponse> {
     Box::pin(async move {
-        let found = match front {
-            Some(front) => find(hosting, site, front, request).await,
-            None => missing(hosting, site, request).await,
+        let found = match has_path {
+            true => find(hosting, site, request).await,
+            false => missing(hosting, site, request).await,
         };
         let sent = async |status: StatusCode, file: &SiteFile, path: &str| {
             let response = respond(hosting, request, status, file, path).await?;
-            visits::note(hosting, request, site, path, &response);
+            let length = match response.body().size() {
+                BodySize::Sized(length) => length,
+                _ => 0,
+            };
+            let address = client::address(request);
+            visits::note(hosting, request.head(), address, site, path, (response.status(), length));
             Ok(response)
         };
         let answered = match found {
-            Ok(FoundFile::File { file, path }) => sent(StatusCode::OK, &file, &path).await,
+            Ok(FoundFile::File { file, path }) => {
+                if path == FRONT
+                    && let Some(fronts) = request.app_data::<Rc<Fronts>>()
+                {
+                    fronts.put(request.headers(), site, now, &file);
+                }
+                sent(StatusCode::OK, &file, &path).await
+            }
             Ok(FoundFile::Moved(location)) => {
                 Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish())
             }

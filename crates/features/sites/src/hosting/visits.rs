@@ -1,8 +1,9 @@
 //! Which requests for a published site count as visits.
 
+use std::net::IpAddr;
+
 use actix_web::{
-    HttpRequest, HttpResponse,
-    body::{BodySize, MessageBody},
+    dev::RequestHead,
     http::{
         Method, StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
@@ -27,24 +28,22 @@ static SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 static X_MOZ: HeaderName = HeaderName::from_static("x-moz");
 
-/// Records a response of a site: its bytes, and a visit if a browser is displaying the page. Never waits.
+/// Records a response of a site to a client: the length of its body, and a visit if a browser is displaying the page. Never waits.
 pub(super) fn note(
     hosting: &Hosting,
-    request: &HttpRequest,
+    request: &RequestHead,
+    address: IpAddr,
     site: &LiveSite,
     path: &str,
-    response: &HttpResponse,
+    (status, length): (StatusCode, u64),
 ) {
     let now = hosting.core.env.now();
     // A response to HEAD has no body.
-    let bytes = match response.body().size() {
-        BodySize::Sized(bytes) if *request.method() != Method::HEAD => bytes,
-        _ => 0,
-    };
+    let bytes = if request.method == Method::HEAD { 0 } else { length };
     hosting.visits.sent(site.tenant, now.into_inner().date(), bytes);
-    let Some(page) = page(path).filter(|_| is_view(request, response.status())) else { return };
+    let Some(page) = page(path).filter(|_| is_view(request, status)) else { return };
     let headers = request.headers();
-    let query = request.query_string();
+    let query = request.uri.query().unwrap_or_default();
     hosting.visits.note(Seen {
         tenant: site.tenant,
         site: site.site,
@@ -56,7 +55,7 @@ pub(super) fn note(
         user_agent: first(text(headers, &header::USER_AGENT).unwrap_or_default(), MAX_AGENT).to_owned(),
         mobile: text(headers, &SEC_CH_UA_MOBILE).map(|hint| hint.trim() == "?1"),
         country: country(hosting, request).map(str::to_owned),
-        address: client::address(request),
+        address,
         private: [&SEC_GPC, &DNT].into_iter().any(|name| text(headers, name).map(str::trim) == Some("1")),
     });
 }
@@ -69,12 +68,12 @@ fn page(path: &str) -> Option<String> {
 }
 
 /// Whether a browser requests it for display: neither as a prefetch nor as a subresource.
-fn is_view(request: &HttpRequest, status: StatusCode) -> bool {
+fn is_view(request: &RequestHead, status: StatusCode) -> bool {
     let headers = request.headers();
     let says = |name: &HeaderName, word: &str| {
         text(headers, name).is_some_and(|value| value.to_ascii_lowercase().contains(word))
     };
-    *request.method() == Method::GET
+    request.method == Method::GET
         && matches!(status, StatusCode::OK | StatusCode::NOT_MODIFIED)
         && !says(&SEC_PURPOSE, "prefetch")
         && !says(&PURPOSE, "prefetch")
@@ -84,10 +83,10 @@ fn is_view(request: &HttpRequest, status: StatusCode) -> bool {
 
 /// The visitor's country according to the operator's proxy. From any other sender the header is ignored, and a duplicate
 /// may come from the visitor.
-fn country<'r>(hosting: &Hosting, request: &'r HttpRequest) -> Option<&'r str> {
+fn country<'r>(hosting: &Hosting, request: &'r RequestHead) -> Option<&'r str> {
     let name = hosting.country_header.as_deref()?;
     let country = short(request.headers().get(name)?)?;
-    let is_trusted = client::is_trusted(&hosting.api.settings.trusted_proxies, client::peer(request));
+    let is_trusted = client::is_trusted(&hosting.api.settings.trusted_proxies, client::peer_of(request));
     let is_single = request.headers().get_all(name).count() == 1;
     (is_trusted && is_single).then_some(country)
 }
@@ -137,7 +136,7 @@ mod tests {
             (get().insert_header(("purpose", "Prefetch")), ok, false),
         ] {
             let request = request.to_http_request();
-            assert_eq!(is_view(&request, status), counts, "{:?} {status}", request.headers());
+            assert_eq!(is_view(request.head(), status), counts, "{:?} {status}", request.headers());
         }
     }
 }

@@ -1,0 +1,99 @@
+//! Front pages of sites are answered before the application, and nobody can tell.
+
+use std::collections::BTreeMap;
+
+use portico::server;
+use portico_testkit::server::{Answer, Client, TestServer};
+use reqwest::Method;
+
+use crate::publishing::Shop;
+
+/// A request with a trace is answered by the application.
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// More requests than the server has threads, each of which asks the application first.
+const REQUESTS: usize = 12;
+
+async fn ask(visitor: &Client, method: &Method) -> Answer {
+    visitor.send(method.clone(), "/", None, "").await
+}
+
+/// The headers of an answer, without those that are others in each.
+fn headers(answer: &Answer) -> BTreeMap<String, String> {
+    let headers = answer.headers.iter();
+    headers
+        .filter(|(name, _)| !matches!(name.as_str(), "date" | "x-request-id"))
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_page_is_the_same_with_and_without_the_application() {
+    let server = TestServer::start().await;
+    let shop = Shop::open(&server, server.email("fronts")).await;
+    shop.write(&"<p>Fresh bread, every morning, for everybody.</p>".repeat(40)).await;
+    shop.deploy().await;
+    for accepted in ["", "gzip", "gzip, deflate, br"] {
+        let visitor = shop.visitor.with("accept-encoding", accepted);
+        let tag = ask(&visitor.with("traceparent", TRACE), &Method::GET).await.header("etag").to_owned();
+        let again = visitor.with("if-none-match", &format!("\"other\", {tag}"));
+        let other = visitor.with("if-none-match", "\"other\"");
+        for (visitor, method, status) in [
+            (&visitor, Method::GET, 200),
+            (&visitor, Method::HEAD, 200),
+            (&again, Method::GET, 304),
+            (&again, Method::HEAD, 304),
+            (&other, Method::GET, 200),
+        ] {
+            let full = ask(&visitor.with("traceparent", TRACE), &method).await;
+            assert_eq!(full.status.as_u16(), status, "{method} {accepted}");
+            assert_eq!(full.header("x-content-type-options"), "nosniff");
+            let mut ids = Vec::new();
+            for _ in 0..REQUESTS {
+                let answer = ask(visitor, &method).await;
+                assert_eq!(answer.status, full.status, "{method} {accepted}");
+                assert_eq!(headers(&answer), headers(&full), "{method} {accepted}");
+                assert!(answer.text == full.text, "{method} {accepted}");
+                ids.push(answer.header("x-request-id").to_owned());
+            }
+            ids.sort();
+            ids.dedup();
+            assert!(ids.len() == REQUESTS && !ids[0].is_empty(), "{ids:?}");
+        }
+    }
+    let named = shop.visitor.with("x-request-id", "visit-17");
+    for _ in 0..REQUESTS {
+        assert_eq!(ask(&named, &Method::GET).await.header("x-request-id"), "visit-17");
+    }
+    // A query makes no other page, and is no way around what is refused.
+    let home = ask(&shop.visitor, &Method::GET).await.text;
+    for _ in 0..REQUESTS {
+        assert_eq!(shop.visitor.get("/?utm_source=letter").await.text, home);
+        let refused = shop.visitor.send(Method::PUT, "/", Some(b"{}".to_vec()), "application/json").await;
+        assert_eq!(refused.status.as_u16(), 405);
+        let with_body = shop.visitor.send(Method::GET, "/", Some(b"{}".to_vec()), "application/json").await;
+        assert_eq!((with_body.status.as_u16(), &with_body.text), (200, &home));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_answer_is_counted_and_the_last_one_ends_its_connection() {
+    let server = TestServer::start().await;
+    let shop = Shop::open(&server, server.email("counted")).await;
+    shop.deploy().await;
+    let mut bytes = 0;
+    for _ in 0..REQUESTS {
+        bytes += ask(&shop.visitor, &Method::GET).await.text.len() as u64;
+        ask(&shop.visitor, &Method::HEAD).await;
+    }
+    server.app.sites.hosting.visits.flush(&server.app.core).await;
+    let tenant = shop.client.tenant.parse().unwrap();
+    let today = server.app.core.env.now().into_inner().date();
+    let sent = server.app.core.reader().visits().traffic(tenant, today, today).await.unwrap();
+    assert_eq!(sent, (2 * REQUESTS as u64, bytes));
+
+    server::retire(&server.app);
+    for _ in 0..REQUESTS {
+        let answer = ask(&shop.visitor, &Method::GET).await;
+        assert_eq!((answer.status.as_u16(), answer.header("connection")), (200, "close"));
+    }
+}
