@@ -11,11 +11,14 @@ use std::{
 use portico_kernel::{
     AnnouncementListener, CommitListener, Env, Event, EventId, Outbox, StoreError, TenantId,
 };
-use portico_sql::{SqlStore, StoreOptions};
+use portico_sql::{PoolFigures, SqlStore, StoreOptions};
 use portico_tenancy::ports::TenancyRepositories;
 use portico_testkit::{TestDatabase, env, network::NetworkPath};
 use sqlx::{Connection, Executor, PgConnection};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use crate::fixtures::{event, stored_tenant};
 
@@ -247,4 +250,70 @@ async fn who_is_ended_to_break_a_deadlock_may_try_again() {
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     drop(work);
     waiting.await.unwrap().unwrap();
+}
+
+/// A store with one connection for requests.
+async fn narrow(database: &TestDatabase) -> SqlStore {
+    let options = StoreOptions { max_connections: 1, ..StoreOptions::new(database.url()) };
+    SqlStore::connect(&options).await.unwrap()
+}
+
+/// Figures after a query that was answered.
+async fn after_a_query(store: &SqlStore) -> PoolFigures {
+    assert!(store.reader().tenants().find(env().new_id()).await.unwrap().is_none());
+    store.pool_figures()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_alone_in_a_transaction_is_rolled_back_and_its_connection_used_again() {
+    let database = TestDatabase::postgres().await;
+    let (store, env) = (narrow(&database).await, env());
+    let event = event(&env, TenantId::PLATFORM, "page.created");
+    let id = event.id;
+    for _ in 0..3 {
+        let mut work = store.begin().await.unwrap();
+        work.events().append(event.clone()).await.unwrap();
+        // A lock, behind the row.
+        work.tenants().lock(env.new_id()).await.unwrap();
+        drop(work);
+        assert_eq!(after_a_query(&store).await.open, 1);
+    }
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let stored = count(
+        &mut connection,
+        "select count(*) from events where id = any($1) /* by a test */",
+        vec![id.uuid()],
+    )
+    .await;
+    assert_eq!(stored, 0);
+    let sessions = count(
+        &mut connection,
+        "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'portico' \
+         and state like 'idle%' and state <> 'idle' and $1 = '{}'::uuid[] /* by a test */",
+        Vec::new(),
+    )
+    .await;
+    assert_eq!(sessions, 0, "no transaction is open");
+    connection.close().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_away_in_the_middle_of_a_statement_leaves_a_connection_that_works() {
+    let database = TestDatabase::postgres().await;
+    let store = narrow(&database).await;
+    let mut other = PgConnection::connect(database.url()).await.unwrap();
+    // Shorter and longer than is waited for the answer.
+    for held in [Duration::from_millis(300), Duration::from_secs(2)] {
+        other.execute("begin; lock table tenants in access exclusive mode /* by a test */").await.unwrap();
+        let mut reader = store.reader();
+        let gone = timeout(Duration::from_millis(100), reader.tenants().find(env().new_id())).await.is_err();
+        assert!(gone, "it waits for the lock");
+        drop(reader);
+        sleep(held).await;
+        other.execute("rollback").await.unwrap();
+        assert_eq!(after_a_query(&store).await.open, 1);
+    }
+    other.close().await.unwrap();
+    store.close().await;
 }

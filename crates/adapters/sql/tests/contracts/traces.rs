@@ -7,7 +7,8 @@ use std::{
 
 use portico_billing::ports::PaymentInbox;
 use portico_kernel::{Outbox, TenantId, TraceParent, WorkQueue, trace::StoreObserver};
-use portico_testkit::{env, on_each_database};
+use portico_tenancy::ports::TenancyRepositories;
+use portico_testkit::{TestDatabase, env, on_each_database};
 
 use crate::{fixtures::event, inbound_events, jobs::new_job};
 
@@ -121,7 +122,7 @@ async fn statements_are_told_without_their_values() {
         let statements = watch.statements.lock().unwrap().clone();
         let of = |part: &str| statements.iter().filter(|(sql, ..)| sql.to_lowercase().contains(part)).count();
         // On Postgres what writes with one statement or none needs no transaction.
-        let commits = usize::from(database.is_sqlite());
+        let commits = usize::from(database.url().starts_with("sqlite"));
         assert_eq!(
             (of("insert into"), of("begin"), of("commit")),
             (1, 2 * commits, commits),
@@ -136,4 +137,36 @@ async fn statements_are_told_without_their_values() {
         );
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_begins_with_what_writes_and_one_of_a_single_statement_is_that_statement() {
+    let database = TestDatabase::postgres().await;
+    let (env, watch) = (env(), Arc::new(Watch::default()));
+    let store = database.store().clone().with_observer(watch.clone());
+    let seen = || -> Vec<String> {
+        let statements = std::mem::take(&mut *watch.statements.lock().unwrap());
+        let word = |sql: &String| sql.split_whitespace().next().unwrap_or_default().to_lowercase();
+        statements.iter().map(|(sql, ..)| word(sql)).collect()
+    };
+    let tenant = env.new_id();
+    let mut work = store.begin().await.unwrap();
+    assert!(work.tenants().find(tenant).await.unwrap().is_none());
+    work.events().append(event(&env, TenantId::PLATFORM, "page.updated")).await.unwrap();
+    work.commit().await.unwrap();
+    assert_eq!(seen(), ["select", "insert"]);
+
+    // A lock begins one, and so does what is written before something else is read.
+    let mut work = store.begin().await.unwrap();
+    work.tenants().lock(tenant).await.unwrap();
+    assert!(work.tenants().find(tenant).await.unwrap().is_none());
+    work.events().append(event(&env, TenantId::PLATFORM, "page.updated")).await.unwrap();
+    work.commit().await.unwrap();
+    assert_eq!(seen(), ["begin", "select", "select", "insert", "commit"]);
+
+    // What only reads has nothing to commit.
+    let mut work = store.begin().await.unwrap();
+    assert!(work.tenants().find(tenant).await.unwrap().is_none());
+    work.commit().await.unwrap();
+    assert_eq!(seen(), ["select"]);
 }

@@ -309,6 +309,39 @@ async fn nothing_is_stored_without_a_commit() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_added_later_is_stored_or_refused_by_the_commit() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let site = fixture.site(fixture.tenant("ours").await, "shop").await;
+        let (page, same_slug) = (fixture.new_page(&site, "about"), fixture.new_page(&site, "about"));
+        let nowhere = Page { site_id: fixture.env.new_id(), ..fixture.new_page(&site, "nowhere") };
+        let add = async |page: &Page| fixture.write(async |unit| unit.pages().insert_later(page).await).await;
+        add(&page).await.unwrap();
+        let taken = add(&same_slug).await;
+        assert!(matches!(&taken, Err(StoreError::Conflict(key)) if key.starts_with("pages")), "{taken:?}");
+        let missing = add(&nowhere).await;
+        assert!(
+            matches!(&missing, Err(StoreError::MissingReference(key)) if key.starts_with("pages") || key.is_empty()),
+            "{missing:?}"
+        );
+        let mut reader = database.store().reader();
+        assert_eq!(reader.pages().by_slug(page.tenant, None, "about").await.unwrap(), Some(page));
+        assert_eq!(reader.pages().find(nowhere.tenant, nowhere.id).await.unwrap(), None);
+
+        // Whatever is asked of pages before the commit finds it.
+        let later = fixture.new_page(&site, "later");
+        let found = fixture
+            .write(async |unit| {
+                unit.pages().insert_later(&later).await?;
+                unit.pages().find(later.tenant, later.id).await
+            })
+            .await;
+        assert_eq!(found.unwrap(), Some(later));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn unarchived_is_all_that_a_draft_shows() {
     on_each_database(async |database| {
         let fixture = Fixture::new(database);
