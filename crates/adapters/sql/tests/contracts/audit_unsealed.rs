@@ -9,7 +9,7 @@ use portico_testkit::{env, on_each_database};
 use time::Duration;
 
 use crate::{
-    audit::{append, expire, read_all, seal_all, verify},
+    audit::{append, read_all, seal_all, verify},
     audit_lists::list,
     fixtures::{event, stored_tenant},
 };

@@ -314,7 +314,7 @@ async fn a_page_that_is_added_later_is_stored_or_refused_by_the_commit() {
         let fixture = Fixture::new(database);
         let site = fixture.site(fixture.tenant("ours").await, "shop").await;
         let (page, same_slug) = (fixture.new_page(&site, "about"), fixture.new_page(&site, "about"));
-        let nowhere = Page { site_id: fixture.env.new_id(), ..fixture.new_page(&site, "nowhere") };
+        let nowhere = fixture.new_page(&fixture.new_site(site.tenant_id, "unknown"), "nowhere");
         let add = async |page: &Page| fixture.write(async |unit| unit.pages().insert_later(page).await).await;
         add(&page).await.unwrap();
         let taken = add(&same_slug).await;
