@@ -277,18 +277,14 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
     }
 
     async fn delete(&mut self, tenant: TenantId, id: SiteId) -> Result<bool, StoreError> {
-        let Some(site) = self.find(tenant, id).await? else { return Ok(false) };
-        // Holds the row of the name, as in `update`.
+        // The site before its name, as in `update`, whose row is held in the same way.
+        let Some(site) = self.lock_for_deletion(tenant, id).await? else { return Ok(false) };
         subdomains::claim(&self.db, tenant, &site.subdomain, site.updated_at).await?;
         let delete = row::Entity::delete_many()
             .filter(Column::TenantId.eq(Col(tenant)))
             .filter(Column::Id.eq(Col(id)));
         let deleted = self.db.take(delete).await?;
         subdomains::release(&self.db, tenant, &site.subdomain).await?;
-        // It was given another name while this one waited.
-        for renamed in deleted.iter().filter(|row| row.subdomain.0 != site.subdomain) {
-            subdomains::release(&self.db, tenant, &renamed.subdomain.0).await?;
-        }
         Ok(!deleted.is_empty())
     }
 
