@@ -293,7 +293,7 @@ impl From<&Event> for EventHead {
 pub struct TakenEvents {
     /// Those after the reader that is furthest back, oldest first.
     pub events: Vec<Event>,
-    /// The readers that move past them, each with the number of these events that it was given before.
+    /// The readers that no other unit of work holds, each with the number of these events that it was given before.
     pub readers: Vec<(&'static str, usize)>,
 }
 

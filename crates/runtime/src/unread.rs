@@ -16,14 +16,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// What is there already is asked for in the database: an event may wait behind a transaction that is still running, and another process
 /// may hold the reader and die; the end of neither is notified. Where there is nothing, only a commit changes that, and this process hears
-/// of it; while it does not hear those of others, it asks at the interval `worker.poll`.
-pub async fn wait(core: &Core, readers: &[&'static str], woken: &Notify) {
+/// of it; while it does not hear those of others, it asks at the interval `worker.poll`. Then nothing is held up, and `pauses` begin anew.
+pub async fn wait(core: &Core, readers: &[&'static str], woken: &Notify, pauses: &mut Pauses) {
     loop {
         if woken.notified().now_or_never().is_some() {
             return;
         }
         match core.store.has_unread_events(readers).await {
-            Ok(false) => {}
+            Ok(false) => pauses.reset(),
             // Why it fails, the reader will say.
             Ok(true) | Err(_) => return,
         }
@@ -51,6 +51,10 @@ impl Pauses {
         self.next = if events == 0 { (pause * 2).min(self.longest) } else { PAUSE };
         pause
     }
+
+    fn reset(&mut self) {
+        self.next = PAUSE;
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +71,9 @@ mod tests {
         assert_eq!(after(1000, &[0, 0, 0, 0, 0, 0]), [100, 200, 400, 800, 1000, 1000]);
         assert_eq!(after(1000, &[0, 0, 0, 1, 0, 0]), [100, 200, 400, 100, 100, 200]);
         assert_eq!(after(20, &[0, 1, 0]), [100; 3], "never shorter than that of a busy system");
+        let mut pauses = Pauses::new(Duration::from_secs(1));
+        pauses.after(0);
+        pauses.reset();
+        assert_eq!(pauses.after(0), PAUSE, "what was held up is read, by another process");
     }
 }

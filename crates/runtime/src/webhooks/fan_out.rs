@@ -43,7 +43,7 @@ pub async fn run(core: Core, nudges: Arc<Nudges>, mut stopping: watch::Receiver<
             continue;
         }
         tokio::select! {
-            () = unread::wait(&core, &[READER], &core.signals.webhooks) => {}
+            () = unread::wait(&core, &[READER], &core.signals.webhooks, &mut pauses) => {}
             _ = stopping.changed() => return,
         }
     }

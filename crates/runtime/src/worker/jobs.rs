@@ -273,7 +273,7 @@ impl Hands {
                 self.pause = Some(self.backoff.failed(&error));
             }
             Err(error) => {
-                // How many it asked for is lost with it; the others are counted again as they end.
+                // How many it asked for is lost with it. Until the other claims have ended more may be asked for than there is room.
                 self.asked = 0;
                 self.seen_all = true;
                 self.pause = Some(self.backoff.failed(&error));

@@ -39,7 +39,7 @@ pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::R
     let mut backoff = Backoff::new("events could not be read");
     let mut pauses = Pauses::new(core.settings.worker.poll);
     while !*stopping.borrow() {
-        let pause = match read_all(&core, &readers, &names).await {
+        let pause = match read_all(&core, &readers, &names, &stopping).await {
             Ok(read) => {
                 backoff.succeeded();
                 let pause = pauses.after(read);
@@ -55,7 +55,7 @@ pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::R
             continue;
         }
         tokio::select! {
-            () = unread::wait(&core, &names, &core.signals.events) => {}
+            () = unread::wait(&core, &names, &core.signals.events, &mut pauses) => {}
             _ = stopping.changed() => return,
         }
     }
@@ -63,15 +63,20 @@ pub async fn run(core: Core, readers: Arc<[EventReader]>, mut stopping: watch::R
 
 /// Passes events to all readers of these names until each was given every one; where that fails, to each by itself, so that none holds up
 /// the others. Returns how many were read.
-async fn read_all(core: &Core, readers: &[EventReader], names: &[&'static str]) -> Result<usize, StoreError> {
-    let error = match read_on(core, readers, names).await {
+async fn read_all(
+    core: &Core,
+    readers: &[EventReader],
+    names: &[&'static str],
+    stopping: &watch::Receiver<bool>,
+) -> Result<usize, StoreError> {
+    let error = match read_on(core, readers, names, stopping).await {
         Ok(read) => return Ok(read),
         Err(error) => error,
     };
     tracing::debug!(%error, "events could not be read for all readers at once");
     let (mut read, mut failure) = (0, None);
     for name in names {
-        match read_on(core, readers, &[*name]).await {
+        match read_on(core, readers, &[*name], stopping).await {
             Ok(own) => read += own,
             Err(error) => {
                 tracing::debug!(%error, reader = name, "events could not be read");
@@ -82,13 +87,19 @@ async fn read_all(core: &Core, readers: &[EventReader], names: &[&'static str]) 
     failure.map_or(Ok(read), Err)
 }
 
-/// Passes events to the readers of these names, a transaction for each batch, until there are no more. Returns how many there were.
-async fn read_on(core: &Core, readers: &[EventReader], names: &[&'static str]) -> Result<usize, StoreError> {
+/// Passes events to the readers of these names, a transaction for each batch, until there are no more or the process stops. Returns how many
+/// there were.
+async fn read_on(
+    core: &Core,
+    readers: &[EventReader],
+    names: &[&'static str],
+    stopping: &watch::Receiver<bool>,
+) -> Result<usize, StoreError> {
     let mut read = 0;
     loop {
         let taken = read_batch(core, readers, names).await?;
         read += taken.events.len();
-        if taken.events.len() < BATCH as usize {
+        if taken.events.len() < BATCH as usize || *stopping.borrow() {
             return Ok(read);
         }
         // One that has much to catch up with, because it is new or failed for long, does not keep the others waiting.

@@ -11,6 +11,7 @@ use portico_kernel::{
 use portico_sql::{SqlStore, SqlUnitOfWork};
 use portico_tenancy::{audit::AuditFilter, ports::TenancyRepositories};
 use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
+use sqlx::{Connection, PgConnection};
 use time::Duration;
 
 use crate::{
@@ -298,6 +299,41 @@ async fn whether_there_is_something_to_read_is_known_without_reading() {
         assert!(!unread(store, &["one", "two"]).await);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_there_is_nothing_to_read_is_known_without_reading_the_log() {
+    /// More often than Postgres plans a statement for the values at hand.
+    const ASKED: i64 = 50;
+    let database = TestDatabase::postgres().await;
+    let (env, store) = (env(), database.store());
+    stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
+    let more = "insert into events \
+         (tenant_id, id, kind, resource_type, resource_id, actor_kind, request_id, audit, created_at) \
+         select tenant_id, gen_random_uuid(), kind, resource_type, resource_id, actor_kind, request_id, audit, created_at \
+         from events cross join generate_series(1, 20000)";
+    assert_eq!(database.tamper(more, &[]).await, 20_000);
+    let read = "insert into event_cursors (reader, transaction_id, sequence) \
+         select 'one', transaction_id, sequence from events order by transaction_id desc, sequence desc limit 1";
+    assert_eq!(database.tamper(read, &[]).await, 1);
+    database.tamper("vacuum analyze events", &[]).await;
+    for _ in 0..ASKED {
+        assert!(!unread(store, &["one"]).await);
+    }
+
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let install = "create extension if not exists pg_stat_statements /* by a test */";
+    sqlx::query(install).execute(&mut connection).await.unwrap();
+    let (calls, pages): (i64, i64) = sqlx::query_as(
+        "select calls, shared_blks_hit + shared_blks_read from pg_stat_statements where query like $1 \
+         and dbid = (select oid from pg_database where datname = current_database()) /* by a test */",
+    )
+    .bind("%from events where (transaction_id, sequence) >%")
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(calls, ASKED);
+    assert!(pages <= ASKED * 10, "{pages} pages are read to answer {calls} times");
 }
 
 async fn unread(store: &SqlStore, readers: &[&'static str]) -> bool {
