@@ -73,7 +73,7 @@ impl<S: Source> EpochCache<S> {
     /// Those of the source.
     pub async fn get(&self, key: &S::Key) -> Result<S::Value, Arc<S::Error>> {
         let max_age = self.signals.max_age();
-        let entry = match self.recent(key, max_age) {
+        let entry = match self.recent(key, max_age / 2) {
             Some(entry) => entry,
             None => self.look(key, max_age).await?,
         };
@@ -94,14 +94,15 @@ impl<S: Source> EpochCache<S> {
     /// What [`EpochCache::get`] would answer without a query; `None` when it would need one.
     pub async fn known(&self, key: &S::Key) -> Option<S::Value> {
         let max_age = self.signals.max_age();
-        if let Some(entry) = self.recent(key, max_age) {
+        if let Some(entry) = self.recent(key, max_age / 2) {
             return Some(entry.value.clone());
         }
         let entry = self.entries.get(key).await?;
         self.is_good(key, &entry, max_age).then(|| entry.value.clone())
     }
 
-    /// The entry that was found before, while it is good. Then another one takes its place, perhaps one that was renewed meanwhile.
+    /// The entry that was found before, while it is good and too young to be renewed. Then `entries` are asked: not all that a value
+    /// depends on has an epoch, so what was renewed is to be seen at once.
     fn recent(&self, key: &S::Key, max_age: Duration) -> Option<Arc<Entry<S::Value>>> {
         self.recent.get(key, |entry| self.is_good(key, entry, max_age).then(|| entry.clone()))
     }
@@ -215,16 +216,39 @@ mod tests {
         assert_eq!(source.reads.load(Ordering::Relaxed), 2);
     }
 
+    /// A value 0 that was read at this time.
+    fn read_at(read: Instant) -> Arc<Entry<u64>> {
+        Arc::new(Entry { value: 0, epochs: Epochs::default(), read, renewing: AtomicBool::new(false) })
+    }
+
     #[tokio::test]
     async fn an_entry_that_was_found_is_asked_first_while_it_is_good() {
         let (source, cache) = cache();
-        assert_eq!(cache.get(&1).await, Ok(0));
-        cache.entries.invalidate(&1).await;
+        // However long this test is kept waiting.
+        cache.recent.put(1, read_at(Instant::now() + Duration::from_secs(3600)), |_| true);
         assert_eq!((cache.get(&1).await, cache.known(&1).await), (Ok(0), Some(0)));
-        assert_eq!(source.reads.load(Ordering::Relaxed), 1);
+        assert_eq!(source.reads.load(Ordering::Relaxed), 0);
         source.epoch.fetch_add(1, Ordering::Relaxed);
         assert_eq!((cache.known(&1).await, cache.get(&1).await), (None, Ok(1)));
-        assert_eq!(source.reads.load(Ordering::Relaxed), 2);
+        assert_eq!(source.reads.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_renewed_is_seen_before_the_entry_that_it_renews_is_too_old() {
+        let (_source, cache) = cache();
+        let max_age = cache.signals.max_age();
+        let old = Instant::now() - max_age * 3 / 5;
+        let entry = read_at(old);
+        cache.entries.insert(1, entry.clone()).await;
+        cache.recent.put(1, entry, |_| true);
+        loop {
+            assert_eq!(cache.get(&1).await, Ok(0));
+            if cache.recent.get(&1, |entry| Some(entry.read)) != Some(old) {
+                break;
+            }
+            assert!(old.elapsed() < max_age, "the old one is answered to its end");
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

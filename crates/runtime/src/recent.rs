@@ -34,10 +34,11 @@ impl<K: Eq + Hash, V> Recent<K, V> {
     /// Keeps a value. Where there is no room, the others that are not `good` any more are forgotten, or else all of the part.
     pub fn put(&self, key: K, value: V, good: impl Fn(&V) -> bool) {
         let mut part = self.part(&key);
-        if part.len() >= CAPACITY {
+        let is_full = |part: &HashMap<K, V>| part.len() >= CAPACITY && !part.contains_key(&key);
+        if is_full(&part) {
             part.retain(|_, value| good(value));
         }
-        if part.len() >= CAPACITY {
+        if is_full(&part) {
             part.clear();
         }
         part.insert(key, value);
@@ -71,5 +72,15 @@ mod tests {
         let last = 3 * PARTS * CAPACITY - 1;
         assert_eq!((value(last), value(last + 1)), (Some(1), None));
         assert_eq!(recent.get(&last, |_| None::<()>), None);
+    }
+
+    #[test]
+    fn what_takes_the_place_of_its_own_needs_no_room() {
+        let recent = Recent::default();
+        let put = |key: usize| recent.put(key, key, |_| true);
+        let is_full = |key: &usize| recent.part(key).len() == CAPACITY;
+        let last = (0..).inspect(|key| put(*key)).find(is_full).unwrap();
+        put(last);
+        assert!(is_full(&last));
     }
 }

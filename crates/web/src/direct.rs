@@ -14,7 +14,6 @@ use std::{
 use actix_web::{
     body::{BodySize, MessageBody},
     dev::{RequestHead, Response},
-    http::header::HeaderName,
     web::Bytes,
 };
 
@@ -24,9 +23,8 @@ use crate::{
     connection::{Answering, Exchange},
     middleware::{Seen, request_id, seal},
     pieces::InPieces,
+    traces::TRACE_PARENT,
 };
-
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A request without a body, for a path in its normal form, that is answered before it comes to the application.
 pub struct DirectRequest<'r> {
@@ -42,7 +40,7 @@ impl<'r> DirectRequest<'r> {
         let is_plain = head.uri.authority().is_none()
             && api.ready.load(Ordering::Acquire)
             && !api.core.tracer.is_on()
-            && !head.headers.contains_key(&TRACEPARENT);
+            && !head.headers.contains_key(TRACE_PARENT);
         is_plain.then(|| Self { api, head, started: Instant::now() })
     }
 

@@ -23,7 +23,7 @@ use actix_web::{
 };
 use futures_util::FutureExt;
 
-use crate::routing::Registration;
+use crate::{problem::Problem, routing::Registration};
 
 /// What answers where no route does.
 type Fallback = Rc<BoxServiceFactory<(), ServiceRequest, ServiceResponse, Error, ()>>;
@@ -98,10 +98,13 @@ impl Service<ServiceRequest> for Dispatch {
     always_ready!();
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let route = (self.place_of)(&request).and_then(|place| self.routes.get(place));
-        match route.and_then(|route| route.built(&self.default)) {
+        let Some(route) = (self.place_of)(&request).and_then(|place| self.routes.get(place)) else {
+            return self.missing.call(request);
+        };
+        match route.built(&self.default) {
             Some(answering) => answering.call(request),
-            None => self.missing.call(request),
+            // As after a panic when it was built: a 404 would pass for an answer.
+            None => Box::pin(ready(Err(Problem::internal("a route could not be built").into()))),
         }
     }
 }
@@ -174,7 +177,7 @@ mod tests {
     use actix_web::{
         Resource,
         http::{Method, StatusCode},
-        test::{TestRequest, call_service, init_service, read_body},
+        test::{TestRequest, call_service, init_service, read_body, try_call_service},
         web,
     };
 
@@ -238,5 +241,15 @@ mod tests {
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         }
         assert_eq!(BUILT.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_route_that_cannot_be_built_is_a_failure() {
+        let taken = LateRoute { registration: RefCell::default(), built: OnceCell::new() };
+        let routes = LateRoutes { routes: Rc::new([taken]), place_of: |_| Some(0) };
+        let app = init_service(App::new().service(web::scope("/v1").service(routes))).await;
+        let request = TestRequest::with_uri("/v1/things").to_request();
+        let error = try_call_service(&app, request).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.as_response_error().status_code(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

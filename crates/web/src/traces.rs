@@ -5,7 +5,7 @@ use portico_kernel::TraceParent;
 use portico_runtime::traces::{Span, Tracer};
 
 /// Header with the trace context of a client.
-const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Maximum length of a path in traces, in characters.
 const PATH: usize = 256;

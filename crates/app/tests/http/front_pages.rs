@@ -1,12 +1,14 @@
 //! Front pages of sites are answered before the application, and nobody can tell.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc, sync::atomic::Ordering};
 
+use actix_web::test::{TestRequest, call_service, init_service};
 use portico::server;
-use portico_testkit::server::{Answer, Client, TestServer};
+use portico_feature_sites::hosting::{self, Fronts};
+use portico_testkit::server::{Answer, Client, TestServer, eventually};
 use reqwest::Method;
 
-use crate::publishing::Shop;
+use crate::publishing::{PATIENCE, Shop};
 
 /// A request with a trace is answered by the application.
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -96,4 +98,49 @@ async fn each_answer_is_counted_and_the_last_one_ends_its_connection() {
         let answer = ask(&shop.visitor, &Method::GET).await;
         assert_eq!((answer.status.as_u16(), answer.header("connection")), (200, "close"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_remembered_for_equal_requests_until_something_changes() {
+    let server = TestServer::start().await;
+    let shop = Shop::open(&server, server.email("remembered")).await;
+    shop.deploy().await;
+    let site = shop.client.get(&shop.path).await.expect(200);
+    let host = site["url"].as_str().unwrap().trim_start_matches("http://");
+    let (hosting, fronts) = (&server.app.sites.hosting, Rc::<Fronts>::default());
+    let app = init_service(server::application(server.app.clone(), fronts.clone())).await;
+    let to = |uri: &str| TestRequest::with_uri(uri).insert_header(("host", host));
+    let answered = |request: TestRequest| {
+        let answer = hosting::answer(hosting, &fronts, request.to_request().head(), None);
+        answer.map(|answer| answer.status().as_u16())
+    };
+    let remembered = async || {
+        // More than once where the machine is busy: a page is remembered for less than a second.
+        let found = eventually(PATIENCE, async || {
+            call_service(&app, to("/").to_request()).await;
+            answered(to("/"))
+        });
+        assert_eq!(found.await, Some(200));
+    };
+
+    assert_eq!(answered(to("/")), None, "nobody asked for it");
+    remembered().await;
+    for (what, other) in [
+        ("another method", TestRequest::post().insert_header(("host", host))),
+        ("another path", to("/about/")),
+        ("a host in the target", to(&format!("http://{host}/"))),
+        ("another host", TestRequest::with_uri("/").insert_header(("host", "other.localhost"))),
+        ("no host", TestRequest::with_uri("/")),
+        ("other encodings", to("/").insert_header(("accept-encoding", "gzip"))),
+        ("a trace", to("/").insert_header(("traceparent", TRACE))),
+    ] {
+        assert_eq!(answered(other), None, "{what}");
+    }
+    remembered().await;
+    server::retire(&server.app);
+    assert_eq!(answered(to("/")), None, "clients are asked to close their connections");
+    server.app.api.ready.store(true, Ordering::Release);
+    remembered().await;
+    shop.client.delete(&shop.path).await.expect(204);
+    assert_eq!(answered(to("/")), None, "the site is deleted");
 }
