@@ -42,8 +42,9 @@ const HOLD: Duration = Duration::from_millis(500);
 /// How often to look whether requests still wait, while jobs are held back for them.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Pause after which a job of a kind that is not known here is offered to all instances again.
-const ELSEWHERE: time::Duration = time::Duration::seconds(10);
+/// Pause after which a job of a kind that is not known here is offered to all instances again: a tenth of its age, at least and at most
+/// this. Many of them are a day's work for the database otherwise, where there is no newer instance any more.
+const ELSEWHERE: [time::Duration; 2] = [time::Duration::seconds(10), time::Duration::HOUR];
 
 /// How long after it was enqueued a job of a kind that is not known here is left to instances of another version: longer than it takes to
 /// replace all of them.
@@ -445,9 +446,11 @@ async fn work(
 
 /// Leaves a job to instances that know its kind.
 async fn leave(core: &Core, worker: &str, job: &Job) {
-    tracing::info!("no handler here: the job is left to an instance of another version");
+    tracing::debug!("no handler here: the job is left to an instance of another version");
     let error = format!("no handler for {}", job.kind);
-    if let Err(error) = core.jobs.defer(worker, job.id, core.env.now() + ELSEWHERE, &error).await {
+    let (now, [shortest, longest]) = (core.env.now(), ELSEWHERE);
+    let pause = ((now - job.created_at) / 10).clamp(shortest, longest);
+    if let Err(error) = core.jobs.defer(worker, job.id, now + pause, &error).await {
         tracing::warn!(error = %chain(&error), "a job could not be left to others; its lease will run out");
     }
 }
