@@ -330,13 +330,16 @@ async fn a_connection_that_the_server_ends_is_not_used_again() {
     };
     let ended = "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity \
          where datname = current_database() and wait_event_type = 'Lock' and $1 = '{}'::uuid[] /* by a test */";
-    while count(&mut other, ended, Vec::new()).await == 0 {
+    // Not in the transaction, which would see the sessions as they were at first.
+    let mut watching = PgConnection::connect(database.url()).await.unwrap();
+    while count(&mut watching, ended, Vec::new()).await == 0 {
         sleep(Duration::from_millis(10)).await;
     }
     let error = waiting.await.unwrap().unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     other.execute("rollback").await.unwrap();
     assert_eq!(after_a_query(&store).await.open, 1);
+    watching.close().await.unwrap();
     other.close().await.unwrap();
     store.close().await;
 }
