@@ -158,9 +158,10 @@ fn listen(wanted: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener, Soc
 
 async fn end(app: &App, workers: Workers) {
     workers.stop(app.settings.server.shutdown_timeout).await;
-    // The last requests may have ended after the tasks that write the counts.
-    app.core.key_usage.flush(&*app.core.store, &app.core.env).await;
-    app.sites.hosting.visits.flush(&app.core).await;
+    // The last requests may have ended after the tasks that write the counts. Their connections are of threads that are gone.
+    let core = app.core.for_background();
+    core.key_usage.flush(&*core.store, &core.env).await;
+    app.sites.hosting.visits.flush(&core).await;
     app.core.tracer.close().await;
     app.core.store.close().await;
     tracing::info!("stopped");

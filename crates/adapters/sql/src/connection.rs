@@ -33,9 +33,9 @@ use deferred::{Asked, Deferred};
 pub(crate) use deferred::{Until, notification};
 pub(crate) use insert::TableInsert;
 pub(crate) use session::SessionOptions;
-use slots::Lease;
 pub use slots::PoolFigures;
 pub(crate) use slots::Slots;
+use slots::{Lease, no_connection};
 
 /// Connections of which every use has a deadline. For single statements; [`Connections::begin`] for more. Cheap to clone.
 #[derive(Clone)]
@@ -117,12 +117,16 @@ impl Connections {
                 self.saw("begin", started, begun.is_err());
                 begun.map(Inner::Shared)
             }
-            Source::Slots(slots) => slots.take().await.map(|lease| Inner::Slot(Mutex::new(lease))),
+            Source::Slots(slots) => match self.deadline.in_time(slots.take()).await {
+                Some(lease) => lease.map(|lease| Inner::Slot(Mutex::new(lease))),
+                None => Err(no_connection()),
+            },
         };
         match inner {
             Ok(inner) => Ok(Transaction {
                 inner,
                 broken: AtomicBool::new(false),
+                failed: AtomicBool::new(false),
                 deferred: Deferred::default(),
                 connections: self.clone(),
             }),
@@ -160,6 +164,8 @@ pub struct Transaction {
     /// Whether a statement was given up, or met a failure of the storage, which makes SQLite roll back by itself. What came
     /// after it would be outside of the transaction.
     broken: AtomicBool,
+    /// Whether one of its statements failed, so that there is nothing to commit: Postgres rolls back then, and calls it a success.
+    failed: AtomicBool,
     /// What is added with a later statement.
     deferred: Deferred,
     connections: Connections,
@@ -225,18 +231,32 @@ impl Transaction {
             return Err(was_given_up());
         }
         let answer = self.connections.deadline.bounded(asked).await;
-        if answer.as_ref().is_err_and(|error| outcome(error) == Outcome::InDoubt) {
-            self.broken.store(true, Ordering::Relaxed);
+        if let Err(error) = &answer {
+            if outcome(error) == Outcome::InDoubt {
+                self.broken.store(true, Ordering::Relaxed);
+            }
+            if self.has_begun() {
+                self.fail();
+            }
         }
         answer
     }
 
-    /// Adds the deferred rows that the statement may not come before.
-    async fn prepare_for(&self, sql: &str) -> Result<(), DbErr> {
-        for statement in self.statements(self.deferred.before(sql), None) {
-            self.bounded(self.inner.execute(statement)).await?;
+    fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs what adds deferred rows. They are nowhere else any more.
+    async fn add(&self, statements: Vec<Statement>) -> Result<(), DbErr> {
+        for statement in statements {
+            self.bounded(self.inner.execute(statement)).await.inspect_err(|_| self.fail())?;
         }
         Ok(())
+    }
+
+    /// Adds the deferred rows that the statement may not come before.
+    async fn prepare_for(&self, sql: &str) -> Result<(), DbErr> {
+        self.add(self.statements(self.deferred.before(sql), None)).await
     }
 
     fn statements(&self, inserts: Vec<TableInsert>, last: Option<Asked>) -> Vec<Statement> {
@@ -250,7 +270,7 @@ impl Transaction {
         columns: String,
         values: Vec<Value>,
     ) -> Result<Option<QueryResult>, StoreError> {
-        self.first_row(self.deferred.rest(), columns, values).await
+        self.first_row(self.deferred.rest(), columns, values).await.inspect_err(|_| self.fail())
     }
 
     /// The same without the deferred rows, and on Postgres without a transaction where none has begun.
@@ -271,9 +291,7 @@ impl Transaction {
         let mut statements = self.statements(inserts, Some(Asked { columns, values }));
         let query = statements.pop();
         let answered = async {
-            for statement in statements {
-                self.bounded(self.inner.execute(statement)).await?;
-            }
+            self.add(statements).await?;
             match query {
                 Some(query) => Ok(self.bounded(self.inner.query(query)).await?.into_iter().next()),
                 None => Ok(None),
@@ -285,7 +303,7 @@ impl Transaction {
     /// Makes everything durable.
     ///
     /// # Errors
-    /// `Unavailable` also when nobody can know whether it is.
+    /// `Unavailable` also when nobody can know whether it is. `Internal` after a statement that failed, whatever became of its error.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         self.commit_with(None).await
     }
@@ -295,15 +313,16 @@ impl Transaction {
     /// # Errors
     /// Like [`Transaction::commit`].
     pub(crate) async fn commit_with(self, last: Option<Asked>) -> Result<(), StoreError> {
-        let mut statements = self.statements(self.deferred.rest(), last);
-        let only = if statements.len() == 1 && !self.has_begun() { statements.pop() } else { None };
-        for statement in statements {
-            self.bounded(self.inner.execute(statement)).await.map_err(store_error)?;
-        }
-        let Self { inner, broken, connections, .. } = self;
-        if broken.into_inner() {
+        if self.broken.load(Ordering::Relaxed) {
             return Err(store_error(was_given_up()));
         }
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(StoreError::Internal("a statement of the transaction has failed".into()));
+        }
+        let mut statements = self.statements(self.deferred.rest(), last);
+        let only = if statements.len() == 1 && !self.has_begun() { statements.pop() } else { None };
+        self.add(statements).await.map_err(store_error)?;
+        let Self { inner, connections, .. } = self;
         let deadline = &connections.deadline;
         let committed = match inner {
             Inner::Shared(transaction) => {

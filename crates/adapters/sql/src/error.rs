@@ -1,7 +1,14 @@
 //! What a failed statement means to the domain.
 
 use portico_kernel::StoreError;
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use sea_orm::{
+    DbErr, RuntimeErr,
+    sqlx::{
+        self,
+        error::DatabaseError,
+        postgres::{PgDatabaseError, PgSeverity},
+    },
+};
 
 /// Tells apart what a caller can act on: a taken key, a missing reference, a store that is down or busy. Anything else is
 /// internal.
@@ -24,15 +31,9 @@ pub(crate) fn store_error(error: DbErr) -> StoreError {
 /// Whether the storage below the database failed: it is full, broken, or there is no memory. SQLite then may have rolled back the
 /// transaction by itself (sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction").
 pub(crate) fn is_storage_failure(error: &DbErr) -> bool {
-    let (DbErr::Conn(RuntimeErr::SqlxError(cause))
-    | DbErr::Exec(RuntimeErr::SqlxError(cause))
-    | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
-    else {
-        return false;
-    };
-    let sqlx::Error::Database(error) = &**cause else { return false };
+    let Some(error) = of_database(error) else { return false };
     let code = error.code().unwrap_or_default();
-    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+    if error.try_downcast_ref::<PgDatabaseError>().is_some() {
         // Disk full, input/output error.
         ["53100", "58030"].contains(&&*code)
     } else {
@@ -40,6 +41,24 @@ pub(crate) fn is_storage_failure(error: &DbErr) -> bool {
         const IO_ERROR: i32 = 10;
         const FULL: i32 = 13;
         code.parse::<i32>().is_ok_and(|code| [OUT_OF_MEMORY, IO_ERROR, FULL].contains(&(code & 0xff)))
+    }
+}
+
+/// Whether Postgres has ended the connection with this error: it shuts down, or somebody or a limit has ended the session.
+pub(crate) fn ends_connection(error: &DbErr) -> bool {
+    let Some(error) = of_database(error) else { return false };
+    error
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+/// What the database itself has answered, if it has.
+fn of_database(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => cause.as_database_error(),
+        _ => None,
     }
 }
 
@@ -73,7 +92,7 @@ fn meaning(error: &sqlx::Error) -> Meaning {
         return Meaning::MissingReference(key());
     }
     let code = error.code().unwrap_or_default();
-    let passes = if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+    let passes = if error.try_downcast_ref::<PgDatabaseError>().is_some() {
         passes_on_postgres(&code)
     } else {
         passes_on_sqlite(&code)

@@ -284,7 +284,7 @@ impl SqlStore {
                 let pool = PoolOptions::new().max_connections(1);
                 let pool = pool.connect_lazy_with(requests.connect_options().clone());
                 let source = Source::Shared(SqlxPostgresConnector::from_sqlx_postgres_pool(pool));
-                Connections::new(source, PATIENCE, self.health.clone())
+                Connections::new(source, PATIENCE, self.health.clone()).patient(PATIENCE)
             }
             Pools::Sqlite { .. } => self.writer.patient(PATIENCE),
         };

@@ -172,7 +172,8 @@ impl<'a> Pages<'a> {
     /// checks.
     ///
     /// # Errors
-    /// `Invalid`; `NotFound` (site); `NoSite`; `SlugTaken`.
+    /// `Invalid`; `NotFound` (site); `NoSite`; `SlugTaken`. A given site that is not there and a slug that is taken may be told by the
+    /// commit only.
     pub async fn create(&mut self, site: Option<SiteId>, input: NewPage) -> Result<Page, SitesError> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let mut violations = Violations::default();

@@ -153,19 +153,25 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// Waits for an answer until the deadline, or until the database has answered nobody for a while.
     pub async fn bounded<T>(&self, asked: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        let begun = Instant::now();
-        let mut asked = pin!(asked);
-        let answer = loop {
-            let until = self.health.deadline(begun, self.limit, self.is_patient);
-            match timeout_at(until, &mut asked).await {
-                Ok(answer) => break answer,
-                // Others may have been answered meanwhile.
-                Err(_) if self.health.deadline(begun, self.limit, self.is_patient) > until => {}
-                Err(_) => break Err(given_up("the database did not answer in time")),
-            }
-        };
+        let answer = self.in_time(asked).await;
+        let answer = answer.unwrap_or_else(|| Err(given_up("the database did not answer in time")));
         self.health.note(answer.as_ref().err());
         answer
+    }
+
+    /// Waits as long for something that tells nothing about the database; `None` at the deadline.
+    pub async fn in_time<T>(&self, awaited: impl Future<Output = T>) -> Option<T> {
+        let begun = Instant::now();
+        let mut awaited = pin!(awaited);
+        loop {
+            let until = self.health.deadline(begun, self.limit, self.is_patient);
+            match timeout_at(until, &mut awaited).await {
+                Ok(result) => return Some(result),
+                // Others may have been answered meanwhile.
+                Err(_) if self.health.deadline(begun, self.limit, self.is_patient) > until => {}
+                Err(_) => return None,
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 
 use super::deadline::{Outcome, outcome};
+use crate::error::ends_connection;
 
 /// A connection that was idle for longer is asked whether it still lives. Asking each time would cost a round trip.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
@@ -121,7 +122,10 @@ impl Session {
         self.in_transaction = true;
         let begun = self.connection.execute("BEGIN").await.map_err(exec_error);
         observe(observer, "begin", waited + asked.elapsed(), begun.is_err());
-        self.answered(begun).map(drop)
+        let begun = self.answered(begun);
+        // One that was refused was not begun: what came after it would be outside.
+        self.in_transaction = begun.is_ok();
+        begun.map(drop)
     }
 
     /// Makes the transaction durable.
@@ -177,7 +181,8 @@ impl Session {
 
     fn answered<T>(&mut self, answer: Result<T, DbErr>) -> Result<T, DbErr> {
         self.asked = None;
-        self.is_in_doubt |= answer.as_ref().is_err_and(|error| outcome(error) != Outcome::Answered);
+        self.is_in_doubt |=
+            answer.as_ref().is_err_and(|error| outcome(error) != Outcome::Answered || ends_connection(error));
         answer
     }
 }

@@ -157,8 +157,10 @@ impl Slots {
     /// Hands out no connection any more, waits for those in use, at most for as long as for a free one, and closes all.
     pub async fn close(&self) {
         let all = self.permits.clone().acquire_many_owned(self.size);
-        let _ = timeout(self.patience.max(FAREWELL), all).await;
+        let all = timeout(self.patience.max(FAREWELL), all).await;
         self.permits.close();
+        // Not before: whoever waits would get a place.
+        drop(all);
         let idle: Vec<Slot> = self.idle().drain(..).collect();
         let mut closing = JoinSet::new();
         for slot in idle {
@@ -196,7 +198,7 @@ fn passes(error: &sqlx::Error) -> bool {
     }
 }
 
-fn no_connection() -> DbErr {
+pub(super) fn no_connection() -> DbErr {
     DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
 }
 
@@ -268,13 +270,13 @@ impl Lease {
 
 /// The connection, if it can be used, or a new one.
 async fn usable(slots: &Slots, slot: Option<Slot>) -> Result<Slot, DbErr> {
-    match slot {
-        Some(mut slot) => match slot.session.is_usable().await {
-            true => Ok(slot),
-            false => slots.open().await,
-        },
-        None => slots.open().await,
+    if let Some(mut slot) = slot
+        && slot.session.is_usable().await
+    {
+        return Ok(slot);
     }
+    // The one that cannot be used is closed by now: the server may have no place for both.
+    slots.open().await
 }
 
 impl Drop for Lease {

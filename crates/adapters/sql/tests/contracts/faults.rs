@@ -317,3 +317,29 @@ async fn who_goes_away_in_the_middle_of_a_statement_leaves_a_connection_that_wor
     other.close().await.unwrap();
     store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_server_ends_is_not_used_again() {
+    let database = TestDatabase::postgres().await;
+    let store = narrow(&database).await;
+    let mut other = PgConnection::connect(database.url()).await.unwrap();
+    other.execute("begin; lock table tenants in access exclusive mode /* by a test */").await.unwrap();
+    let waiting = {
+        let store = store.clone();
+        tokio::spawn(async move { store.reader().tenants().find(env().new_id()).await })
+    };
+    let ended = "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity \
+         where datname = current_database() and wait_event_type = 'Lock' and $1 = '{}'::uuid[] /* by a test */";
+    // Not in the transaction, which would see the sessions as they were at first.
+    let mut watching = PgConnection::connect(database.url()).await.unwrap();
+    while count(&mut watching, ended, Vec::new()).await == 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let error = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    other.execute("rollback").await.unwrap();
+    assert_eq!(after_a_query(&store).await.open, 1);
+    watching.close().await.unwrap();
+    other.close().await.unwrap();
+    store.close().await;
+}

@@ -11,11 +11,14 @@ use portico_billing::{
 };
 use portico_identity::{ports::IdentityRepositories, user::User};
 use portico_kernel::{Env, Fault, Meter, TenantId, TenantRole};
-use portico_sites::ports::SiteRepositories;
+use portico_sites::{ports::SiteRepositories, site::Frozen};
 use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
 
-use crate::fixtures::{at_once, join, plan_of, stored_tenant, stored_user, subscribe};
+use crate::{
+    fixtures::{at_once, join, plan_of, stored_tenant, stored_user, subscribe},
+    usage::site_of,
+};
 
 /// A tenant on a plan with these limits, with an owner who has verified their address.
 async fn tenant_with(store: &SqlStore, env: &Env, name: &str, limits: &[(Meter, u64)]) -> TenantId {
@@ -195,6 +198,34 @@ async fn of_64_who_take_at_once_as_many_get_one_as_there_are() {
         let taken: u64 = outcomes.iter().sum();
         assert_eq!(taken, room);
         assert_eq!(used(store, tenant, Meter::Storage).await, 3 + taken);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_only_staff_change_is_told_also_where_there_is_plenty_of_room() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let tenant = tenant_with(store, &env, "one", &[]).await;
+        let site = site_of(&env, tenant, "shop");
+        let mut work = store.begin().await.unwrap();
+        work.sites().insert(&site).await.unwrap();
+        work.commit().await.unwrap();
+        for limit in [None, Some(0), None] {
+            let frozen = limit.map(|_| Frozen::OverLimit);
+            let mut work = store.begin().await.unwrap();
+            // What is known of the site before it is changed does not hold after it.
+            work.sites().primary(tenant).await.unwrap();
+            work.sites().set_over_limit(tenant, limit).await.unwrap();
+            assert_eq!(work.frozen_and_room(tenant, &[site.id], &[]).await.unwrap().0, frozen);
+            work.commit().await.unwrap();
+
+            // Of a unit of work that has only read: asked for, and as the look-up of the site has told.
+            let mut work = store.begin().await.unwrap();
+            assert_eq!(work.frozen_and_room(tenant, &[site.id], &[]).await.unwrap().0, frozen);
+            assert_eq!(work.sites().primary(tenant).await.unwrap(), Some(site.id));
+            assert_eq!(work.frozen_and_room(tenant, &[site.id], &[]).await.unwrap().0, frozen);
+        }
     })
     .await;
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration as Patience;
 
+use portico_identity::ports::IdentityRepositories;
 use portico_kernel::{Outbox, StoreError, TenantId};
 use portico_sql::{SqlStore, StoreOptions};
 use portico_tenancy::ports::TenancyRepositories;
 use portico_testkit::{TestDatabase, env, on_each_database};
 
-use crate::fixtures::{event, stored_event, stored_tenant};
+use crate::fixtures::{event, stored_event, stored_tenant, stored_user, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn migrations_go_down_and_up_on_a_populated_database() {
@@ -67,6 +68,32 @@ async fn a_store_without_a_free_connection_is_unavailable() {
         store.begin().await.unwrap().commit().await.unwrap();
         store.close().await;
         assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))), "closed");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_in_which_a_statement_failed_is_not_committed() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let stored = stored_user(store, &env, "ada@example.com").await;
+        let other = user(&env, "grace@example.com");
+        // Somebody takes no notice of the error of a statement, or of a row that was to be added with it.
+        let mut work = store.begin().await.unwrap();
+        work.users().insert(&other, None).await.unwrap();
+        assert!(matches!(work.users().insert(&stored, None).await, Err(StoreError::Conflict(_))));
+        assert!(matches!(work.commit().await, Err(StoreError::Internal(_))));
+
+        let again = event(&env, TenantId::PLATFORM, "page.created");
+        let mut work = store.begin().await.unwrap();
+        work.events().append(again.clone()).await.unwrap();
+        work.commit().await.unwrap();
+        let mut work = store.begin().await.unwrap();
+        work.users().insert(&other, None).await.unwrap();
+        work.events().append(again).await.unwrap();
+        assert!(matches!(work.readers().take(vec!["failures"], 10).await, Err(StoreError::Conflict(_))));
+        assert!(matches!(work.commit().await, Err(StoreError::Internal(_))));
+        assert_eq!(store.reader().users().find(other.id).await.unwrap(), None);
     })
     .await;
 }
