@@ -2,7 +2,11 @@
 //!
 //! A part was that of the connection, by its process id modulo 32: of two units of work in one part, the second one waited for the first,
 //! and where the first one then wanted a row of the second, both waited in a circle. Now a unit of work takes the first part that is free,
-//! or makes one: so there are as many parts as units of work have written for the tenant at a time, and nobody ever waits for one.
+//! or makes one, and does not wait for it. So there are about as many parts as units of work have ever written for the tenant at a time; a
+//! few more, because a unit of work may hold several.
+//!
+//! It costs some 18 µs of processor time of Postgres more for each count, and writes of one tenant more often change the same row: while a
+//! transaction that lasts long, such as a dump, keeps its versions, they get slower sooner than before.
 
 use sea_orm_migration::prelude::*;
 

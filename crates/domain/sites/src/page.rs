@@ -175,6 +175,24 @@ impl<'a> Pages<'a> {
     /// `Invalid`; `NotFound` (site); `NoSite`; `SlugTaken`. A given site that is not there and a slug that is taken may be told by the
     /// commit only.
     pub async fn create(&mut self, site: Option<SiteId>, input: NewPage) -> Result<Page, SitesError> {
+        self.make(site, input, true).await
+    }
+
+    /// Like [`Pages::create`], where more than events is stored after it in the unit of work.
+    pub(crate) async fn create_first(
+        &mut self,
+        site: Option<SiteId>,
+        input: NewPage,
+    ) -> Result<Page, SitesError> {
+        self.make(site, input, false).await
+    }
+
+    async fn make(
+        &mut self,
+        site: Option<SiteId>,
+        input: NewPage,
+        is_last: bool,
+    ) -> Result<Page, SitesError> {
         let tenant = self.scope.require(Permission::PagesWrite)?;
         let mut violations = Violations::default();
         violations.line("title", &input.title, 1, MAX_TITLE);
@@ -220,11 +238,12 @@ impl<'a> Pages<'a> {
             version: 1,
         };
         let mut pages = self.repositories.pages();
-        let inserted = if is_home {
+        if is_home {
             pages.clear_home(tenant, site_id).await?;
-            pages.insert(&page).await
-        } else {
-            pages.insert_later(&page).await
+        }
+        let inserted = match is_last && !is_home {
+            true => pages.insert_later(&page).await,
+            false => pages.insert(&page).await,
         };
         drop(pages);
         inserted.map_err(|error| refused(error, None))?;

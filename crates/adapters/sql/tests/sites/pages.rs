@@ -1,12 +1,15 @@
 //! [`portico_sites::ports::PageRepository`].
 
 use portico_kernel::name::Slug;
-use portico_kernel::{PageRequest, StoreError};
+use portico_kernel::{PageRequest, Permission, Permissions, RequestInfo, Scope, StoreError};
 use portico_sites::{
+    SitesError,
+    generation::{Generation, PageTask},
     page::{Page, PageStatus},
-    ports::{PageFilter, SiteRepositories, Sort, SortKey},
+    ports::{BusinessInfo, PageBrief, PageDraft, PageFilter, SiteRepositories, Sort, SortKey, Tokens, Tone},
+    section::Provenance,
 };
-use portico_testkit::on_each_database;
+use portico_testkit::{env, on_each_database};
 
 use crate::fixture::{
     Fixture, assert_blocks, assert_conflict, assert_missing, assert_one_wins, assert_stale,
@@ -337,6 +340,34 @@ async fn a_page_that_is_added_later_is_stored_or_refused_by_the_commit() {
             })
             .await;
         assert_eq!(found.unwrap(), Some(later));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_that_was_written_is_refused_where_another_one_has_its_slug_by_now() {
+    on_each_database(async |database| {
+        let fixture = Fixture::new(database);
+        let tenant = fixture.tenant("ours").await;
+        let site = fixture.site(tenant, "shop").await;
+        let brief = PageBrief {
+            business: BusinessInfo::default(),
+            language: "en".to_owned(),
+            tone: Tone::default(),
+            title: "About".to_owned(),
+            purpose: None,
+            sections: Vec::new(),
+        };
+        let task = PageTask { brief, site: site.id, slug: "about".to_owned(), create: true };
+        let draft =
+            PageDraft { sections: Vec::new(), provenance: Provenance::Own, tokens: Tokens::default() };
+        let env = env();
+        let permissions = Permissions::from_list(&[Permission::PagesWrite]);
+        let scope = Scope::api_key(env.new_id(), None, tenant, permissions, RequestInfo::default());
+        fixture.page(&site, "about").await;
+        let mut unit = fixture.begin().await;
+        let refused = Generation::new(&mut unit, &scope, &env).create_page(&task, &draft).await;
+        assert!(matches!(refused, Err(SitesError::SlugTaken)), "{refused:?}");
     })
     .await;
 }

@@ -239,7 +239,8 @@ impl<'a> Generation<'a> {
             language: Some(task.brief.language.clone()),
             ..NewPage::default()
         };
-        let page = Pages::new(self.repositories, self.scope, self.env).create(Some(task.site), new).await?;
+        let page =
+            Pages::new(self.repositories, self.scope, self.env).create_first(Some(task.site), new).await?;
         let create = draft
             .sections
             .iter()
