@@ -81,7 +81,6 @@ mod m20261123_000113_returned_sites;
 mod m20261123_000114_sale_lists;
 mod m20261123_000116_tenant_lists;
 mod m20261123_000118_attachment_scans;
-mod m20261123_000120_text_parts;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -160,7 +159,6 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000114_sale_lists::Migration),
             Box::new(m20261123_000116_tenant_lists::Migration),
             Box::new(m20261123_000118_attachment_scans::Migration),
-            Box::new(m20261123_000120_text_parts::Migration),
         ]
     }
 }

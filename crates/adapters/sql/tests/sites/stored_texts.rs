@@ -1,14 +1,11 @@
 //! The count of bytes of texts, which the store keeps by itself: [`portico_billing::ports::MeterRepository::storage`].
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use portico_billing::ports::BillingRepositories;
 use portico_kernel::{Event, Outbox, Permissions, RequestInfo, Scope, TenantId};
 use portico_sites::{page::Page, ports::SiteRepositories, site::Site, wizard::Wizard};
 use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
 use serde_json::json;
-use sqlx::{Connection, Executor, PgConnection};
 
 use crate::fixture::Fixture;
 use crate::{versions, wizards};
@@ -129,30 +126,4 @@ async fn the_count_is_exact_whatever_many_do_at_once() {
         assert_eq!((checked(database, ours).await, checked(database, theirs).await), before);
     })
     .await;
-}
-
-#[tokio::test]
-async fn nobody_waits_for_the_count() {
-    let database = TestDatabase::postgres().await;
-    let fixture = Fixture::new(&database);
-    let tenant = fixture.tenant("ours").await;
-    // Whatever the process id of a connection is, its part was one of these.
-    let parts = "insert into stored_texts (tenant_id, part, bytes) select $1, part, 0 from generate_series(0, 31) part";
-    database.tamper(parts, &[tenant.uuid()]).await;
-    let mut other = PgConnection::connect(database.url()).await.expect("the database is there");
-    let held = "begin; update stored_texts set bytes = bytes + 1 /* by a test */";
-    other.execute(held).await.expect("all parts are held");
-    let stored = tokio::time::timeout(Duration::from_secs(10), wizards::stored(&fixture, tenant)).await;
-    assert!(stored.is_ok(), "a unit of work waits for the count of another one");
-    other.execute("rollback").await.expect("the parts are free again");
-    other.close().await.expect("the connection is closed");
-    assert!(checked(&database, tenant).await > 0);
-
-    // Free parts are used again: one for all that is written one after the other.
-    for _ in 0..5 {
-        wizards::stored(&fixture, tenant).await;
-    }
-    let touched = "update stored_texts set bytes = bytes where tenant_id = $1";
-    assert_eq!(database.tamper(touched, &[tenant.uuid()]).await, 33);
-    checked(&database, tenant).await;
 }
