@@ -449,8 +449,8 @@ async fn leave(core: &Core, worker: &str, job: &Job) {
     tracing::debug!("no handler here: the job is left to an instance of another version");
     let error = format!("no handler for {}", job.kind);
     let (now, [shortest, longest]) = (core.env.now(), ELSEWHERE);
-    let age: time::Duration = now - job.created_at;
-    let pause = (age / 10).clamp(shortest, longest);
+    let tenth: time::Duration = (now - job.created_at) / 10;
+    let pause = tenth.clamp(shortest, longest);
     if let Err(error) = core.jobs.defer(worker, job.id, now + pause, &error).await {
         tracing::warn!(error = %chain(&error), "a job could not be left to others; its lease will run out");
     }
