@@ -23,7 +23,7 @@ use actix_web::{
 };
 use futures_util::FutureExt;
 
-use crate::{problem::Problem, routing::Registration};
+use crate::problem::Problem;
 
 /// What answers where no route does.
 type Fallback = Rc<BoxServiceFactory<(), ServiceRequest, ServiceResponse, Error, ()>>;
@@ -33,6 +33,22 @@ type Answering = RcService<ServiceRequest, ServiceResponse, Error>;
 
 /// Which route a request is for.
 type PlaceOf = fn(&ServiceRequest) -> Option<usize>;
+
+/// The registration of a route of any type.
+pub struct Registration(Box<dyn FnOnce(&mut AppService)>);
+
+impl Registration {
+    /// Of this route.
+    pub(crate) fn new(factory: impl HttpServiceFactory + 'static) -> Self {
+        Self(Box::new(move |config: &mut AppService| factory.register(config)))
+    }
+}
+
+impl HttpServiceFactory for Registration {
+    fn register(self, config: &mut AppService) {
+        (self.0)(config);
+    }
+}
 
 /// Routes to be added to an application.
 pub(crate) struct LateRoutes {

@@ -12,7 +12,10 @@ use utoipa::openapi::{
 };
 use utoipa_actix_web::{OpenApiFactory, service_config::ServiceConfig};
 
-use crate::{admission::Class, late_routes::LateRoutes};
+use crate::{
+    admission::Class,
+    late_routes::{LateRoutes, Registration},
+};
 
 /// Properties of an operation for the middleware. Every route declares them when it is added: one of [`READ`], [`WRITE`],
 /// [`MERGE`] and [`KEYED`], and its differences from that.
@@ -172,22 +175,6 @@ pub struct Row {
     pub operation: Operation,
     /// How many registrations were before it.
     pub place: usize,
-}
-
-/// The registration of a route of any type.
-pub struct Registration(Box<dyn FnOnce(&mut AppService)>);
-
-impl Registration {
-    /// Of this route.
-    pub(crate) fn new(factory: impl HttpServiceFactory + 'static) -> Self {
-        Self(Box::new(move |config: &mut AppService| factory.register(config)))
-    }
-}
-
-impl HttpServiceFactory for Registration {
-    fn register(self, config: &mut AppService) {
-        (self.0)(config);
-    }
 }
 
 /// Where routes are registered. Each server thread has its own application, and a server lists its operations once; neither needs
