@@ -49,7 +49,7 @@ impl Run<'_> {
                     running.server.stop().await?;
                 }
             }
-            self.put(&format!("start, migrated, {name}"), "ms", &times, Aim::Below(100.0));
+            self.put(&format!("start, migrated, {name}"), "ms", &times, Aim::AtMost(40.0));
         }
         if self.cli.wants(Part::Idle) {
             let mut memory = Vec::with_capacity(places.len());

@@ -45,7 +45,7 @@ pub(super) const THROUGHPUT: [Throughput; 13] = [
         Part::Published,
         Question::Published,
         "published page among 10,000 sites | fixed bytes",
-        Aim::AtLeast(0.8),
+        Aim::AtLeast(0.85),
     ),
     Throughput {
         connections: HASHING_CONNECTIONS,
@@ -55,7 +55,7 @@ pub(super) const THROUGHPUT: [Throughput; 13] = [
         connections: HASHING_CONNECTIONS,
         ..throughput(Part::Register, Question::Register, "registration | argon2id", Aim::None)
     },
-    throughput(Part::Create, Question::Create, "creation of a page | two inserts", Aim::AtLeast(0.6)),
+    throughput(Part::Create, Question::Create, "creation of a page | two inserts", Aim::AtLeast(0.7)),
 ];
 
 impl Run<'_> {

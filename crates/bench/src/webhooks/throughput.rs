@@ -58,7 +58,7 @@ pub async fn show(
         println!("  round {round}: ours {ours:.0}/s, bare {bare:.0}/s");
         figures.push((ours, bare));
     }
-    report.compare("deliveries, from event log to sink | HTTP client", "/s", &figures, Aim::AtLeast(0.15));
+    report.compare("deliveries, from event log to sink | HTTP client", "/s", &figures, Aim::AtLeast(0.25));
     Ok(())
 }
 
