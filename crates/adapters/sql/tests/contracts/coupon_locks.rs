@@ -14,13 +14,13 @@ use portico_billing::{
     ports::BillingRepositories,
     subscription::SubscriptionStatus,
 };
-use portico_kernel::{Actor, Permission, Permissions, PlatformRole, RequestInfo, Scope};
+use portico_kernel::Permission;
 use portico_testkit::{env, on_each_database};
 use time::Duration;
 
 use crate::{
     coupons::coupon,
-    fixtures::{at_once, plan_of, stored_tenant, subscribe},
+    fixtures::{at_once, member_scope, plan_of, stored_tenant, subscribe},
     paid_plans::{account, call},
 };
 
@@ -68,15 +68,7 @@ async fn tenants_that_change_to_the_coupon_of_each_other_do_not_wait_in_a_circle
         let begun = at_once(store, 8, |store, number| {
             let (env, tenant, code) = (env.clone(), tenants[number], codes[(number + 1) % 2].clone());
             async move {
-                let actor = Actor::User {
-                    id: env.new_id(),
-                    session: env.new_id(),
-                    email_verified: true,
-                    role: PlatformRole::Customer,
-                    impersonator: None,
-                };
-                let permissions = Permissions::from_list(&[Permission::BillingWrite]);
-                let scope = Scope::user(actor, Some(tenant), permissions, RequestInfo::default());
+                let scope = member_scope(&env, tenant, &[Permission::BillingWrite]);
                 let rule = CheckoutRule {
                     provider: Provider::Stripe,
                     live: false,

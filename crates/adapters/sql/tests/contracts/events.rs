@@ -6,7 +6,8 @@ use std::{
 };
 
 use portico_kernel::{
-    CommitListener, CursorRequest, Event, EventHead, EventId, Outbox, StoreError, TenantId, WorkQueue,
+    CommitListener, CursorRequest, Event, EventHead, EventId, Outbox, StoreError, TakenEvents, TenantId,
+    WorkQueue,
 };
 use portico_sql::{SqlStore, SqlUnitOfWork};
 use portico_tenancy::{audit::AuditFilter, ports::TenancyRepositories};
@@ -34,6 +35,19 @@ async fn take_soon(store: &SqlStore, reader: &'static str, limit: u32) -> Vec<Ev
         let ids = take(store, reader, limit).await;
         if !ids.is_empty() || tokio::time::Instant::now() > deadline {
             return ids;
+        }
+    }
+}
+
+/// What comes first to these readers together. A transaction of another test may hold it up for a moment, see [`take_all`].
+async fn take_together_soon(store: &SqlStore, readers: &[&'static str], limit: u32) -> TakenEvents {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let mut work = store.begin().await.unwrap();
+        let taken = work.readers().take(readers.to_vec(), limit).await.unwrap();
+        work.commit().await.unwrap();
+        if !taken.events.is_empty() || tokio::time::Instant::now() > deadline {
+            return taken;
         }
     }
 }
@@ -216,10 +230,9 @@ async fn readers_at_different_places_catch_up_and_are_read_for_together() {
         assert_eq!(take(store, "ahead", 3).await, ids[..3]);
         assert_eq!(take(store, "behind", 1).await, ids[..1]);
 
+        let readers = ["ahead", "behind", "new"];
         let given = async |limit| {
-            let mut work = store.begin().await.unwrap();
-            let taken = work.readers().take(vec!["ahead", "behind", "new"], limit).await.unwrap();
-            work.commit().await.unwrap();
+            let taken = take_together_soon(store, &readers, limit).await;
             let new = ["ahead", "behind", "new", "probe"]
                 .map(|reader| taken.new_to(reader).iter().map(|event| event.id).collect::<Vec<_>>());
             (new, taken.ahead())
@@ -233,10 +246,12 @@ async fn readers_at_different_places_catch_up_and_are_read_for_together() {
         );
         assert_eq!(ahead, ["ahead"]);
         let (second, ahead) = given(10).await;
-        assert_eq!(second, [ids[3..].to_vec(), ids[2..].to_vec(), ids[2..].to_vec(), none.clone()]);
+        assert_eq!(second, [ids[3..].to_vec(), ids[2..].to_vec(), ids[2..].to_vec(), none]);
         assert!(ahead.is_empty());
-        assert_eq!(given(10).await.0, [none.clone(), none.clone(), none.clone(), none]);
-        for reader in ["ahead", "behind", "new"] {
+        let mut work = store.begin().await.unwrap();
+        assert_eq!(work.readers().take(readers.to_vec(), 10).await.unwrap().events, []);
+        work.commit().await.unwrap();
+        for reader in readers {
             assert!(take(store, reader, 10).await.is_empty(), "{reader}");
         }
     })
@@ -376,9 +391,7 @@ async fn a_reader_that_is_held_gives_nothing_to_another_one() {
     let held = holder.readers().take(vec!["one"], 10).await.unwrap();
     assert_eq!(held.events, std::slice::from_ref(&second));
     assert!(take(store, "one", 10).await.is_empty(), "held");
-    let mut work = store.begin().await.unwrap();
-    let taken = work.readers().take(vec!["one", "two", "three"], 10).await.unwrap();
-    work.commit().await.unwrap();
+    let taken = take_together_soon(store, &["one", "two", "three"], 10).await;
     let given = ["one", "two", "three"].map(|reader| taken.new_to(reader).len());
     assert_eq!(given, [0, 2, 2], "only that reader is held");
     assert!(store.has_unread_events(&["one", "two"]).await.unwrap(), "its holder may yet give it back");

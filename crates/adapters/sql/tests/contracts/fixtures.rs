@@ -14,7 +14,8 @@ use portico_identity::{
 };
 use portico_kernel::name::Subdomain;
 use portico_kernel::{
-    Env, Event, EventDeclaration, Outbox, PlatformRole, RequestInfo, Scope, TenantId, TenantRole, UserId,
+    Actor, Env, Event, EventDeclaration, Outbox, Permission, Permissions, PlatformRole, RequestInfo, Scope,
+    TenantId, TenantRole, UserId,
     event::{Audience, AuditClass},
 };
 use portico_sql::SqlStore;
@@ -133,6 +134,18 @@ pub fn session(env: &Env, user: UserId, tenant: Option<TenantId>) -> Session {
         impersonator: None,
         ended_at: None,
     }
+}
+
+/// A member of a tenant, with these permissions.
+pub fn member_scope(env: &Env, tenant: TenantId, permissions: &[Permission]) -> Scope {
+    let actor = Actor::User {
+        id: env.new_id(),
+        session: env.new_id(),
+        email_verified: true,
+        role: PlatformRole::Customer,
+        impersonator: None,
+    };
+    Scope::user(actor, Some(tenant), Permissions::from_list(permissions), RequestInfo::default())
 }
 
 pub fn event(env: &Env, tenant: TenantId, kind: &'static str) -> Event {

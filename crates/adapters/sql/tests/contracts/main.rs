@@ -11,6 +11,7 @@ mod coupon_locks;
 mod coupons;
 mod credentials;
 mod customers;
+mod delivery_outcomes;
 mod delivery_queue;
 mod distribution;
 mod email_changes;

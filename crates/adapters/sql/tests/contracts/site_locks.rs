@@ -1,9 +1,7 @@
 //! Sites that are made, deleted and handed over at the same moment: none waits for another one that waits for it.
 
 use portico_billing::{period::Period, ports::BillingRepositories, subscription::SubscriptionStatus};
-use portico_kernel::{
-    Actor, Env, Meter, Permission, Permissions, PlatformRole, RequestInfo, Scope, StoreError, TenantId,
-};
+use portico_kernel::{Env, Meter, Permission, Scope, StoreError};
 use portico_sites::{
     SitesError,
     ports::SiteRepositories,
@@ -13,21 +11,9 @@ use portico_sql::SqlStore;
 use portico_testkit::{env, on_each_database};
 
 use crate::{
-    fixtures::{at_once, stored_tenant, subscribe},
+    fixtures::{at_once, member_scope, stored_tenant, subscribe},
     usage::site_of,
 };
-
-fn owner(env: &Env, tenant: TenantId) -> Scope {
-    let actor = Actor::User {
-        id: env.new_id(),
-        session: env.new_id(),
-        email_verified: true,
-        role: PlatformRole::Customer,
-        impersonator: None,
-    };
-    let permissions = Permissions::from_list(&[Permission::SitesWrite, Permission::SitesDelete]);
-    Scope::user(actor, Some(tenant), permissions, RequestInfo::default())
-}
 
 /// Makes a site as the API does, or as the wizard, which counts it before it decides about its branding.
 async fn make(
@@ -66,7 +52,7 @@ async fn sites_of_one_name_do_not_wait_for_each_other_in_a_circle() {
         let made = at_once(store, 12, |store, number| {
             let env = env.clone();
             async move {
-                let scope = owner(&env, tenant);
+                let scope = member_scope(&env, tenant, &[Permission::SitesWrite, Permission::SitesDelete]);
                 let mut made = 0_usize;
                 for _ in 0..8 {
                     let wish = site_of(&env, tenant, "bakery");
