@@ -1,12 +1,45 @@
-//! How the program is linked.
+//! How the program is linked, and which files are compiled in compressed.
 
-use std::{env, process::Command};
+use std::{
+    env,
+    error::Error,
+    io::{Cursor, Read},
+    process::Command,
+};
+
+use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
+use zip::ZipArchive;
 
 /// The first C library that reads packed relocations (glibc 2.36, `DT_RELR`).
 const GLIBC: (u32, u32) = (2, 36);
 
-fn main() {
+/// The files of Swagger UI that the page of the API document loads.
+const SWAGGER_UI: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
+
+fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
+    portico_embedded::pack_file("../../docs/openapi.json")?;
+    pack_swagger_ui()?;
+    choose_linking();
+    Ok(())
+}
+
+/// Of the archive that a crate brings: without a network, and without what is for other pages.
+fn pack_swagger_ui() -> Result<(), Box<dyn Error>> {
+    let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
+    for index in 0..archive.len() {
+        let mut file = archive.by_index(index)?;
+        let path = file.name()?.into_owned();
+        if let Some(name) = SWAGGER_UI.iter().find(|name| path.ends_with(&format!("/dist/{name}"))) {
+            let mut content = Vec::new();
+            file.read_to_end(&mut content)?;
+            portico_embedded::pack(name, &content)?;
+        }
+    }
+    Ok(())
+}
+
+fn choose_linking() {
     let of = |name: &str| env::var(name).unwrap_or_default();
     // The program is loaded at an address that differs each time, so that 108,000 pointers in it are adjusted at the start. Listed one by
     // one, as without this, they take 2.6 MB, all of which each start reads; packed, 40 KB. The price: the program does not start on a C

@@ -81,6 +81,8 @@ mod m20261123_000113_returned_sites;
 mod m20261123_000114_sale_lists;
 mod m20261123_000116_tenant_lists;
 mod m20261123_000118_attachment_scans;
+mod m20261123_000121_deferred_jobs;
+mod m20261123_000122_counting_triggers;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -159,6 +161,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000114_sale_lists::Migration),
             Box::new(m20261123_000116_tenant_lists::Migration),
             Box::new(m20261123_000118_attachment_scans::Migration),
+            Box::new(m20261123_000121_deferred_jobs::Migration),
+            Box::new(m20261123_000122_counting_triggers::Migration),
         ]
     }
 }

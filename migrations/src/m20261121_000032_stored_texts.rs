@@ -14,7 +14,7 @@ use crate::dialect::{is_postgres, run};
 pub struct Migration;
 
 /// Which tables are counted, and how.
-const COUNTED: [(&str, Bytes); 5] = [
+pub(crate) const COUNTED: [(&str, Bytes); 5] = [
     ("page_versions", Bytes::In("size")),
     ("wizards", Bytes::Of("answers")),
     ("wizard_pages", Bytes::Of("sections")),
@@ -22,8 +22,9 @@ const COUNTED: [(&str, Bytes); 5] = [
     ("idempotency_keys", Bytes::OfAnswer),
 ];
 
+/// How the bytes of a row are found.
 #[derive(Clone, Copy)]
-enum Bytes {
+pub(crate) enum Bytes {
     /// The column is their number.
     In(&'static str),
     /// They are the JSON text of the column.
@@ -37,7 +38,7 @@ enum Bytes {
 
 impl Bytes {
     /// The bytes of a row of this name.
-    fn of(self, row: &str, postgres: bool) -> String {
+    pub fn of(self, row: &str, postgres: bool) -> String {
         let length = |column: &str| match postgres {
             true => format!("octet_length({row}.{column}::text)"),
             false => format!("length(cast({row}.{column} as blob))"),

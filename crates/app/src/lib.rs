@@ -1,5 +1,6 @@
 //! The Portico server: configuration, wiring, command line.
 
+pub mod api_docs;
 pub mod background;
 pub mod billing;
 pub mod dead_letters;

@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use portico::{
-    billing, demo, health_check, reseal, run, server,
+    api_docs, billing, demo, health_check, reseal, run,
     settings::{Profile, Settings, Sources, reference},
     startup,
 };
@@ -246,8 +246,13 @@ fn print_completions(shell: Shell) -> ExitCode {
 }
 
 fn print_document() -> ExitCode {
-    let _ = std::io::stdout().write_all(server::DOCUMENT);
-    ExitCode::SUCCESS
+    match api_docs::DOCUMENT.text() {
+        Ok(document) => print(&document),
+        Err(error) => {
+            eprintln!("portico: {error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn one_line(error: &anyhow::Error) -> String {

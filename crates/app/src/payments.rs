@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context;
 use async_trait::async_trait;
 use portico_billing::{
-    checkout::CheckoutRule,
+    checkout::{CheckoutRule, ReturnPages},
     order::ReturnRule,
     payment::{
         Checkout, InboundEvent, NewCheckout, NewRefund, Payment, PaymentError, PaymentProvider, Provider,
@@ -223,7 +223,10 @@ pub fn checkout_rule(settings: &Settings, public_url: &Url) -> Arc<CheckoutRule>
         provider: Provider::Stripe,
         live: settings.stripe.is_live(),
         returns: return_rule(settings, public_url),
-        home: (home(settings, public_url, "paid"), home(settings, public_url, "canceled")),
+        home: ReturnPages {
+            paid: home(settings, public_url, "paid"),
+            canceled: home(settings, public_url, "canceled"),
+        },
     })
 }
 
@@ -278,7 +281,10 @@ mod tests {
     #[test]
     fn who_names_no_address_comes_back_to_the_start_page() {
         let own = rule(|_| {}).home;
-        let at = |base: &str| (format!("{base}?result=paid"), format!("{base}?result=canceled"));
+        let at = |base: &str| ReturnPages {
+            paid: format!("{base}?result=paid"),
+            canceled: format!("{base}?result=canceled"),
+        };
         assert_eq!(own, at("https://portico.example.com/"));
         let named = rule(|settings| {
             settings.links.app_url = Some("https://app.example.com/portal/".parse().unwrap());
@@ -289,7 +295,7 @@ mod tests {
             settings.links.app_url = Some("https://app.example.com".parse().unwrap());
             settings.links.home = "/#/start".to_owned();
         });
-        assert_eq!(routed.home.0, "https://app.example.com/?result=paid#/start");
+        assert_eq!(routed.home.paid, "https://app.example.com/?result=paid#/start");
     }
 
     #[test]

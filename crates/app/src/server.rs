@@ -1,33 +1,22 @@
 //! The HTTP server: routes and middleware.
 
-use std::{
-    io::{self, Read},
-    net::TcpListener,
-    rc::Rc,
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{io, net::TcpListener, rc::Rc, sync::atomic::Ordering, time::Duration};
 
 use actix_cors::Cors;
 use actix_http::{HttpService, Request, error::DispatchError};
 use actix_service::{ServiceFactoryExt, apply_fn_factory, fn_service, map_config};
 use actix_web::{
     App as ActixApp, Error, HttpRequest, HttpResponse, HttpServer, ResponseError,
-    body::{BoxBody, EitherBody, MessageBody},
+    body::{EitherBody, MessageBody},
     dev::{
         AppConfig, Payload, Response, Server, ServerHandle, Service, ServiceFactory, ServiceRequest,
         ServiceResponse,
     },
-    guard::fn_guard,
-    http::{
-        KeepAlive,
-        header::{self, AcceptEncoding, Encoding, Header, HeaderValue},
-    },
-    middleware::{Compress, Next, from_fn},
+    http::KeepAlive,
+    middleware::{Compress, from_fn},
     rt::net::TcpStream,
     web::{self, Data, PathConfig},
 };
-use flate2::read::GzDecoder;
 use futures_util::future::{Either, ready};
 use portico_feature_sites::hosting::{self, Fronts, Hosting};
 use portico_web::{
@@ -35,8 +24,6 @@ use portico_web::{
     connection::{Connection, Exchange, HEAD},
     dialect::translate,
     direct::DirectBody,
-    headers::PAGE_POLICY,
-    host,
     idempotency::once,
     middleware::{api, around},
     openapi, pieces,
@@ -44,18 +31,15 @@ use portico_web::{
     routing::{Routes, Row},
 };
 use tokio::time::{sleep, timeout};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    routes::{self, health::MetricsPort, pages_static::redirect},
+    api_docs,
+    routes::{self, health::MetricsPort},
     state::App,
 };
 
 /// Prefix of API paths.
 pub(crate) const PREFIX: &str = "/api/v1";
-
-/// Path of the API document.
-pub const DOCUMENT_PATH: &str = "/api/openapi.json";
 
 /// Connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
@@ -69,10 +53,6 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How long an accepted connection has to send its request when the server stops: a round trip.
 pub const LAST_CALL: Duration = Duration::from_millis(250);
-
-/// The API document of this version. A file of the repository, because building it takes 19 MB of heap (ADR 68), and what builds it
-/// is a twelfth of the program (ADR 96); a test compares it with what the routes say.
-pub const DOCUMENT: &[u8] = include_bytes!("../../../docs/openapi.json");
 
 /// All operations of the API.
 pub fn operations() -> Vec<Row> {
@@ -113,20 +93,7 @@ pub fn application(
         .service(web::scope(PREFIX).configure(|config| Routes::late(config, openapi::place_of, routes::api)))
         .configure(|config| routes::operations(&mut Routes::Plain(config)))
         .configure(routes::pages)
-        .route(DOCUMENT_PATH, web::get().guard(fn_guard(host::is_own)).to(serve_document))
-        .route("/api/docs", web::get().guard(fn_guard(host::is_own)).to(|| async { redirect("/api/docs/") }))
-        .service(
-            web::scope("/api/docs")
-                .guard(fn_guard(host::is_own))
-                .wrap(from_fn(unpacked))
-                .wrap(
-                    actix_web::middleware::DefaultHeaders::new()
-                        .add((header::CONTENT_SECURITY_POLICY, docs_policy())),
-                )
-                .service(
-                    SwaggerUi::new("/{_:.*}").config(Config::from(DOCUMENT_PATH).persist_authorization(true)),
-                ),
-        )
+        .configure(api_docs::configure)
         .default_service(web::to(nothing_here))
         .wrap(from_fn(once))
         .wrap(from_fn(translate))
@@ -264,10 +231,6 @@ pub async fn stop(app: &App, server: ServerHandle, last_call: Duration) {
     server.stop(gone.is_ok()).await;
 }
 
-async fn serve_document(app: Data<App>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(app.api.document.json.clone())
-}
-
 async fn nothing_here(app: Data<App>, request: HttpRequest) -> HttpResponse {
     match app.api.document.path(request.path()) {
         Some(path) if !path.methods.split(", ").any(|method| method == request.method().as_str()) => {
@@ -275,40 +238,6 @@ async fn nothing_here(app: Data<App>, request: HttpRequest) -> HttpResponse {
         }
         _ => Problem::not_found().error_response(),
     }
-}
-
-/// Swagger UI has its files compressed only; a client that does not ask for gzip gets them unpacked.
-async fn unpacked(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let accepted = AcceptEncoding::parse(request.request()).ok();
-    let gzip = Encoding::gzip();
-    let is_accepted = accepted
-        .is_some_and(|accepted| accepted.negotiate([&gzip, &Encoding::identity()].into_iter()) == Some(gzip));
-    let mut response = next.call(request).await?;
-    let is_packed =
-        response.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
-    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    Ok(response.map_body(|head, body| match body.try_into_bytes() {
-        Ok(packed) if is_packed && !is_accepted => {
-            let mut plain = Vec::new();
-            match GzDecoder::new(&*packed).read_to_end(&mut plain) {
-                Ok(_) => {
-                    head.headers.remove(header::CONTENT_ENCODING);
-                    BoxBody::new(plain)
-                }
-                Err(_) => BoxBody::new(packed),
-            }
-        }
-        Ok(packed) => BoxBody::new(packed),
-        Err(body) => BoxBody::new(body),
-    }))
-}
-
-/// Swagger UI writes style attributes, so they are allowed in addition to the policy of our own pages.
-fn docs_policy() -> String {
-    PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 }
 
 fn cors(origins: &[String]) -> Cors {

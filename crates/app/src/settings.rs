@@ -33,6 +33,7 @@ mod security;
 mod sources;
 mod stripe;
 mod support;
+mod value;
 
 pub use ai::Ai;
 pub use billing::Billing;

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use actix_web::web::Bytes;
 use anyhow::Context;
 use portico_billing::{plan::Plans, product::Products};
 use portico_cache::{MemoryCache, ProcessLimiter, Redis, RedisBroadcast, RedisCache, SharedLimiter};
@@ -22,7 +21,7 @@ use portico_feature_sites::{
     flows::templates,
     hosting::{Forms, Hosting, LiveSites},
     settings::BandwidthLimit,
-    state::App as Sites,
+    state::{App as Sites, compute},
 };
 use portico_feature_support::state::App as Support;
 use portico_feature_tenancy::state::App as Tenancy;
@@ -320,6 +319,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         generator: writer::from_settings(&settings, &env)?,
         resolver: Arc::new(HickoryResolver::new(settings.dns.servers.clone(), settings.dns.timeout)),
         renderer,
+        compute: Arc::new(compute()),
         previews: Arc::default(),
         completions: Arc::default(),
         core: core.clone(),
@@ -377,7 +377,7 @@ fn document() -> anyhow::Result<Arc<Document>> {
     if let Some(document) = DOCUMENT.get() {
         return Ok(document.clone());
     }
-    let made = Arc::new(Document::new(Bytes::from_static(server::DOCUMENT), &server::operations())?);
+    let made = Arc::new(Document::new(&server::operations())?);
     Ok(DOCUMENT.get_or_init(|| made).clone())
 }
 

@@ -139,6 +139,9 @@ pub struct Job {
     pub max_attempts: u32,
     /// Not before this time.
     pub run_at: Timestamp,
+    /// When it was due before workers that could not do it put it off; `None` where none has since its last attempt.
+    #[serde(skip)]
+    pub due_at: Option<Timestamp>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
     /// Request that caused it.
@@ -198,7 +201,7 @@ pub trait WorkQueue: Send + Sync {
     async fn release(&self, worker: &str, ids: &[JobId]) -> Result<u64, StoreError>;
 
     /// Queues a job again that `worker` cannot do, for a later time. The attempt MUST NOT count, so that a worker that can do it has all of
-    /// them. MUST answer `false`, like `retry` and `bury`, when `worker` does not hold it any more.
+    /// them. MUST keep in `due_at` when the job was due before it was first put off; an attempt that fails clears that. MUST answer `false`, like `retry` and `bury`, when `worker` does not hold it any more.
     async fn defer(
         &self,
         worker: &str,

@@ -234,7 +234,7 @@ impl Access {
         let digest = self.tokens.digest(key.secret());
         match state.judge(&digest, address, self.env.now()) {
             KeyCheck::Good(maker) => {
-                self.api_keys.admit(digest).await;
+                self.api_keys.admit(digest);
                 Presented::Key(state, maker)
             }
             KeyCheck::Unknown => Presented::Rejected,
@@ -279,7 +279,7 @@ impl Access {
     ) -> UserRate {
         let Ok(named) = named else { return UserRate::default() };
         let tenant = named.or(claims.tenant);
-        let state = match self.sessions.known(claims.session, claims.user, tenant).await {
+        let state = match self.sessions.known(claims.session, claims.user, tenant) {
             Some(state) => state,
             None if may_query().await => {
                 self.sessions.get(claims.session, claims.user, tenant).await.ok().flatten()

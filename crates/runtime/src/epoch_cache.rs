@@ -10,15 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moka::future::Cache;
-
-use crate::{recent::Recent, signals::Signals};
+use crate::{loading_cache::LoadingCache, signals::Signals};
 
 /// After this time an entry is of no use any more, see [`Signals::max_age`].
 const TIME_TO_LIVE: Duration = Duration::from_secs(5);
 
 /// Number of entries at most.
-const CAPACITY: u64 = 100_000;
+const CAPACITY: usize = 100_000;
 
 /// The epochs of up to three things (users, a tenant) that a value depends on, see [`Signals::user_epoch`]. 0 where there are fewer.
 pub type Epochs = [u64; 3];
@@ -51,20 +49,20 @@ struct Entry<V> {
     renewing: AtomicBool,
 }
 
+type Entries<S> = LoadingCache<<S as Source>::Key, Arc<Entry<<S as Source>::Value>>, <S as Source>::Error>;
+
 /// A cache in front of a source.
 pub struct EpochCache<S: Source> {
     source: Arc<S>,
     signals: Arc<Signals>,
-    entries: Cache<S::Key, Arc<Entry<S::Value>>>,
-    /// Entries that were found before. They are asked first: `entries` records each look-up, which takes several times as long.
-    recent: Recent<S::Key, Arc<Entry<S::Value>>>,
+    entries: Arc<Entries<S>>,
 }
 
 impl<S: Source> EpochCache<S> {
     /// An empty cache.
     pub fn new(source: S, signals: Arc<Signals>) -> Self {
-        let entries = Cache::builder().max_capacity(CAPACITY).time_to_live(TIME_TO_LIVE).build();
-        Self { source: Arc::new(source), signals, entries, recent: Recent::default() }
+        let entries = Arc::new(LoadingCache::new(CAPACITY, Some(TIME_TO_LIVE)));
+        Self { source: Arc::new(source), signals, entries }
     }
 
     /// The value of a key, not older than [`Signals::max_age`]. Calls at the same moment share one query.
@@ -73,7 +71,7 @@ impl<S: Source> EpochCache<S> {
     /// Those of the source.
     pub async fn get(&self, key: &S::Key) -> Result<S::Value, Arc<S::Error>> {
         let max_age = self.signals.max_age();
-        let entry = match self.recent(key, max_age / 2) {
+        let entry = match self.good(key, max_age) {
             Some(entry) => entry,
             None => self.look(key, max_age).await?,
         };
@@ -84,7 +82,7 @@ impl<S: Source> EpochCache<S> {
             tokio::spawn(async move {
                 // If it fails, the entry expires, and the next request gets the error.
                 if let Ok(entry) = read(&*source, &key, epochs).await {
-                    entries.insert(key, entry).await;
+                    entries.put(key, entry);
                 }
             });
         }
@@ -92,19 +90,13 @@ impl<S: Source> EpochCache<S> {
     }
 
     /// What [`EpochCache::get`] would answer without a query; `None` when it would need one.
-    pub async fn known(&self, key: &S::Key) -> Option<S::Value> {
-        let max_age = self.signals.max_age();
-        if let Some(entry) = self.recent(key, max_age / 2) {
-            return Some(entry.value.clone());
-        }
-        let entry = self.entries.get(key).await?;
-        self.is_good(key, &entry, max_age).then(|| entry.value.clone())
+    pub fn known(&self, key: &S::Key) -> Option<S::Value> {
+        self.good(key, self.signals.max_age()).map(|entry| entry.value.clone())
     }
 
-    /// The entry that was found before, while it is good and too young to be renewed. Then `entries` are asked: not all that a value
-    /// depends on has an epoch, so what was renewed is to be seen at once.
-    fn recent(&self, key: &S::Key, max_age: Duration) -> Option<Arc<Entry<S::Value>>> {
-        self.recent.get(key, |entry| self.is_good(key, entry, max_age).then(|| entry.clone()))
+    fn good(&self, key: &S::Key, max_age: Duration) -> Option<Arc<Entry<S::Value>>> {
+        let entry = self.entries.get(key)?;
+        (entry.read.elapsed() <= max_age && self.is_current(key, &entry)).then_some(entry)
     }
 
     /// An entry that is good.
@@ -115,16 +107,11 @@ impl<S: Source> EpochCache<S> {
         let mut is_old = entry.read.elapsed() > max_age;
         while is_old || !self.is_current(key, &entry) {
             let epochs = self.source.epochs(key, &entry.value);
-            self.entries.invalidate(key).await;
+            self.entries.forget(key);
             entry = self.read_through(key, epochs).await?;
             is_old = false;
         }
-        self.recent.put(key.clone(), entry.clone(), |entry| entry.read.elapsed() < TIME_TO_LIVE);
         Ok(entry)
-    }
-
-    fn is_good(&self, key: &S::Key, entry: &Entry<S::Value>, max_age: Duration) -> bool {
-        entry.read.elapsed() <= max_age && self.is_current(key, entry)
     }
 
     fn is_current(&self, key: &S::Key, entry: &Entry<S::Value>) -> bool {
@@ -136,7 +123,7 @@ impl<S: Source> EpochCache<S> {
         key: &S::Key,
         epochs: Epochs,
     ) -> Result<Arc<Entry<S::Value>>, Arc<S::Error>> {
-        self.entries.try_get_with_by_ref(key, read(&*self.source, key, epochs)).await
+        self.entries.get_or_load(key, read(&*self.source, key, epochs)).await
     }
 }
 
@@ -209,9 +196,9 @@ mod tests {
         let (source, cache) = cache();
         let values = futures_util::future::join_all((0..50).map(|_| cache.get(&1))).await;
         assert!(values.iter().all(|value| *value == Ok(0)), "{values:?}");
-        assert_eq!((source.reads.load(Ordering::Relaxed), cache.known(&1).await), (1, Some(0)));
+        assert_eq!((source.reads.load(Ordering::Relaxed), cache.known(&1)), (1, Some(0)));
         source.epoch.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(cache.known(&1).await, None);
+        assert_eq!(cache.known(&1), None);
         assert_eq!(cache.get(&1).await, Ok(1));
         assert_eq!(source.reads.load(Ordering::Relaxed), 2);
     }
@@ -222,14 +209,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_entry_that_was_found_is_asked_first_while_it_is_good() {
+    async fn an_entry_is_answered_without_a_query_while_it_is_good() {
         let (source, cache) = cache();
         // However long this test is kept waiting.
-        cache.recent.put(1, read_at(Instant::now() + Duration::from_secs(3600)), |_| true);
-        assert_eq!((cache.get(&1).await, cache.known(&1).await), (Ok(0), Some(0)));
+        cache.entries.put(1, read_at(Instant::now() + Duration::from_secs(3600)));
+        assert_eq!((cache.get(&1).await, cache.known(&1)), (Ok(0), Some(0)));
         assert_eq!(source.reads.load(Ordering::Relaxed), 0);
         source.epoch.fetch_add(1, Ordering::Relaxed);
-        assert_eq!((cache.known(&1).await, cache.get(&1).await), (None, Ok(1)));
+        assert_eq!((cache.known(&1), cache.get(&1).await), (None, Ok(1)));
         assert_eq!(source.reads.load(Ordering::Relaxed), 1);
     }
 
@@ -238,12 +225,10 @@ mod tests {
         let (_source, cache) = cache();
         let max_age = cache.signals.max_age();
         let old = Instant::now() - max_age * 3 / 5;
-        let entry = read_at(old);
-        cache.entries.insert(1, entry.clone()).await;
-        cache.recent.put(1, entry, |_| true);
+        cache.entries.put(1, read_at(old));
         loop {
             assert_eq!(cache.get(&1).await, Ok(0));
-            if cache.recent.get(&1, |entry| Some(entry.read)) != Some(old) {
+            if cache.entries.get(&1).map(|entry| entry.read) != Some(old) {
                 break;
             }
             assert!(old.elapsed() < max_age, "the old one is answered to its end");
@@ -265,8 +250,8 @@ mod tests {
         source.epoch.store(7, Ordering::Relaxed);
         let late = read(&source, &1, [7, 0, 0]).await.unwrap();
         source.epoch.store(8, Ordering::Relaxed);
-        cache.entries.insert(1, late).await;
-        assert_eq!((cache.known(&1).await, cache.get(&1).await), (None, Ok(8)));
+        cache.entries.put(1, late);
+        assert_eq!((cache.known(&1), cache.get(&1).await), (None, Ok(8)));
     }
 
     #[tokio::test]

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use moka::future::Cache;
 use portico_identity::api_key::KeyState;
 use portico_kernel::StoreError;
 
 use crate::{
+    bounded_cache::BoundedCache,
     epoch_cache::{EpochCache, Epochs, Source},
     signals::Signals,
     store::Store,
@@ -17,20 +17,20 @@ use crate::{
 const UNKNOWN_TIME: Duration = Duration::from_secs(5);
 
 /// Maximum number of unknown prefixes.
-const UNKNOWN_CAPACITY: u64 = 10_000;
+const UNKNOWN_CAPACITY: usize = 10_000;
 
 /// How long a secret, once it was valid, is looked up without counting against the rate limit of its address.
 const ADMITTED_TIME: Duration = Duration::from_secs(600);
 
 /// Number of such secrets at most.
-const ADMITTED_CAPACITY: u64 = 100_000;
+const ADMITTED_CAPACITY: usize = 100_000;
 
 /// API keys, and what they may do.
 pub struct ApiKeyCache {
     keys: EpochCache<ApiKeys>,
     /// Prefixes of no key. Apart from the keys, so that made-up prefixes do not push those out.
-    unknown: Cache<String, ()>,
-    admitted: Cache<[u8; 32], ()>,
+    unknown: BoundedCache<String, ()>,
+    admitted: BoundedCache<[u8; 32], ()>,
 }
 
 struct ApiKeys {
@@ -47,17 +47,16 @@ enum Missing {
 impl ApiKeyCache {
     /// An empty cache in front of `store`.
     pub fn new(store: Arc<dyn Store>, signals: Arc<Signals>) -> Self {
-        let cache = |capacity, time| Cache::builder().max_capacity(capacity).time_to_live(time).build();
         Self {
             keys: EpochCache::new(ApiKeys { store, signals: signals.clone() }, signals),
-            unknown: cache(UNKNOWN_CAPACITY, UNKNOWN_TIME),
-            admitted: Cache::builder().max_capacity(ADMITTED_CAPACITY).time_to_live(ADMITTED_TIME).build(),
+            unknown: BoundedCache::new(UNKNOWN_CAPACITY, Some(UNKNOWN_TIME)),
+            admitted: BoundedCache::new(ADMITTED_CAPACITY, Some(ADMITTED_TIME)),
         }
     }
 
     /// The key of a prefix; `None` when there is none.
     ///
-    /// Boxed, as [`ApiKeyCache::admit`] is: an `async fn` would be compiled in each crate that calls it, with the caches that it uses.
+    /// Boxed: an `async fn` would be compiled in each crate that calls it, with the caches that it uses.
     pub fn get<'a>(
         &'a self,
         prefix: &'a str,
@@ -66,15 +65,15 @@ impl ApiKeyCache {
     }
 
     async fn find(&self, prefix: &str) -> Result<Option<Arc<KeyState>>, Arc<StoreError>> {
-        if self.unknown.contains_key(prefix) {
+        let prefix = prefix.to_owned();
+        if self.unknown.get(&prefix).is_some() {
             return Ok(None);
         }
-        let prefix = prefix.to_owned();
         match self.keys.get(&prefix).await {
             Ok(state) => Ok(Some(state)),
             Err(missing) => match &*missing {
                 Missing::Unknown => {
-                    self.unknown.insert(prefix, ()).await;
+                    self.unknown.put(prefix, ());
                     Ok(None)
                 }
                 Missing::Failed(error) => Err(error.clone()),
@@ -84,16 +83,14 @@ impl ApiKeyCache {
 
     /// Whether the secret with this SHA-256 was valid a short time ago.
     pub fn was_admitted(&self, digest: &[u8; 32]) -> bool {
-        self.admitted.contains_key(digest)
+        self.admitted.get(digest).is_some()
     }
 
     /// Records that it is valid.
-    pub fn admit(&self, digest: [u8; 32]) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            if !self.was_admitted(&digest) {
-                self.admitted.insert(digest, ()).await;
-            }
-        })
+    pub fn admit(&self, digest: [u8; 32]) {
+        if !self.was_admitted(&digest) {
+            self.admitted.put(digest, ());
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod backoff;
+pub mod bounded_cache;
 pub mod broadcasts;
 pub mod clock;
 pub mod context;
@@ -14,9 +15,9 @@ pub mod key_cache;
 pub mod key_usage;
 pub mod keyed_lock;
 pub mod live;
+pub mod loading_cache;
 pub mod logging;
 pub mod mailing;
-mod recent;
 pub mod report;
 pub mod scanning;
 pub mod session_cache;

@@ -16,6 +16,9 @@ const PIECE: u64 = 1 << 20;
 /// How long a scan may take: less than a job may, which would end without a word about the file.
 const SCAN_TIME: Duration = Duration::from_secs(14 * 60);
 
+/// Why there is no verdict where the settings name no scanner.
+pub const NO_SCANNER: &str = "there is no scanner any more";
+
 /// The verdict on a stored file of `size` bytes. There is none without a scanner.
 ///
 /// # Errors
@@ -57,7 +60,7 @@ pub async fn of_bytes(scanner: Option<&dyn MalwareScanner>, bytes: &[u8]) -> Res
 }
 
 async fn begin(scanner: Option<&dyn MalwareScanner>) -> Result<Box<dyn MalwareScan>, String> {
-    let scanner = scanner.ok_or_else(|| "there is no scanner any more".to_owned())?;
+    let scanner = scanner.ok_or_else(|| NO_SCANNER.to_owned())?;
     scanner.begin().await.map_err(|error| chain(&error))
 }
 

@@ -39,7 +39,7 @@ impl SessionCache {
 
     /// The caller behind a session of `user`, and their role in `tenant`; `None` when the session is not good any more.
     ///
-    /// Boxed, as [`SessionCache::known`] is: an `async fn` would be compiled in each crate that calls it, with the cache that it uses.
+    /// Boxed: an `async fn` would be compiled in each crate that calls it, with the cache that it uses.
     pub fn get(
         &self,
         session: SessionId,
@@ -55,8 +55,8 @@ impl SessionCache {
         session: SessionId,
         user: UserId,
         tenant: Option<TenantId>,
-    ) -> BoxFuture<'_, Option<Option<CallerState>>> {
-        Box::pin(async move { self.cache.known(&Key { session, user, tenant }).await })
+    ) -> Option<Option<CallerState>> {
+        self.cache.known(&Key { session, user, tenant })
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) const ACROSS_TENANTS: &[(&str, &str)] = &[
         "what tenants did on a day",
     ),
     ("update tenants set first_published_at = (select", "who has published for the first time on a day"),
+    ("select id from events order by id limit", "the oldest event, where growth was never counted"),
     ("insert into growth_figures", "the figures of a month"),
     ("from licenses where licenses.id is not null", "the list of licenses, for staff"),
     ("from site_sales where id is not null", "the list of sales of sites, for staff"),

@@ -6,7 +6,10 @@ use actix_web::{
     http::header::CONTENT_TYPE,
     web::{self, Bytes},
 };
-use futures_util::{StreamExt, future::LocalBoxFuture};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{self, LocalBoxFuture},
+};
 use portico_kernel::Kind;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,23 +26,29 @@ pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest for Body<T> {
     type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+    type Future = future::Map<Json, Read<Self>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let json = json_of(request, payload);
-        Box::pin(async { read::from_json(json.await?).map(Self).map_err(Problem::invalid) })
+        json_of(request, payload).map(read_body as Read<Self>)
     }
 }
 
+fn read_body<T: DeserializeOwned>(json: Result<Value, Problem>) -> Result<Body<T>, Problem> {
+    read::from_json(json?).map(Body).map_err(Problem::invalid)
+}
+
+/// JSON that comes. One future for all types, so that the program has it once.
+type Json = LocalBoxFuture<'static, Result<Value, Problem>>;
+
+/// Reads a `T` from it.
+type Read<T> = fn(Result<Value, Problem>) -> Result<T, Problem>;
+
 /// The JSON of a body.
-fn json_of(
-    request: &HttpRequest,
-    payload: &mut Payload,
-) -> impl Future<Output = Result<Value, Problem>> + use<> {
+fn json_of(request: &HttpRequest, payload: &mut Payload) -> Json {
     let label = label(request);
     let limit = request.app_data::<BodyLimit>().map_or(0, |limit| limit.0);
     let body = collect(request, payload.take(), limit);
-    async move {
+    Box::pin(async move {
         if label == Label::Other {
             return Err(unsupported());
         }
@@ -49,30 +58,32 @@ fn json_of(
             Label::Json => malformed(format!("The body is not JSON: {error}.")),
             Label::None | Label::Other => unsupported(),
         })
-    }
+    })
 }
 
 /// Like [`Body`], but a missing body, or `null`, is read as a default `T`.
 pub struct OptionalBody<T>(pub T);
 
-impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
+impl<T: DeserializeOwned + Default> FromRequest for OptionalBody<T> {
     type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+    type Future = future::Map<Json, Read<Self>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let absent = content_length(request).unwrap_or(0) == 0
             && !request.headers().contains_key(actix_web::http::header::TRANSFER_ENCODING)
             && !request.headers().contains_key(CONTENT_TYPE);
-        if absent {
-            return Box::pin(async { Ok(Self(T::default())) });
-        }
-        let json = json_of(request, payload);
-        Box::pin(async {
-            match json.await? {
-                Value::Null => Ok(Self(T::default())),
-                json => read::from_json(json).map(Self).map_err(Problem::invalid),
-            }
-        })
+        let json: Json =
+            if absent { future::ready(Ok(Value::Null)).boxed_local() } else { json_of(request, payload) };
+        json.map(read_optional as Read<Self>)
+    }
+}
+
+fn read_optional<T: DeserializeOwned + Default>(
+    json: Result<Value, Problem>,
+) -> Result<OptionalBody<T>, Problem> {
+    match json? {
+        Value::Null => Ok(OptionalBody(T::default())),
+        json => read::from_json(json).map(OptionalBody).map_err(Problem::invalid),
     }
 }
 

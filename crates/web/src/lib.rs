@@ -26,6 +26,7 @@ pub mod live_caller;
 pub mod middleware;
 pub mod openapi;
 pub mod pace;
+pub mod packed;
 pub mod path;
 pub mod pieces;
 pub mod problem;

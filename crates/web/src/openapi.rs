@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use actix_web::{HttpMessage, dev::ServiceRequest, http::Method, web::Bytes};
+use actix_web::{HttpMessage, dev::ServiceRequest, http::Method};
 use keyed::KeyedOperation;
 use matchit::{InsertError, Router};
 use portico_kernel::Permission;
@@ -39,10 +39,8 @@ const API_KEY: &str = "apiKey";
 /// Name of the security scheme of tickets.
 const TICKET: &str = "ticket";
 
-/// The API document and its operations, in the forms that the server needs.
+/// The operations of the API document, in the form that the server needs.
 pub struct Document {
-    /// As JSON.
-    pub json: Bytes,
     paths: Router<Arc<DocumentedPath>>,
 }
 
@@ -90,11 +88,11 @@ pub fn place_of(request: &ServiceRequest) -> Option<usize> {
 }
 
 impl Document {
-    /// With the document as JSON, and the operations that it describes.
+    /// With the operations that it describes.
     ///
     /// # Errors
     /// When two paths cannot be told apart.
-    pub fn new(json: Bytes, rows: &[Row]) -> Result<Self, InsertError> {
+    pub fn new(rows: &[Row]) -> Result<Self, InsertError> {
         let mut by_path: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
         for row in rows {
             by_path.entry(&row.path).or_default().push(row);
@@ -128,7 +126,7 @@ impl Document {
                 None => paths.insert(pattern, Arc::new(path))?,
             }
         }
-        Ok(Self { json, paths })
+        Ok(Self { paths })
     }
 
     /// The path of the document that a request's path matches.

@@ -1,26 +1,35 @@
 //! An in-process cache.
 
 use std::{
+    hash::RandomState,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use moka::{Expiry, future::Cache as Entries};
 use portico_kernel::cache::{Cache, CacheError, GROUPS, Lookup};
+use quick_cache::{Equivalent, OptionsBuilder, Weighter, sync::Cache as Entries};
 
 /// Maximum size in bytes.
 const CAPACITY: u64 = 16 * 1024 * 1024;
 /// Approximate overhead of an entry besides key and value.
 const OVERHEAD: usize = 200;
 
+/// Parts, each with a lock of its own: few, so that each has room for large answers (a page takes up to 512 KiB).
+const PARTS: usize = 4;
+/// An estimate of entries. Half as many keys are remembered after their entry made room: one that is asked for again then stays.
+const ESTIMATE: usize = 4096;
+/// Time between two removals of what is not answered any more.
+const SWEEP: Duration = Duration::from_secs(10);
+
 /// Caches values in the memory of the process.
 pub struct MemoryCache {
     generations: Vec<AtomicU64>,
-    entries: Entries<Key, Entry>,
+    entries: Entries<Key, Entry, Bytes, RandomState>,
+    swept: Mutex<Instant>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -30,43 +39,51 @@ struct Key {
     key: String,
 }
 
+/// A key that is looked up. Its fields are those of [`Key`] in the same order, so that both have the same hash.
+#[derive(Hash)]
+struct Wanted<'a> {
+    group: u16,
+    generation: u64,
+    key: &'a str,
+}
+
+impl Equivalent<Key> for Wanted<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.group == key.group && self.generation == key.generation && self.key == key.key
+    }
+}
+
 #[derive(Clone)]
 struct Entry {
     value: Arc<[u8]>,
+    since: Instant,
     lifetime: Duration,
 }
 
-/// Expiry by the lifetime of each entry.
-struct OwnLifetime;
-
-impl Expiry<Key, Entry> for OwnLifetime {
-    fn expire_after_create(&self, _: &Key, entry: &Entry, _: Instant) -> Option<Duration> {
-        Some(entry.lifetime)
+impl Entry {
+    fn is_alive(&self) -> bool {
+        self.since.elapsed() < self.lifetime
     }
+}
 
-    fn expire_after_update(
-        &self,
-        _: &Key,
-        entry: &Entry,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(entry.lifetime)
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Key, Entry> for Bytes {
+    fn weight(&self, key: &Key, entry: &Entry) -> u64 {
+        (key.key.len() + entry.value.len() + OVERHEAD) as u64
     }
 }
 
 impl Default for MemoryCache {
     fn default() -> Self {
-        let weight = |key: &Key, entry: &Entry| {
-            (key.key.len() + entry.value.len() + OVERHEAD).try_into().unwrap_or(u32::MAX)
-        };
+        let mut options = OptionsBuilder::new();
+        options.shards(PARTS).estimated_items_capacity(ESTIMATE).weight_capacity(CAPACITY);
+        let Ok(options) = options.build() else { unreachable!("both capacities are set") };
         Self {
             generations: (0..GROUPS).map(|_| AtomicU64::new(0)).collect(),
-            entries: Entries::builder()
-                .max_capacity(CAPACITY)
-                .weigher(weight)
-                .expire_after(OwnLifetime)
-                .build(),
+            entries: Entries::with_options(options, Bytes, RandomState::new(), Default::default()),
+            swept: Mutex::new(Instant::now()),
         }
     }
 }
@@ -75,13 +92,27 @@ impl MemoryCache {
     fn generation(&self, group: u16) -> &AtomicU64 {
         &self.generations[usize::from(group % GROUPS)]
     }
+
+    /// Removes what has expired or was forgotten, unless that was done a short time ago.
+    fn sweep(&self) {
+        let now = Instant::now();
+        {
+            let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+            if now.duration_since(*swept) < SWEEP {
+                return;
+            }
+            *swept = now;
+        }
+        let is_current = |key: &Key| self.generation(key.group).load(Ordering::Acquire) == key.generation;
+        self.entries.retain(|key, entry| is_current(key) && now.duration_since(entry.since) < entry.lifetime);
+    }
 }
 
 #[async_trait]
 impl Cache for MemoryCache {
     async fn get(&self, group: u16, key: &str) -> Result<Lookup, CacheError> {
         let generation = self.generation(group).load(Ordering::Acquire);
-        let found = self.entries.get(&Key { group, generation, key: key.to_owned() }).await;
+        let found = self.entries.get(&Wanted { group, generation, key }).filter(Entry::is_alive);
         Ok(Lookup { generation, value: found.map(|entry| entry.value.to_vec()) })
     }
 
@@ -93,10 +124,11 @@ impl Cache for MemoryCache {
         value: Vec<u8>,
         lifetime: Duration,
     ) -> Result<(), CacheError> {
-        // Entries of an older generation are never read, and expire.
+        self.sweep();
+        // Entries of an older generation are never read.
         if self.generation(group).load(Ordering::Acquire) == generation {
-            let entry = Entry { value: value.into(), lifetime };
-            self.entries.insert(Key { group, generation, key: key.to_owned() }, entry).await;
+            let entry = Entry { value: value.into(), since: Instant::now(), lifetime };
+            self.entries.insert(Key { group, generation, key: key.to_owned() }, entry);
         }
         Ok(())
     }

@@ -7,13 +7,7 @@
 mod essence;
 mod fit;
 
-use std::{
-    io::Cursor,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::io::Cursor;
 
 use async_trait::async_trait;
 use image::{
@@ -23,8 +17,8 @@ use image::{
     imageops::FilterType,
     metadata::Orientation,
 };
+use portico_compute::{Pool, PoolError, PoolSize};
 use portico_kernel::images::{FittedPicture, ImageError, ImageProcessor, Picture, PictureFormat, Size};
-use tokio::sync::Semaphore;
 
 /// Supported formats. Of several frames, the first is used.
 const FORMATS: [(ImageFormat, PictureFormat); 4] = [
@@ -60,8 +54,7 @@ impl Default for ImageBounds {
 /// Processes images on a bounded number of threads.
 pub struct BoundedImages {
     bounds: ImageBounds,
-    threads: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    pool: Pool,
 }
 
 impl Default for BoundedImages {
@@ -73,40 +66,27 @@ impl Default for BoundedImages {
 impl BoundedImages {
     /// Within these limits.
     pub fn new(bounds: ImageBounds) -> Self {
-        Self { bounds, threads: Arc::new(Semaphore::new(bounds.threads)), waiting: AtomicUsize::new(0) }
+        let size = PoolSize { threads: bounds.threads, waiting: bounds.waiting };
+        Self { bounds, pool: Pool::new("images", size) }
     }
 
-    /// Decodes a file and passes it to `work`, on a blocking thread, as soon as one is free.
+    /// Decodes a file and passes it to `work`, on a thread of the pool, as soon as one is free. An aborted request does not let another
+    /// image in before its own is done.
     async fn with_image<T: Send + 'static>(
         &self,
         source: Vec<u8>,
         work: impl FnOnce(DynamicImage, PictureFormat) -> Result<T, ImageError> + Send + 'static,
     ) -> Result<T, ImageError> {
-        let place = Slot(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.bounds.threads + self.bounds.waiting {
-            return Err(ImageError::Overloaded);
-        }
-        let permit = self.threads.clone().acquire_owned().await.map_err(|_| ImageError::Overloaded)?;
         let bounds = self.bounds;
-        let work = tokio::task::spawn_blocking(move || {
-            // Held by the thread: an aborted request does not let another image in before this one is done.
-            let _permit = permit;
+        let work = move || {
             let (image, format) = decode(source, bounds)?;
             work(image, format)
-        });
-        // A panic of a decoder means that the file is invalid.
-        let done = work.await.unwrap_or(Err(ImageError::Damaged));
-        drop(place);
-        done
-    }
-}
-
-/// A waiter; decrements the count when dropped, also if its request is aborted.
-struct Slot<'a>(&'a AtomicUsize);
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        };
+        self.pool.run(work).await.unwrap_or_else(|error| match error {
+            PoolError::Overloaded => Err(ImageError::Overloaded),
+            // A panic of a decoder means that the file is invalid.
+            PoolError::Panicked => Err(ImageError::Damaged),
+        })
     }
 }
 

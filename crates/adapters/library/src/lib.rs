@@ -5,6 +5,7 @@
 
 mod editions;
 
+use portico_embedded::{Packed, packed};
 use portico_sites::template::{Template, library_id};
 use serde_json::{Error, Value, json};
 
@@ -14,30 +15,30 @@ pub use editions::EDITIONS;
 const MADE: &str = "2026-11-21T00:00:00Z";
 
 /// Every template, in the alphabetical order of the slugs.
-const FILES: [&str; 18] = [
-    include_str!("../templates/bright-corner.json"),
-    include_str!("../templates/cafe-jacaranda.json"),
-    include_str!("../templates/casa-luciernaga.json"),
-    include_str!("../templates/clearwater-dental.json"),
-    include_str!("../templates/fathom-partners.json"),
-    include_str!("../templates/forge-gym.json"),
-    include_str!("../templates/harbor-light.json"),
-    include_str!("../templates/hartwell-law.json"),
-    include_str!("../templates/keystone-builders.json"),
-    include_str!("../templates/millstone-bakery.json"),
-    include_str!("../templates/northgate-homes.json"),
-    include_str!("../templates/relay-software.json"),
-    include_str!("../templates/salon-azahar.json"),
-    include_str!("../templates/stillwater-yoga.json"),
-    include_str!("../templates/tail-and-whisker.json"),
-    include_str!("../templates/trattoria-olivo.json"),
-    include_str!("../templates/vidal-photography.json"),
-    include_str!("../templates/wren-and-clay.json"),
+static FILES: [Packed; 18] = [
+    packed!("bright-corner.json"),
+    packed!("cafe-jacaranda.json"),
+    packed!("casa-luciernaga.json"),
+    packed!("clearwater-dental.json"),
+    packed!("fathom-partners.json"),
+    packed!("forge-gym.json"),
+    packed!("harbor-light.json"),
+    packed!("hartwell-law.json"),
+    packed!("keystone-builders.json"),
+    packed!("millstone-bakery.json"),
+    packed!("northgate-homes.json"),
+    packed!("relay-software.json"),
+    packed!("salon-azahar.json"),
+    packed!("stillwater-yoga.json"),
+    packed!("tail-and-whisker.json"),
+    packed!("trattoria-olivo.json"),
+    packed!("vidal-photography.json"),
+    packed!("wren-and-clay.json"),
 ];
 
 /// The templates. Unreadable files are left out; the tests verify that there are none.
 pub fn library() -> Vec<Template> {
-    FILES.iter().filter_map(|text| read(text).ok()).collect()
+    FILES.iter().filter_map(|file| read(&file.text().ok()?).ok()).collect()
 }
 
 /// Parses a template, and adds what the files do not contain: an id, times, and a use count of zero.

@@ -42,7 +42,7 @@ fn texts_of(template: &Template) -> Vec<(&str, &str)> {
 
 #[test]
 fn every_file_is_read_and_keeps_to_the_rules_of_templates() {
-    let templates: Vec<Template> = FILES.iter().map(|text| read(text).unwrap()).collect();
+    let templates: Vec<Template> = FILES.iter().map(|file| read(&file.text().unwrap()).unwrap()).collect();
     assert_eq!(library(), templates);
     let env = Env::new(Arc::new(Still), Arc::new(Still));
     let prepared = Library::prepare(&env, &templates);

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use portico_embedded::{Packed, packed};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -10,10 +11,12 @@ use crate::{
     value::Read,
 };
 
+static PARAMETERS: Packed = packed!("parameters.json");
+
 /// By `METHOD template`; made by `spec/reduce.py`, which tells what the letters mean.
 static CALLS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     // The text is compiled in and read by a test.
-    serde_json::from_str(include_str!("../spec/parameters.json")).unwrap_or_default()
+    serde_json::from_str(&PARAMETERS.text().unwrap_or_default()).unwrap_or_default()
 });
 
 /// Latest time that is taken (2100), so that adding periods never leaves the calendar.

@@ -6,96 +6,96 @@ use std::{
     sync::LazyLock,
 };
 
+use portico_embedded::{Packed, packed};
 use portico_sites::{
     ports::{PageSnapshot, RenderedFile},
     section::STOCK_PREFIX,
 };
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 /// Name and drawing of every image, in alphabetical order.
-const PICTURES: [(&str, &str); 68] = [
-    ("azahar-color", include_str!("../artwork/azahar-color.svg")),
-    ("azahar-corte", include_str!("../artwork/azahar-corte.svg")),
-    ("azahar-espejo", include_str!("../artwork/azahar-espejo.svg")),
-    ("azahar-hero", include_str!("../artwork/azahar-hero.svg")),
-    ("azahar-manos", include_str!("../artwork/azahar-manos.svg")),
-    ("bright-hero", include_str!("../artwork/bright-hero.svg")),
-    ("clearwater-hero", include_str!("../artwork/clearwater-hero.svg")),
-    ("clearwater-team", include_str!("../artwork/clearwater-team.svg")),
-    ("fathom-hero", include_str!("../artwork/fathom-hero.svg")),
-    ("forge-bar", include_str!("../artwork/forge-bar.svg")),
-    ("forge-bell", include_str!("../artwork/forge-bell.svg")),
-    ("forge-hero", include_str!("../artwork/forge-hero.svg")),
-    ("forge-rope", include_str!("../artwork/forge-rope.svg")),
-    ("harbor-hero", include_str!("../artwork/harbor-hero.svg")),
-    ("hartwell-hero", include_str!("../artwork/hartwell-hero.svg")),
-    ("jacaranda-concha", include_str!("../artwork/jacaranda-concha.svg")),
-    ("jacaranda-finca", include_str!("../artwork/jacaranda-finca.svg")),
-    ("jacaranda-flor", include_str!("../artwork/jacaranda-flor.svg")),
-    ("jacaranda-hero", include_str!("../artwork/jacaranda-hero.svg")),
-    ("jacaranda-taza", include_str!("../artwork/jacaranda-taza.svg")),
-    ("keystone-extension", include_str!("../artwork/keystone-extension.svg")),
-    ("keystone-frame", include_str!("../artwork/keystone-frame.svg")),
-    ("keystone-hero", include_str!("../artwork/keystone-hero.svg")),
-    ("keystone-roof", include_str!("../artwork/keystone-roof.svg")),
-    ("luciernaga-boat", include_str!("../artwork/luciernaga-boat.svg")),
-    ("luciernaga-hero", include_str!("../artwork/luciernaga-hero.svg")),
-    ("luciernaga-room", include_str!("../artwork/luciernaga-room.svg")),
-    ("luciernaga-terrace", include_str!("../artwork/luciernaga-terrace.svg")),
-    ("luciernaga-tower", include_str!("../artwork/luciernaga-tower.svg")),
-    ("millstone-cake", include_str!("../artwork/millstone-cake.svg")),
-    ("millstone-croissant", include_str!("../artwork/millstone-croissant.svg")),
-    ("millstone-hero", include_str!("../artwork/millstone-hero.svg")),
-    ("millstone-loaf", include_str!("../artwork/millstone-loaf.svg")),
-    ("millstone-mill", include_str!("../artwork/millstone-mill.svg")),
-    ("northgate-cottage", include_str!("../artwork/northgate-cottage.svg")),
-    ("northgate-hero", include_str!("../artwork/northgate-hero.svg")),
-    ("northgate-loft", include_str!("../artwork/northgate-loft.svg")),
-    ("northgate-row", include_str!("../artwork/northgate-row.svg")),
-    ("northgate-tower", include_str!("../artwork/northgate-tower.svg")),
-    ("northgate-villa", include_str!("../artwork/northgate-villa.svg")),
-    ("olivo-fish", include_str!("../artwork/olivo-fish.svg")),
-    ("olivo-grove", include_str!("../artwork/olivo-grove.svg")),
-    ("olivo-hero", include_str!("../artwork/olivo-hero.svg")),
-    ("olivo-pasta", include_str!("../artwork/olivo-pasta.svg")),
-    ("olivo-peach", include_str!("../artwork/olivo-peach.svg")),
-    ("relay-chart", include_str!("../artwork/relay-chart.svg")),
-    ("relay-flow", include_str!("../artwork/relay-flow.svg")),
-    ("relay-hero", include_str!("../artwork/relay-hero.svg")),
-    ("relay-queue", include_str!("../artwork/relay-queue.svg")),
-    ("stillwater-hero", include_str!("../artwork/stillwater-hero.svg")),
-    ("tail-hero", include_str!("../artwork/tail-hero.svg")),
-    ("tail-lola", include_str!("../artwork/tail-lola.svg")),
-    ("tail-mog", include_str!("../artwork/tail-mog.svg")),
-    ("tail-otto", include_str!("../artwork/tail-otto.svg")),
-    ("tail-park", include_str!("../artwork/tail-park.svg")),
-    ("vidal-dunes", include_str!("../artwork/vidal-dunes.svg")),
-    ("vidal-face", include_str!("../artwork/vidal-face.svg")),
-    ("vidal-hands", include_str!("../artwork/vidal-hands.svg")),
-    ("vidal-hero", include_str!("../artwork/vidal-hero.svg")),
-    ("vidal-stairs", include_str!("../artwork/vidal-stairs.svg")),
-    ("vidal-tower", include_str!("../artwork/vidal-tower.svg")),
-    ("wren-bowl", include_str!("../artwork/wren-bowl.svg")),
-    ("wren-cup", include_str!("../artwork/wren-cup.svg")),
-    ("wren-hero", include_str!("../artwork/wren-hero.svg")),
-    ("wren-jug", include_str!("../artwork/wren-jug.svg")),
-    ("wren-plate", include_str!("../artwork/wren-plate.svg")),
-    ("wren-studio", include_str!("../artwork/wren-studio.svg")),
-    ("wren-vase", include_str!("../artwork/wren-vase.svg")),
+static PICTURES: [(&str, Packed); 68] = [
+    ("azahar-color", packed!("azahar-color.svg")),
+    ("azahar-corte", packed!("azahar-corte.svg")),
+    ("azahar-espejo", packed!("azahar-espejo.svg")),
+    ("azahar-hero", packed!("azahar-hero.svg")),
+    ("azahar-manos", packed!("azahar-manos.svg")),
+    ("bright-hero", packed!("bright-hero.svg")),
+    ("clearwater-hero", packed!("clearwater-hero.svg")),
+    ("clearwater-team", packed!("clearwater-team.svg")),
+    ("fathom-hero", packed!("fathom-hero.svg")),
+    ("forge-bar", packed!("forge-bar.svg")),
+    ("forge-bell", packed!("forge-bell.svg")),
+    ("forge-hero", packed!("forge-hero.svg")),
+    ("forge-rope", packed!("forge-rope.svg")),
+    ("harbor-hero", packed!("harbor-hero.svg")),
+    ("hartwell-hero", packed!("hartwell-hero.svg")),
+    ("jacaranda-concha", packed!("jacaranda-concha.svg")),
+    ("jacaranda-finca", packed!("jacaranda-finca.svg")),
+    ("jacaranda-flor", packed!("jacaranda-flor.svg")),
+    ("jacaranda-hero", packed!("jacaranda-hero.svg")),
+    ("jacaranda-taza", packed!("jacaranda-taza.svg")),
+    ("keystone-extension", packed!("keystone-extension.svg")),
+    ("keystone-frame", packed!("keystone-frame.svg")),
+    ("keystone-hero", packed!("keystone-hero.svg")),
+    ("keystone-roof", packed!("keystone-roof.svg")),
+    ("luciernaga-boat", packed!("luciernaga-boat.svg")),
+    ("luciernaga-hero", packed!("luciernaga-hero.svg")),
+    ("luciernaga-room", packed!("luciernaga-room.svg")),
+    ("luciernaga-terrace", packed!("luciernaga-terrace.svg")),
+    ("luciernaga-tower", packed!("luciernaga-tower.svg")),
+    ("millstone-cake", packed!("millstone-cake.svg")),
+    ("millstone-croissant", packed!("millstone-croissant.svg")),
+    ("millstone-hero", packed!("millstone-hero.svg")),
+    ("millstone-loaf", packed!("millstone-loaf.svg")),
+    ("millstone-mill", packed!("millstone-mill.svg")),
+    ("northgate-cottage", packed!("northgate-cottage.svg")),
+    ("northgate-hero", packed!("northgate-hero.svg")),
+    ("northgate-loft", packed!("northgate-loft.svg")),
+    ("northgate-row", packed!("northgate-row.svg")),
+    ("northgate-tower", packed!("northgate-tower.svg")),
+    ("northgate-villa", packed!("northgate-villa.svg")),
+    ("olivo-fish", packed!("olivo-fish.svg")),
+    ("olivo-grove", packed!("olivo-grove.svg")),
+    ("olivo-hero", packed!("olivo-hero.svg")),
+    ("olivo-pasta", packed!("olivo-pasta.svg")),
+    ("olivo-peach", packed!("olivo-peach.svg")),
+    ("relay-chart", packed!("relay-chart.svg")),
+    ("relay-flow", packed!("relay-flow.svg")),
+    ("relay-hero", packed!("relay-hero.svg")),
+    ("relay-queue", packed!("relay-queue.svg")),
+    ("stillwater-hero", packed!("stillwater-hero.svg")),
+    ("tail-hero", packed!("tail-hero.svg")),
+    ("tail-lola", packed!("tail-lola.svg")),
+    ("tail-mog", packed!("tail-mog.svg")),
+    ("tail-otto", packed!("tail-otto.svg")),
+    ("tail-park", packed!("tail-park.svg")),
+    ("vidal-dunes", packed!("vidal-dunes.svg")),
+    ("vidal-face", packed!("vidal-face.svg")),
+    ("vidal-hands", packed!("vidal-hands.svg")),
+    ("vidal-hero", packed!("vidal-hero.svg")),
+    ("vidal-stairs", packed!("vidal-stairs.svg")),
+    ("vidal-tower", packed!("vidal-tower.svg")),
+    ("wren-bowl", packed!("wren-bowl.svg")),
+    ("wren-cup", packed!("wren-cup.svg")),
+    ("wren-hero", packed!("wren-hero.svg")),
+    ("wren-jug", packed!("wren-jug.svg")),
+    ("wren-plate", packed!("wren-plate.svg")),
+    ("wren-studio", packed!("wren-studio.svg")),
+    ("wren-vase", packed!("wren-vase.svg")),
 ];
 
 /// An image, ready to be part of a deployment.
 struct Artwork {
     /// Path in the deployment without a leading slash.
     path: String,
-    svg: &'static str,
+    svg: Packed,
 }
 
 static ARTWORK: LazyLock<BTreeMap<String, Artwork>> = LazyLock::new(|| {
-    let artwork = |(name, svg): &(&str, &'static str)| {
-        let hash: String = Sha256::digest(svg).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        (format!("{STOCK_PREFIX}{name}.svg"), Artwork { path: format!("assets/{name}.{hash}.svg"), svg })
+    let artwork = |&(name, svg): &(&str, Packed)| {
+        let path = format!("assets/{name}.{:016x}.svg", svg.fingerprint());
+        (format!("{STOCK_PREFIX}{name}.svg"), Artwork { path, svg })
     };
     PICTURES.iter().map(artwork).collect()
 });
@@ -111,11 +111,11 @@ pub fn files(pages: &[PageSnapshot]) -> Vec<RenderedFile> {
     for section in pages.iter().flat_map(|page| &page.sections).filter(|section| section.visible) {
         collect(&section.content, &mut named);
     }
-    let file = |artwork: &Artwork| RenderedFile {
-        path: artwork.path.clone(),
-        bytes: artwork.svg.as_bytes().to_vec(),
+    let file = |address: &str| {
+        let artwork = ARTWORK.get(address)?;
+        Some(RenderedFile { path: artwork.path.clone(), bytes: artwork.svg.unpack().ok()? })
     };
-    named.into_iter().filter_map(|address| ARTWORK.get(address).map(file)).collect()
+    named.into_iter().filter_map(file).collect()
 }
 
 /// Collects every text in the value that could be a reference.
@@ -136,9 +136,10 @@ mod tests {
 
     #[test]
     fn pictures_are_plain_drawings_of_a_modest_size() {
-        for (name, svg) in PICTURES {
+        for (name, svg) in &PICTURES {
+            let svg = svg.text().unwrap();
             assert!(svg.len() < 20_000, "{name}: {} bytes", svg.len());
-            let document = roxmltree::Document::parse(svg).unwrap();
+            let document = roxmltree::Document::parse(&svg).unwrap();
             let root = document.root_element();
             assert!(root.attribute("width").is_some() && root.attribute("viewBox").is_some(), "{name}");
             for node in document.descendants().filter(roxmltree::Node::is_element) {

@@ -21,7 +21,7 @@ pub use links::MacLinkSigner;
 pub use marks::MacMarks;
 pub use oidc::{OidcProvider, ProviderConfig};
 pub use passkeys::WebauthnCeremonies;
-pub use passwords::{Argon2Cost, Argon2Hasher, HashingPool};
+pub use passwords::{Argon2Cost, Argon2Hasher};
 pub use sealing::AesSealer;
 pub use signatures::webhook_signature;
 pub use strength::ZxcvbnMeter;

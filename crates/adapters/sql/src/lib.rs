@@ -26,7 +26,7 @@ mod support;
 mod sweep;
 mod tenancy;
 
-pub use connection::{Connections, PoolFigures, Transaction};
+pub use connection::{Connections, PoolFigures, Transaction, strange_word};
 pub use identity::personal_columns;
 pub use repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork};
 pub use store::{MigrationState, SqlStore, StoreOptions, check_url, names_missing_file};

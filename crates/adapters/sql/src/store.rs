@@ -3,7 +3,7 @@
 mod postgres;
 mod sqlite;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, str::FromStr, sync::Arc, time::Duration};
 
 use portico_kernel::{CommitListener, StoreError, TraceParent, trace::StoreObserver};
 use portico_migrations::Migrator;
@@ -183,17 +183,40 @@ impl SqlStore {
 
     /// Applies the migrations that are missing; all of them or none. Processes that start at once take turns. Afterwards the
     /// event log can be read, also where the database was restored from a dump of another cluster.
+    ///
+    /// Instances of an earlier version go on writing, and may lock tables in another order: Postgres lets one of both fail. So failures
+    /// that may pass are tried again.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let migrations = self.migration_status().await?;
-        if migrations.iter().all(|migration| migration.applied)
-            && !restored::is_from_elsewhere(&self.read()).await?
-        {
+        for _ in 1..MIGRATION_ATTEMPTS {
+            match self.try_to_migrate().await {
+                Err(StoreError::Unavailable(_)) => {}
+                done => return done,
+            }
+        }
+        self.try_to_migrate().await
+    }
+
+    async fn try_to_migrate(&self) -> Result<(), StoreError> {
+        if self.is_migrated().await? && !restored::is_from_elsewhere(&self.read()).await? {
             return Ok(());
         }
         let transaction = self.migration_transaction().await?;
         Migrator::up(transaction.shared()?, None).await.map_err(store_error)?;
         restored::adopt(&Db(&transaction)).await?;
         transaction.commit().await
+    }
+
+    /// Whether the database has the migrations of this program and no others. Quicker than [`SqlStore::migration_status`], for the start.
+    async fn is_migrated(&self) -> Result<bool, StoreError> {
+        let db = self.read();
+        if !db.exists(db.dialect().has_migrations, ()).await? {
+            return Ok(false);
+        }
+        let applied: Vec<String> = db.rows("select version from seaql_migrations", ()).await?;
+        let migrations = Migrator::migrations();
+        let known: BTreeSet<&str> = migrations.iter().map(|migration| migration.name()).collect();
+        let applied: BTreeSet<&str> = applied.iter().map(String::as_str).collect();
+        Ok(applied == known)
     }
 
     /// Takes back the last `steps` migrations, with the data they made room for.
@@ -341,6 +364,9 @@ pub fn names_missing_file(url: &str) -> bool {
     !is_postgres(url)
         && SqliteConnectOptions::from_str(url).is_ok_and(|options| !options.get_filename().exists())
 }
+
+/// How often migrations are tried.
+const MIGRATION_ATTEMPTS: u32 = 3;
 
 /// How much longer a statement of background work may take.
 const BACKGROUND: u32 = 3;

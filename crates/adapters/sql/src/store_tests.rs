@@ -116,3 +116,24 @@ async fn a_transaction_that_met_a_failure_takes_no_more_statements() {
     assert_eq!(numbers(&store).await, [0; 0]);
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_conflict_says_nothing_about_the_database() {
+    let folder = Folder::new("conflict");
+    let store = folder.open().await;
+    store
+        .write()
+        .execute("create table filler (number integer primary key, content blob)", ())
+        .await
+        .unwrap();
+    write(&store, 1).await.unwrap();
+    let work = store.begin().await.unwrap();
+    let insert = "insert into filler (number) values ($1)";
+    let refused = work.db().execute(insert, [1]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Conflict(_)), "{refused:?}");
+    work.commit().await.unwrap_err();
+    assert!(!store.health.take_doubt() && !store.health.has_failed());
+    write(&store, 2).await.unwrap();
+    assert_eq!(numbers(&store).await, [1, 2]);
+    store.close().await;
+}

@@ -56,7 +56,7 @@ pub fn pages(config: &mut PlainConfig) {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{http::Method, web::Bytes};
+    use actix_web::http::Method;
     use std::sync::Arc;
 
     use portico_web::{admission::Class, openapi::Document, request_admission::class_of};
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn work_is_told_apart_by_method_and_path() {
-        let document = Document::new(Bytes::new(), &server::operations()).unwrap();
+        let document = Document::new(&server::operations()).unwrap();
         use Class::{Logins, Outside, Reads, Writes};
         for (method, path, class) in [
             (Method::GET, "/api/v1/sites", Some(Reads)),

@@ -5,8 +5,9 @@ use std::{collections::HashMap, env, fs, io};
 use anyhow::Context;
 use config::{Config, Environment, File, FileFormat};
 use portico_runtime::settings::sources::normalize;
+use serde::Deserialize;
 
-use super::Settings;
+use super::{Settings, value::Setting};
 
 /// Name of the file, in the working directory.
 const FILE: &str = "portico.toml";
@@ -62,7 +63,7 @@ impl Sources {
     /// # Errors
     /// With all problems that were found, a line each; or the first value that has another type than its setting.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let settings: Settings = self.all.clone().try_deserialize()?;
+        let settings = Settings::deserialize(Setting(self.all.cache.clone()))?;
         settings.check()?;
         Ok(settings)
     }

@@ -3,6 +3,10 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,7 +14,22 @@ use portico_testkit::server::eventually;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::process::{Person, Server};
+use crate::{
+    kill::reached,
+    process::{Person, Server},
+};
+
+/// How many requests hash a password or wait for their turn to.
+async fn hashing(visitor: &Person) -> usize {
+    let (_, metrics) = visitor.call(Method::GET, "/api/metrics", None).await.unwrap();
+    let metrics = metrics.as_str().unwrap();
+    let of = |state: &str| {
+        let name = format!("portico_admission_{state}{{class=\"logins\"}} ");
+        let figure = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        figure.map_or(0.0, |figure| figure.trim().parse::<f64>().unwrap())
+    };
+    (of("running") + of("waiting")) as usize
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_under_way_are_answered_before_the_end() {
@@ -30,7 +49,13 @@ async fn requests_under_way_are_answered_before_the_end() {
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    // Those that are answered are counted first, so none is counted twice.
+    let arrived = eventually(Duration::from_secs(30), async || {
+        let answered = requests.iter().filter(|request| request.is_finished()).count();
+        let under_way = hashing(&visitor).await;
+        (under_way > 0 && answered + under_way == requests.len()).then_some(())
+    });
+    assert!(arrived.await.is_some(), "all of them arrive, and some are under way");
     server.terminate();
     let signalled = Instant::now();
     let mut late = 0;
@@ -138,8 +163,8 @@ fn rounds() -> usize {
 }
 
 /// Sends requests one after the other until connections are refused. Returns how many were answered, and an error for each that
-/// was not although there was a connection.
-fn ask_until_refused(address: &str, keeps: bool, pause: Duration) -> (usize, Vec<String>) {
+/// was not although there was a connection. `all` counts the answers of every client.
+fn ask_until_refused(address: &str, keeps: bool, pause: Duration, all: &AtomicUsize) -> (usize, Vec<String>) {
     const REQUEST: &[u8] = b"GET /api/v1/billing/plans HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let (mut answered, mut lost) = (0, Vec::new());
     let mut open: Option<BufReader<TcpStream>> = None;
@@ -157,6 +182,7 @@ fn ask_until_refused(address: &str, keeps: bool, pause: Duration) -> (usize, Vec
         match exchange(&mut connection, REQUEST) {
             Ok(closes) => {
                 answered += 1;
+                all.fetch_add(1, Ordering::Relaxed);
                 open = (keeps && !closes).then_some(connection);
             }
             Err(error) => lost.push(format!("{error} (kept: {keeps}, after {answered})")),
@@ -202,14 +228,17 @@ async fn no_request_of_a_direct_client_is_lost_without_a_drain_delay() {
     for round in 0..rounds() {
         let mut server = Server::start(folder.path(), &[]).await;
         let address = server.url.trim_start_matches("http://").to_owned();
+        let all = Arc::new(AtomicUsize::new(0));
         let clients: Vec<_> = (0..12)
             .map(|number| {
-                let address = address.clone();
+                let (address, all) = (address.clone(), all.clone());
                 let pause = Duration::from_millis([0, 0, 2, 7, 30, 400][number % 6]);
-                std::thread::spawn(move || ask_until_refused(&address, number < 6, pause))
+                std::thread::spawn(move || ask_until_refused(&address, number < 6, pause, &all))
             })
             .collect();
+        // By then also the one that pauses longest keeps a connection that it has used.
         tokio::time::sleep(Duration::from_millis(500)).await;
+        reached(&all, 51).await;
         server.terminate();
         let signalled = Instant::now();
         let status = server.ended(Duration::from_secs(10)).await;

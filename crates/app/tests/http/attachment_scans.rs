@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portico_feature_support::flows::files;
 use portico_kernel::{Job, JobType, PageRequest};
-use portico_runtime::worker::jobs::JobError;
+use portico_runtime::{scanning::NO_SCANNER, worker::jobs::JobError};
 use portico_support::{scan_job::ScanAttachment, scan_state::AttachmentScan};
 use portico_testkit::{
     clamd::{Clamd, EICAR},
@@ -259,9 +259,17 @@ async fn a_file_waits_for_a_scanner_that_was_taken_away_until_its_job_asks_for_t
             .into_iter()
             .find(|job| job.kind == ScanAttachment::KIND && job.payload["assetId"] == waiting["id"]);
         let job = job.expect("the file waits");
-        let earlier = Job { attempts: job.max_attempts - 1, ..job.clone() };
+        let without_before = || Some(NO_SCANNER.to_owned());
+        let earlier = Job { attempts: job.max_attempts - 1, last_error: without_before(), ..job.clone() };
         assert!(matches!(jobs::handle(&without, &earlier).await, Err(JobError::Retry(_))));
-        let last = Job { attempts: job.max_attempts, ..job };
+        let at_first =
+            Job { attempts: job.max_attempts, last_error: Some("refused".to_owned()), ..job.clone() };
+        let met = jobs::handle(&without, &at_first).await;
+        assert!(
+            matches!(&met, Err(JobError::Retry(error)) if error == NO_SCANNER),
+            "there was one an attempt ago: {met:?}"
+        );
+        let last = Job { attempts: job.max_attempts, last_error: without_before(), ..job };
         // A scanner that does not answer lets nothing go.
         assert!(matches!(jobs::handle(&server.app, &last).await, Err(JobError::Retry(_))));
         said(&ada, &ticket, "pending").await;

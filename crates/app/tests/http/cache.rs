@@ -26,6 +26,15 @@ async fn hearing(server: &TestServer) {
     eventually(Duration::from_secs(10), is_connected).await.expect("the server hears");
 }
 
+/// Waits until the server has received what was announced until now, which drops what is cached about it.
+///
+/// It counts as one that hears for 800 ms after it has last proven to have received everything: where it does after a longer pause, the
+/// proof is younger than this call.
+async fn up_to_date(server: &TestServer) {
+    tokio::time::sleep(Duration::from_millis(850)).await;
+    hearing(server).await;
+}
+
 async fn title(client: &Client, path: &str) -> String {
     client.get(path).await.expect(200)["title"].as_str().unwrap().to_owned()
 }
@@ -46,9 +55,8 @@ async fn answers_are_kept_until_something_changes() {
         let page = client.post(&client.t("/pages"), json!({"title": "First"})).await.expect(201);
         let path = client.t(&format!("/pages/{}", page["id"].as_str().unwrap()));
         let (list, by_slug) = (client.t("/pages"), client.t("/pages/slug/first"));
-        hearing(server).await;
         // An event that was appended a moment ago may be announced once more.
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        up_to_date(server).await;
         let tag = client.get(&list).await.header("etag").to_owned();
         assert_eq!(
             (title(&client, &path).await, title(&client, &by_slug).await),
@@ -112,7 +120,7 @@ async fn instances_agree_within_a_second() {
         site(&client, "Two").await;
         let page = client.post(&client.t("/pages"), json!({"title": "First"})).await.expect(201);
         let path = client.t(&format!("/pages/{}", page["id"].as_str().unwrap()));
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        tokio::join!(up_to_date(&one), up_to_date(&two));
         assert_eq!(
             (title(&client, &path).await, title(&elsewhere, &path).await),
             ("First".into(), "First".into())
@@ -144,7 +152,7 @@ async fn instances_share_what_redis_keeps_and_go_on_without_it() {
     site(&client, "Share").await;
     let page = client.post(&client.t("/pages"), json!({"title": "First"})).await.expect(201);
     let path = client.t(&format!("/pages/{}", page["id"].as_str().unwrap()));
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::join!(up_to_date(&one), up_to_date(&two));
     // Both have dropped what was cached before they started; then one caches, and the other one finds it.
     title(&client, &path).await;
     title(&elsewhere, &path).await;

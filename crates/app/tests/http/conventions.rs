@@ -160,19 +160,10 @@ async fn the_server_tells_how_it_is() {
         assert!(metrics.contains("portico_http_request_duration_seconds_bucket"), "{metrics}");
         assert!(metrics.contains("route=\"/api/health/ready\""), "{metrics}");
         let docs = client.get("/api/docs/").await;
-        assert_eq!((docs.status.as_u16(), docs.header("content-type")), (200, "text/html"));
+        assert_eq!((docs.status.as_u16(), docs.header("content-type")), (200, "text/html; charset=utf-8"));
         // Whatever the page refers to, a browser will not load anything from elsewhere.
         assert!(docs.header("content-security-policy").starts_with("default-src 'none'; script-src 'self';"));
         assert_eq!(client.get("/api/openapi.json").await.expect(200)["openapi"], "3.1.0");
-        for (accepted, encoding) in [("identity", ""), ("gzip;q=0", ""), ("gzip, br", "gzip")] {
-            let style = client.with("accept-encoding", accepted).get("/api/docs/index.css").await;
-            assert_eq!(style.header("content-encoding"), encoding, "{accepted}");
-            assert_eq!(style.text.contains("html"), encoding.is_empty(), "{accepted}: {}", style.text);
-            let varies = |by: &str| {
-                style.headers.get_all("vary").iter().any(|vary| vary.to_str().unwrap().contains(by))
-            };
-            assert!(varies("Accept-Encoding"), "{accepted}");
-        }
     })
     .await;
 }

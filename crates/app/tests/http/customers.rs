@@ -180,8 +180,8 @@ async fn limits_that_were_agreed_on_hold_at_once_and_stay() {
 
         for (wrong, fields) in [
             (json!({"limits": {"sites": 2}}), vec!["reason"]),
-            (json!({"limits": {"wheels": 2}, "reason": "x"}), vec!["limits"]),
-            (json!({"limits": {"sites": -1}, "reason": "x"}), vec!["limits"]),
+            (json!({"limits": {"wheels": 2}, "reason": "x"}), vec!["limits.wheels"]),
+            (json!({"limits": {"sites": -1}, "reason": "x"}), vec!["limits.sites"]),
             (json!({"limits": {"sites": u64::MAX}, "reason": "x"}), vec!["limits.sites"]),
             (json!({"requestsPerMinute": {"perUser": 0}, "reason": "x"}), vec!["requestsPerMinute.perUser"]),
             (json!({"quota": 1, "reason": "x"}), vec!["quota"]),

@@ -195,11 +195,11 @@ async fn a_job_of_an_unknown_kind_is_left_to_a_newer_version_for_a_day() {
     TestServer::on_each_database(async |server| {
         let now = server.app.core.env.now();
         let young = new_job(server, "nobody.knows", json!({}));
-        // This id tells no time: the job counts as enqueued when it is due.
-        let id = "4f2c9d1e-8a35-4b7c-9d20-6e1f3a5b7c89".parse().unwrap();
-        let old =
-            NewJob { id, run_at: now - time::Duration::DAY, ..new_job(server, "nobody.knows", json!({})) };
-        enqueue(server, [young.clone(), old.clone()]).await;
+        // Enqueued in 2024, for now.
+        let id = "018f1a2b-3c4d-7e5f-8a6b-7c8d9e0f1a2b".parse().unwrap();
+        let planned = NewJob { id, run_at: now, ..new_job(server, "nobody.knows", json!({})) };
+        let old = NewJob { run_at: now - time::Duration::DAY, ..new_job(server, "nobody.knows", json!({})) };
+        enqueue(server, [young.clone(), planned.clone(), old.clone()]).await;
         let given_back = async |id: JobId| {
             let page = PageRequest { page: 1, limit: 100 };
             let listed = server.app.core.jobs.list(None, page).await.unwrap();
@@ -209,6 +209,8 @@ async fn a_job_of_an_unknown_kind_is_left_to_a_newer_version_for_a_day() {
         let left = left.await.expect("the job is put back");
         assert_eq!((left.state, left.attempts), (JobState::Queued, 0), "and the attempt did not count");
         assert!(left.run_at > now, "for a later time");
+        let planned = eventually(Duration::from_secs(10), async || given_back(planned.id).await);
+        assert_eq!(planned.await.unwrap().state, JobState::Queued, "also one that was enqueued long before");
         let dead = eventually(Duration::from_secs(10), async || given_back(old.id).await);
         let dead = dead.await.expect("the old one is given up");
         assert_eq!((dead.state, dead.attempts), (JobState::Dead, 1));

@@ -6,6 +6,7 @@
 )]
 
 mod ai;
+mod api_docs;
 mod api_keys;
 mod assets;
 mod attachment_scans;

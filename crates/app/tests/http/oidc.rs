@@ -1,13 +1,15 @@
 //! Sign-in with an external provider: a real one, and a fake one that answers what it should not.
 
-use portico_identity::user::UserStatus;
-use portico_testkit::server::{Answer, Client, Database, PASSWORD, TestServer, at_once};
+mod accounts;
+mod links;
+
+use portico_testkit::server::{Answer, Client, Database, TestServer, at_once};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
-    factors::{App, make_stale},
-    fixture::{Person, change_user, linked, text},
+    factors::App,
+    fixture::{Person, text},
     provider::{FakeProvider, RealProvider, Return, configure},
 };
 
@@ -53,12 +55,6 @@ async fn sign_in(client: &Client, claims: Value) -> Answer {
     client.post(CALLBACK, back.body()).await
 }
 
-async fn link(client: &Client, claims: Value) -> Answer {
-    let begun = client.get("/api/v1/auth/oidc/fake?link=true").await.expect(200);
-    let back = FakeProvider::approve(&text(&begun, "authorizationUrl"), &claims);
-    client.post(CALLBACK, back.body()).await
-}
-
 fn verified(subject: &str, email: &str) -> Value {
     json!({"sub": subject, "email": email, "email_verified": true, "name": "Ada Lovelace"})
 }
@@ -68,10 +64,6 @@ fn with_tokens(server: &TestServer, tokens: &Value) -> Client {
     let mut client = server.client();
     client.sign(tokens);
     client
-}
-
-async fn login(server: &TestServer, email: &str) -> Answer {
-    server.client().post("/api/v1/auth/login", json!({"email": email, "password": PASSWORD})).await
 }
 
 #[track_caller]
@@ -153,97 +145,6 @@ async fn a_code_of_another_attempt_is_refused() {
         let theirs = approve(&client, verified("2", server.email("mallory"))).await;
         let swapped = json!({"code": theirs.code, "state": mine.state});
         refused(client.post(CALLBACK, swapped).await, 422, "sign_in_rejected");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_verified_address_links_the_account_that_has_proven_it() {
-    alone(async |server| {
-        let ada = server.customer(server.email("ada")).await;
-        let own = ada.get("/api/v1/profile").await.expect(200);
-        let tokens = sign_in(&server.client(), verified("1", server.email("ADA"))).await.expect(200);
-        assert_eq!(tokens["user"]["id"], own["id"]);
-        ada.get("/api/v1/profile").await.expect(200);
-        login(server, server.email("ada")).await.expect(200);
-        // From now on the subject decides, whatever the address.
-        let tokens = sign_in(&server.client(), verified("1", server.email("elsewhere"))).await.expect(200);
-        assert_eq!(
-            (&tokens["user"]["id"], &tokens["user"]["email"]),
-            (&own["id"], &json!(server.email("ada")))
-        );
-    })
-    .await;
-}
-
-/// A stranger registers with the address of another person, and waits for that person to sign in with a provider.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_account_made_by_a_stranger_is_closed_and_not_taken_over() {
-    alone(async |server| {
-        let stranger = server.unverified(server.email("ada")).await;
-        let second = server.unverified(server.email("ada")).await;
-        let strangers = stranger.get("/api/v1/profile").await.expect(200);
-        let refresh = login(server, server.email("ada")).await.expect(200)["refresh_token"].clone();
-
-        let tokens = sign_in(&server.client(), verified("1", server.email("ada"))).await.expect(200);
-        assert_ne!(tokens["user"]["id"], strangers["id"]);
-        assert_eq!(tokens["user"]["emailVerified"], true);
-        for client in [&stranger, &second] {
-            client.get("/api/v1/profile").await.expect(401);
-        }
-        refused(login(server, server.email("ada")).await, 401, "invalid_credentials");
-        let again = server.client().post("/api/v1/auth/refresh", json!({ "refresh_token": refresh })).await;
-        refused(again, 401, "invalid_refresh_token");
-        let ada = with_tokens(server, &tokens);
-        assert_eq!(ada.get("/api/v1/tenants").await.expect(200)["total"], 1);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unverified_address_links_nothing() {
-    alone(async |server| {
-        let ada = server.customer(server.email("ada")).await;
-        let own = ada.get("/api/v1/profile").await.expect(200);
-        for (subject, says) in [("1", json!(false)), ("2", Value::Null), ("3", json!("false"))] {
-            let claims = json!({"sub": subject, "email": server.email("ada"), "email_verified": says});
-            let tokens = sign_in(&server.client(), claims).await.expect(200);
-            assert_ne!(tokens["user"]["id"], own["id"]);
-            assert_eq!(tokens["user"]["emailVerified"], false);
-        }
-        ada.get("/api/v1/profile").await.expect(200);
-        for claims in [json!({"sub": "4"}), json!({"sub": "5", "email": "nonsense", "email_verified": true})]
-        {
-            refused(sign_in(&server.client(), claims).await, 422, "email_required");
-        }
-    })
-    .await;
-}
-
-/// A stranger signs in with a provider that lets users enter any address, enters Ada's, and waits for her.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_a_stranger_left_does_not_lead_into_an_account_whose_owner_came_by_mail() {
-    alone(async |server| {
-        let claims = json!({"sub": "eve", "email": server.email("ada"), "email_verified": false});
-        let tokens = sign_in(&server.client(), claims.clone()).await.expect(200);
-        let eve = with_tokens(server, &tokens);
-        refused(eve.get("/api/v1/auth/oidc/fake?link=true").await, 403, "email_unverified");
-
-        server
-            .client()
-            .post("/api/v1/auth/forgot-password", json!({"email": server.email("ada")}))
-            .await
-            .expect(202);
-        let token = server.mail_token(server.email("ada"), "reset-password").await;
-        let reset = json!({"token": token, "password": PASSWORD});
-        server.client().post("/api/v1/auth/reset-password", reset).await.expect(204);
-        let ada = login(server, server.email("ada")).await.expect(200);
-        assert_eq!(ada["user"]["id"], tokens["user"]["id"], "it is hers now");
-        refused(eve.get("/api/v1/profile").await, 401, "unauthenticated");
-        let again = sign_in(&server.client(), claims).await.expect(200);
-        assert_ne!(again["user"]["id"], ada["user"]["id"]);
-        let links = with_tokens(server, &ada).get(IDENTITIES).await.expect(200);
-        assert_eq!(links["total"], 0, "{links}");
     })
     .await;
 }
@@ -411,65 +312,6 @@ async fn a_browser_that_did_not_begin_cannot_end_a_sign_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn suspended_and_deleted_accounts_stay_out() {
-    alone(async |server| {
-        let ada = Person::new(server, server.email("ada"), |_| {}).await;
-        sign_in(&server.client(), verified("1", server.email("ada"))).await.expect(200);
-        change_user(server, &ada.claims, |user| user.status = UserStatus::Suspended).await;
-        refused(
-            sign_in(&server.client(), verified("1", server.email("ada"))).await,
-            403,
-            "account_suspended",
-        );
-        refused(
-            sign_in(&server.client(), verified("2", server.email("ada"))).await,
-            403,
-            "account_suspended",
-        );
-        change_user(server, &ada.claims, |user| user.status = UserStatus::Deleted).await;
-        refused(
-            sign_in(&server.client(), verified("1", server.email("ada"))).await,
-            401,
-            "invalid_credentials",
-        );
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn links_are_made_and_taken_away_while_signed_in() {
-    alone(async |server| {
-        let ada = server.customer(server.email("ada")).await;
-        let own = ada.get("/api/v1/profile").await.expect(200);
-        refused(server.client().get("/api/v1/auth/oidc/fake?link=true").await, 401, "unauthenticated");
-        let tokens = link(&ada, verified("1", server.email("lovelace"))).await.expect(200);
-        assert_eq!(tokens["user"]["id"], own["id"]);
-        with_tokens(server, &tokens).get("/api/v1/profile").await.expect(200);
-        let sessions = ada.get("/api/v1/auth/sessions").await.expect(200);
-        assert_eq!(sessions["total"], 1, "linking is no second sign-in");
-        link(&ada, verified("1", server.email("lovelace"))).await.expect(200);
-        let tokens = sign_in(&server.client(), verified("1", server.email("lovelace"))).await.expect(200);
-        assert_eq!(tokens["user"]["id"], own["id"]);
-
-        let eve = server.customer(server.email("eve")).await;
-        refused(link(&eve, verified("1", server.email("lovelace"))).await, 409, "identity_taken");
-        let links = ada.get(IDENTITIES).await.expect(200);
-        assert_eq!(links["total"], 1);
-        let path = format!("{IDENTITIES}/{}", text(&links["items"][0], "id"));
-        refused(eve.delete(&path).await, 404, "not_found");
-        refused(server.client().delete(&path).await, 401, "unauthenticated");
-        assert_eq!(ada.delete(&path).await.status.as_u16(), 204);
-        refused(ada.delete(&path).await, 404, "not_found");
-        let other = sign_in(&server.client(), verified("1", server.email("lovelace"))).await.expect(200);
-        assert_ne!(other["user"]["id"], own["id"], "it does not lead to Ada any more");
-        let audit = ada.get(&ada.t("/audit?type=user.identity_unlinked")).await.expect(200);
-        assert_eq!(audit["items"].as_array().unwrap().len(), 1, "{audit}");
-        assert_eq!(audit["items"][0]["after"]["provider"], "fake");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_is_asked_for_here_too() {
     alone(async |server| {
         let ada = Person::new(server, server.email("ada"), |_| {}).await;
@@ -482,65 +324,6 @@ async fn a_second_factor_is_asked_for_here_too() {
         let code = json!({"mfaToken": token, "code": app.code(server, 1)});
         let tokens = server.client().post("/api/v1/auth/mfa/verify", code).await.expect(200);
         assert_eq!(tokens["user"]["email"], server.email("ada"));
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn links_want_a_fresh_proof() {
-    alone(async |server| {
-        let mut ada = Person::new(server, server.email("ada"), |_| {}).await;
-        let path = format!("{IDENTITIES}/{}", linked(server, &ada).await);
-        make_stale(server, &ada).await;
-        let begun = ada.client.get("/api/v1/auth/oidc/fake?link=true").await;
-        refused(begun, 403, "reauthentication_required");
-        refused(ada.client.delete(&path).await, 403, "reauthentication_required");
-        ada.sign_in(server).await;
-        link(&ada.client, verified("1", server.email("x"))).await.expect(200);
-        assert_eq!(ada.client.delete(&path).await.status.as_u16(), 204);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_to_link_belongs_to_who_began_it() {
-    alone(async |server| {
-        let (ada, eve) =
-            (server.customer(server.email("ada")).await, server.customer(server.email("eve")).await);
-        let begun = ada.get("/api/v1/auth/oidc/fake?link=true").await.expect(200);
-        let back =
-            FakeProvider::approve(&text(&begun, "authorizationUrl"), &verified("1", server.email("x")));
-        refused(eve.post(CALLBACK, back.body()).await, 422, "invalid_state");
-        refused(server.client().post(CALLBACK, back.body()).await, 401, "unauthenticated");
-        ada.post(CALLBACK, back.body()).await.expect(200);
-        assert_eq!(eve.get(IDENTITIES).await.expect(200)["total"], 0);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_last_way_to_sign_in_stays_also_under_two_requests_at_once() {
-    on_each_database(async |server| {
-        let tokens = sign_in(&server.client(), verified("1", server.email("ada"))).await.expect(200);
-        let ada = with_tokens(server, &tokens);
-        link(&ada, verified("2", server.email("ada.other"))).await.expect(200);
-        let links = ada.get(IDENTITIES).await.expect(200);
-        let paths: Vec<_> = links["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|link| format!("{IDENTITIES}/{}", text(link, "id")))
-            .collect();
-        assert_eq!(paths.len(), 2);
-        let answers = at_once(2, |number| {
-            let (ada, path) = (ada.clone(), paths[number].clone());
-            async move { ada.delete(&path).await }
-        })
-        .await;
-        let mut codes: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
-        codes.sort_unstable();
-        assert_eq!(codes, [204, 409], "{answers:?}");
-        assert!(answers.iter().any(|answer| answer.json["code"] == "last_sign_in_method"));
     })
     .await;
 }

@@ -226,7 +226,7 @@ async fn everything_that_is_wrong_with_a_plan_is_told_at_once() {
                 vec!["prices", "prices[0].interval", "prices[0].currency", "prices[0].amount"],
             ),
             (json!({"id": "agency", "name": "Agency", "prices": [price(150, "isk")]}), vec!["prices[0].amount"]),
-            (json!({"id": "agency", "name": "Agency", "prices": [price(1, "usd")], "limits": {"wheels": 2}}), vec!["limits"]),
+            (json!({"id": "agency", "name": "Agency", "prices": [price(1, "usd")], "limits": {"wheels": 2}}), vec!["limits.wheels"]),
             (json!({"id": "agency", "name": "Agency", "prices": [price(1, "usd")], "version": 2}), vec!["version"]),
         ] {
             let mut fields: Vec<&str> = fields;

@@ -80,6 +80,7 @@ pub async fn purge(server: &TestServer, release: &str, upload: &str) {
         attempts: 1,
         max_attempts: 1,
         run_at: env.now(),
+        due_at: None,
         last_error: None,
         request_id: "test".to_owned(),
         trace_parent: None,

@@ -72,6 +72,21 @@ const JSON: &str = "Content-Type: application/json";
 const LONG: &str = "Content-Length: 100000";
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 const FORM: &str = "Content-Type: multipart/form-data; boundary=b";
+const EXPECT: &str = "Expect: 100-continue";
+
+/// What is sent once the head of a request with [`EXPECT`] was read.
+const CONTINUE: &[u8; 25] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Sends the beginning of a request that has [`EXPECT`], and waits until the server says that it has read the head.
+fn send_head(address: &str, first: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(first.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut answer = [0; CONTINUE.len()];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, CONTINUE);
+    stream
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_at_a_byte_now_and_then_are_cut_whoever_sends_them_and_whatever_they_are_for() {
@@ -165,18 +180,13 @@ async fn a_slow_body_does_not_hold_up_the_end_of_the_server() {
     let upload = format!("POST /api/v1/tenants/{}/assets/upload", owner.tenant);
     let address = server.url.trim_start_matches("http://").to_owned();
     let clients: Vec<_> = [
-        head("POST /api/v1/sites", Some(&owner), &[JSON, LONG]) + "{",
-        head(&upload, Some(&owner), &[FORM, LONG]) + "--b\r\n",
-        head("POST /api/v1/auth/login", None, &[JSON, CHUNKED]),
+        head("POST /api/v1/sites", Some(&owner), &[JSON, LONG, EXPECT]) + "{",
+        head(&upload, Some(&owner), &[FORM, LONG, EXPECT]) + "--b\r\n",
+        head("POST /api/v1/auth/login", None, &[JSON, CHUNKED, EXPECT]),
     ]
     .into_iter()
-    .map(|first| {
-        let mut stream = TcpStream::connect(&address).unwrap();
-        stream.write_all(first.as_bytes()).unwrap();
-        stream
-    })
+    .map(|first| send_head(&address, &first))
     .collect();
-    tokio::time::sleep(Duration::from_millis(300)).await;
     let begun = Instant::now();
     server.stop().await;
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
@@ -197,9 +207,7 @@ async fn what_does_not_fit_is_refused_at_once_and_the_rest_goes_on() {
     let owner = server.customer("busy@example.com").await;
     // A body that is still arriving takes no admission slot.
     let address = server.url.trim_start_matches("http://").to_owned();
-    let mut slow = TcpStream::connect(&address).unwrap();
-    slow.write_all((head("POST /api/v1/sites", Some(&owner), &[JSON, LONG]) + "{").as_bytes()).unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let slow = send_head(&address, &(head("POST /api/v1/sites", Some(&owner), &[JSON, LONG, EXPECT]) + "{"));
     let branding = owner.t("/branding");
     let colour = |colour: &str| json!({"colors": {"primary": colour}});
     owner.put(&branding, colour("#111111")).await.expect(200);

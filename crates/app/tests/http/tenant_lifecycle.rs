@@ -247,6 +247,7 @@ async fn a_deletion_is_finished_once_when_its_time_has_come() {
         // Taken back and asked for again: the job of the first time finds that it is not due.
         owner.delete(&owner.t("")).await.expect(202);
         owner.post_empty(&owner.t("/restore")).await.expect(200);
+        // The two times lie apart by this at least.
         tokio::time::sleep(Duration::from_millis(700)).await;
         let again = owner.delete(&owner.t("")).await.expect(202);
         owner.get(&owner.t("")).await.expect(200);

@@ -278,6 +278,7 @@ async fn a_hard_limit_of_bandwidth_pauses_sites_until_there_is_more() {
         }
         agree(&staff, &shop.client, "bandwidth", 1 << 40).await;
         becomes(200).await;
+        // And it stays so: nothing happens in this time.
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(visitor.get("/").await.status.as_u16(), 200);
         server.stop().await;

@@ -154,6 +154,7 @@ async fn what_failed_and_what_a_pause_missed_is_sent_again_and_nothing_twice() {
             attempts: 1,
             max_attempts: 2,
             run_at: now,
+            due_at: None,
             last_error: None,
             request_id: String::new(),
             trace_parent: None,

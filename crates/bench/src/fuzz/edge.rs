@@ -33,9 +33,8 @@ static STRICT_PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 
 /// The document, or why the routes do not make one.
-static DOCUMENT: LazyLock<Result<Document, String>> = LazyLock::new(|| {
-    Document::new(server::DOCUMENT.into(), &server::operations()).map_err(|error| error.to_string())
-});
+static DOCUMENT: LazyLock<Result<Document, String>> =
+    LazyLock::new(|| Document::new(&server::operations()).map_err(|error| error.to_string()));
 
 /// Every path under which a strict operation is documented, and the canonical one.
 static STRICT: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {

@@ -235,8 +235,17 @@ pub struct CheckoutRule {
     pub live: bool,
     /// Where buyers may be sent.
     pub returns: ReturnRule,
-    /// Where those are sent who begin to pay for a plan without naming an address: after the payment, and without having paid.
-    pub home: (String, String),
+    /// Where those are sent who begin to pay for a plan without naming an address.
+    pub home: ReturnPages,
+}
+
+/// The pages that a buyer comes back to from a page of the provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReturnPages {
+    /// After the payment.
+    pub paid: String,
+    /// Without having paid.
+    pub canceled: String,
 }
 
 /// Use cases around checkouts, from the order to the page. What follows is in [`settlement`](crate::settlement).

@@ -6,6 +6,7 @@ use time::Duration;
 
 use crate::{
     BillingError,
+    checkout::ReturnPages,
     limits::Allowance,
     order::ReturnRule,
     paid::BillingAccount,
@@ -311,18 +312,14 @@ impl PlanWish {
     ///
     /// # Errors
     /// `Invalid` where one leads elsewhere than to the front ends of the operator.
-    pub(crate) fn returns(
-        &self,
-        rule: &ReturnRule,
-        home: &(String, String),
-    ) -> Result<(String, String), BillingError> {
+    pub(crate) fn returns(&self, rule: &ReturnRule, home: &ReturnPages) -> Result<ReturnPages, BillingError> {
         let mut violations = Violations::default();
-        let success = self.success_url.as_ref().unwrap_or(&home.0).clone();
-        let cancel = self.cancel_url.as_ref().unwrap_or(&home.1).clone();
-        rule.check("successUrl", &success, &mut violations);
-        rule.check("cancelUrl", &cancel, &mut violations);
+        let paid = self.success_url.as_ref().unwrap_or(&home.paid).clone();
+        let canceled = self.cancel_url.as_ref().unwrap_or(&home.canceled).clone();
+        rule.check("successUrl", &paid, &mut violations);
+        rule.check("cancelUrl", &canceled, &mut violations);
         violations.into_result().map_err(BillingError::Invalid)?;
-        Ok((success, cancel))
+        Ok(ReturnPages { paid, canceled })
     }
 
     /// Checks the return addresses that are there, whether they are needed or not.

@@ -333,8 +333,8 @@ impl<'a> PlanChanges<'a> {
         let price = assessment.price.as_ref().ok_or(BillingError::NoPlan)?;
         let (success_url, cancel_url) = match kind {
             PlanCallKind::Checkout => {
-                let (success, cancel) = wish.returns(&rule.returns, &rule.home)?;
-                (Some(success), Some(cancel))
+                let pages = wish.returns(&rule.returns, &rule.home)?;
+                (Some(pages.paid), Some(pages.canceled))
             }
             PlanCallKind::Create | PlanCallKind::Change | PlanCallKind::Schedule => (None, None),
         };

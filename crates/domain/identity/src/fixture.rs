@@ -1,6 +1,17 @@
 //! What the unit tests of this crate share: the repositories in memory, a clock that tests set, and token strings that
 //! can be read.
 
+mod api_keys;
+mod email_changes;
+mod external;
+mod factors;
+mod guards;
+mod one_time_tokens;
+mod sessions;
+mod users;
+
+pub use guards::marks;
+
 use std::sync::{
     Arc,
     atomic::{AtomicI64, AtomicU64, Ordering},
@@ -13,23 +24,16 @@ use portico_kernel::{
 };
 use time::Duration;
 
+use self::{one_time_tokens::Tokens, sessions::SessionRows};
 use crate::{
     ports::{
         Credential, IdentityRepositories, MockTokenIssuer, OneTimeTokenRepository, PasswordHash,
         SessionRepository, UserRepository,
     },
-    session::{CallerState, Session},
-    token::{OneTimeToken, TokenPurpose},
+    session::Session,
+    token::OneTimeToken,
     user::{EmailAddress, User, UserStatus},
 };
-
-mod api_keys;
-mod email_changes;
-mod external;
-mod factors;
-mod guards;
-mod users;
-pub use guards::marks;
 
 /// The stand-in for a hash of `password`.
 pub fn hash(password: &str) -> PasswordHash {
@@ -412,127 +416,6 @@ impl UserRepository for Users<'_> {
     async fn touch_login(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
         let row = self.0.users.iter_mut().find(|row| row.user.id == id);
         row.into_iter().for_each(|row| row.user.last_login_at = Some(at));
-        Ok(())
-    }
-}
-
-struct SessionRows<'c>(&'c mut State);
-#[async_trait]
-impl SessionRepository for SessionRows<'_> {
-    async fn insert(&mut self, session: &Session) -> Result<(), StoreError> {
-        self.0.sessions.push(session.clone());
-        Ok(())
-    }
-    async fn find(&mut self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        Ok(self.0.sessions.iter().find(|session| session.id == id).cloned())
-    }
-    async fn rotate(&mut self, next: &Session) -> Result<bool, StoreError> {
-        let lost = std::mem::take(&mut self.0.lose_next_rotation);
-        let row = self.0.sessions.iter_mut().find(|row| row.id == next.id && row.ended_at.is_none());
-        let Some(row) = row.filter(|row| row.generation == next.generation - 1) else { return Ok(false) };
-        *row = next.clone();
-        Ok(!lost)
-    }
-    async fn switch(
-        &mut self,
-        user: UserId,
-        id: SessionId,
-        tenant: TenantId,
-        _: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let row = self.0.sessions.iter_mut().find(|row| row.id == id && row.user == user);
-        Ok(row.map(|row| row.active_tenant = Some(tenant)).is_some())
-    }
-    async fn list(&mut self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
-        let running = |row: &&Session| row.user == user && row.ended_at.is_none() && row.expires_at > now;
-        let mut rows: Vec<_> = self.0.sessions.iter().filter(running).cloned().collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.id));
-        Ok(rows)
-    }
-    async fn authenticate(
-        &mut self,
-        user: UserId,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let row = self.0.sessions.iter_mut().find(|row| row.id == id && row.user == user);
-        let Some(row) = row.filter(|row| row.ended_at.is_none()) else { return Ok(false) };
-        row.authenticated_at = now;
-        Ok(true)
-    }
-    async fn end(&mut self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
-        let row = self.0.sessions.iter_mut().find(|row| row.id == id && row.user == user);
-        let Some(row) = row.filter(|row| row.ended_at.is_none()) else { return Ok(false) };
-        row.ended_at = Some(now);
-        Ok(true)
-    }
-    async fn end_all(
-        &mut self,
-        user: UserId,
-        except: Option<SessionId>,
-        now: Timestamp,
-    ) -> Result<Vec<SessionId>, StoreError> {
-        let rows = self.0.sessions.iter_mut();
-        let rows = rows.filter(|row| row.user == user && Some(row.id) != except && row.ended_at.is_none());
-        Ok(rows
-            .map(|row| {
-                row.ended_at = Some(now);
-                row.id
-            })
-            .collect())
-    }
-    async fn end_impersonations(
-        &mut self,
-        impersonator: UserId,
-        now: Timestamp,
-    ) -> Result<Vec<(SessionId, UserId)>, StoreError> {
-        let rows = self.0.sessions.iter_mut();
-        let rows = rows.filter(|row| row.impersonator == Some(impersonator) && row.ended_at.is_none());
-        Ok(rows
-            .map(|row| {
-                row.ended_at = Some(now);
-                (row.id, row.user)
-            })
-            .collect())
-    }
-    async fn caller(
-        &mut self,
-        _: SessionId,
-        _: Option<TenantId>,
-        _: Timestamp,
-    ) -> Result<Option<CallerState>, StoreError> {
-        panic!("no use case asks for the caller's state")
-    }
-}
-
-struct Tokens<'c>(&'c mut State);
-#[async_trait]
-impl OneTimeTokenRepository for Tokens<'_> {
-    async fn insert(&mut self, token: &OneTimeToken) -> Result<(), StoreError> {
-        self.0.tokens.push(token.clone());
-        Ok(())
-    }
-    async fn find(
-        &mut self,
-        hash: [u8; 32],
-        purpose: TokenPurpose,
-        now: Timestamp,
-    ) -> Result<Option<UserId>, StoreError> {
-        let good = |row: &&OneTimeToken| row.hash == hash && row.purpose == purpose && row.expires_at > now;
-        Ok(self.0.tokens.iter().find(good).map(|row| row.user))
-    }
-    async fn consume(
-        &mut self,
-        hash: [u8; 32],
-        purpose: TokenPurpose,
-        now: Timestamp,
-    ) -> Result<Option<UserId>, StoreError> {
-        let good = |row: &OneTimeToken| row.hash == hash && row.purpose == purpose && row.expires_at > now;
-        let position = self.0.tokens.iter().position(good);
-        Ok(position.map(|position| self.0.tokens.remove(position).user))
-    }
-    async fn revoke(&mut self, user: UserId, purpose: TokenPurpose) -> Result<(), StoreError> {
-        self.0.tokens.retain(|row| row.user != user || row.purpose != purpose);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! A page of a site.
 
+mod duplicate;
 mod schedule;
 mod to_review;
 
@@ -7,8 +8,8 @@ pub use schedule::{DeploySite, PublishPage};
 pub(crate) use to_review::{review, sample_places};
 
 use portico_kernel::{
-    Env, Event, EventDeclaration, FieldError, List, PageId, PageRequest, Permission, Scope, SectionId,
-    SiteId, StoreError, TemplateId, TenantId, Timestamp, Violations, name::Slug, patch,
+    Env, Event, EventDeclaration, FieldError, List, PageId, PageRequest, Permission, Scope, SiteId,
+    StoreError, TemplateId, TenantId, Timestamp, Violations, name::Slug, patch,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,6 @@ use crate::{
     SitesError, events, language,
     navigation::Navigation,
     ports::{PageFilter, SiteRepositories},
-    section::{Section, copy_origins},
     site, version,
 };
 
@@ -373,54 +373,6 @@ impl<'a> Pages<'a> {
         Ok(page)
     }
 
-    /// Copies a page with its sections: a draft with the next free slug `x-copy`, `x-copy-2` …, never home.
-    ///
-    /// # Errors
-    /// `NotFound`; `SlugTaken` when another request takes the free slug at the same moment.
-    pub async fn duplicate(&mut self, id: PageId) -> Result<Page, SitesError> {
-        let tenant = self.scope.require(Permission::PagesWrite)?;
-        // Two copies of one page at the same moment are made one after the other, and get different slugs.
-        let original =
-            self.repositories.pages().lock(tenant, id).await?.ok_or(SitesError::NotFound("page"))?;
-        let base = Slug::from_title(&format!("{}-copy", cut(original.slug.as_str(), 80)));
-        let taken = self.repositories.pages().slugs_like(tenant, original.site_id, base.as_str()).await?;
-        let now = self.env.now();
-        let copy = Page {
-            id: self.env.new_id(),
-            title: format!("{} (copy)", cut(&original.title, MAX_TITLE - " (copy)".len())),
-            slug: free_slug(&base, &taken),
-            status: PageStatus::Draft,
-            is_home: false,
-            publish_at: None,
-            published_at: None,
-            created_at: now,
-            updated_at: now,
-            version: 1,
-            ..original
-        };
-        self.repositories.pages().insert(&copy).await.map_err(|error| refused(error, None))?;
-        let originals = self.repositories.sections().list(tenant, id).await?;
-        let ids: Vec<SectionId> = originals.iter().map(|section| section.id).collect();
-        let sections: Vec<Section> = (0..)
-            .zip(originals)
-            .map(|(position, section)| Section {
-                id: self.env.new_id(),
-                page_id: copy.id,
-                position,
-                created_at: now,
-                updated_at: now,
-                version: 1,
-                ..section
-            })
-            .collect();
-        if !sections.is_empty() {
-            self.repositories.sections().insert(&sections).await?;
-        }
-        copy_origins(self.repositories, tenant, id, &ids, &sections).await?;
-        self.append(self.event(&events::PAGE_CREATED, &copy).after(&copy)).await?;
-        Ok(copy)
-    }
-
     /// Deletes a page with its sections and the navigation items that lead to it, with everything under those.
     ///
     /// # Errors
@@ -481,19 +433,6 @@ fn same_site(original: Option<Page>, site: SiteId) -> Result<Option<PageId>, Sit
         )])),
         original => Ok(original.map(|page| page.translation_of.unwrap_or(page.id))),
     }
-}
-
-/// The first of `base`, `base-2`, `base-3` … that is not taken.
-fn free_slug(base: &Slug, taken: &[String]) -> Slug {
-    let is_free = |slug: &Slug| !taken.iter().any(|other| other == slug.as_str());
-    // One more candidate than there are taken slugs, so one of them is free.
-    let numbered = (2..).map(|number| base.with_suffix(number)).take(taken.len() + 1);
-    std::iter::once(base.clone()).chain(numbered).find(is_free).unwrap_or_else(|| base.clone())
-}
-
-/// At most the first `max` characters.
-fn cut(text: &str, max: usize) -> &str {
-    text.char_indices().nth(max).map_or(text, |(end, _)| &text[..end])
 }
 
 /// What a refused insert or update of a page means.

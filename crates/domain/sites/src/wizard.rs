@@ -3,6 +3,7 @@
 //! All input is stored and belongs to the tenant, so any member who may make sites there can continue where another one stopped,
 //! on any device.
 
+mod checks;
 mod generation;
 mod launch;
 mod parts;

@@ -76,24 +76,31 @@ pub async fn fan_out(
         .collect();
     tenants.sort_unstable();
     tenants.dedup();
-    let mut touched = Vec::new();
+    let mut planned = Vec::new();
     if !tenants.is_empty() {
         let listeners = repositories.delivery_plans().listeners(tenants).await?;
-        let deliveries = deliveries(repositories, env, catalogue, events, &listeners).await?;
-        touched.extend(deliveries.iter().map(|delivery| (delivery.tenant, delivery.webhook)));
-        if !deliveries.is_empty() {
-            repositories.delivery_plans().plan(deliveries).await?;
-        }
+        planned = deliveries(repositories, env, catalogue, events, &listeners).await?;
     }
-    for event in events {
-        let webhook = WebhookId::from_uuid(event.resource);
-        if changes_sending(&event.kind) {
-            repositories.delivery_plans().wake(event.tenant, webhook, env.now()).await?;
-        } else if !requests_sending(&event.kind) {
-            continue;
-        }
-        touched.push((event.tenant, webhook));
+    let webhooks = |is_meant: fn(&EventKind) -> bool| {
+        let meant = events.iter().filter(move |event| is_meant(&event.kind));
+        meant.map(|event| (event.tenant, WebhookId::from_uuid(event.resource)))
+    };
+    let woken: Vec<_> = webhooks(changes_sending).collect();
+    let mut touched: Vec<_> = planned.iter().map(|delivery| (delivery.tenant, delivery.webhook)).collect();
+    touched.extend(&woken);
+    touched.sort_unstable();
+    touched.dedup();
+    // What is planned is locked in the order of keys by itself; what is woken after it would not be.
+    if !woken.is_empty() && touched.len() > 1 {
+        repositories.delivery_plans().hold(touched.clone()).await?;
     }
+    if !planned.is_empty() {
+        repositories.delivery_plans().plan(planned).await?;
+    }
+    for (tenant, webhook) in woken {
+        repositories.delivery_plans().wake(tenant, webhook, env.now()).await?;
+    }
+    touched.extend(webhooks(requests_sending));
     touched.sort_unstable();
     touched.dedup();
     Ok(touched)

@@ -116,6 +116,29 @@ async fn a_webhook_that_is_resumed_is_looked_after() {
 }
 
 #[tokio::test]
+async fn queues_are_held_in_one_order_before_some_are_woken_and_others_planned() {
+    let env = env();
+    let tenant = env.new_id();
+    let wants = listener(&env, tenant, &["page.created"]);
+    let (resumed, page) = (event(&env, tenant, "webhook.resumed"), event(&env, tenant, "page.created"));
+    let woken = WebhookId::from_uuid(resumed.resource);
+    let mut both = vec![(tenant, woken), (tenant, wants.webhook)];
+    both.sort_unstable();
+    let mut repositories = Repositories::default();
+    planning(&mut repositories, vec![wants], &[(2, 1)]);
+    let mut mock = MockDeliveryPlans::new();
+    let expected = both.clone();
+    mock.expect_hold().once().withf(move |held| *held == expected).return_once(|_| Ok(()));
+    repositories.delivery_plans.push_back(mock);
+    expect_plan(&mut repositories, |planned| planned.len() == 1);
+    let mut mock = MockDeliveryPlans::new();
+    mock.expect_wake().once().return_once(|_, _, _| Ok(()));
+    repositories.delivery_plans.push_back(mock);
+    let touched = fan_out(&mut repositories, &env, &catalogue(), &[page, resumed]).await.unwrap();
+    assert_eq!(touched, both);
+}
+
+#[tokio::test]
 async fn a_webhook_that_is_tested_is_looked_at_as_it_is() {
     let env = env();
     let tenant = env.new_id();

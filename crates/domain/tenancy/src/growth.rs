@@ -20,7 +20,7 @@ const MONTHS: i32 = 12;
 /// How long after registering a tenant is activated if it publishes a site or pays for something.
 pub const ACTIVATION: Duration = Duration::days(14);
 
-/// How far back the event log is read where nothing was recorded yet.
+/// How far back the event log is read, and months are counted, where nothing was recorded yet.
 const LOOK_BACK: Duration = Duration::days(366);
 
 /// How long after its end a day is recorded. Events of the last moments may be committed later.
@@ -191,25 +191,39 @@ impl<'a> Growth<'a> {
     /// tenants may be activated later. Of many days at once, only the last of each month and the last of all are counted. Answers the day
     /// where one was recorded, and `None` where none is left or another unit of work has done it.
     ///
+    /// The first day of all is that of the oldest event of the last year, because there is nothing to be recorded of days before it. The
+    /// months before it are counted with it: accounts and tenants may be older than the log.
+    ///
     /// # Errors
     /// Those of the store.
     pub async fn record_next(&mut self) -> Result<Option<Date>, StoreError> {
         let now = self.env.now();
         let Some(newest) = (now - SETTLED).into_inner().date().previous_day() else { return Ok(None) };
         let last = self.repositories.growth().last_day().await?;
-        let first = last.and_then(Date::next_day).unwrap_or_else(|| newest.saturating_sub(LOOK_BACK));
-        if first > newest || !self.repositories.growth().record_day(first).await? {
+        let (day, counted_from) = match last.and_then(Date::next_day) {
+            Some(next) => (next, month_of(next)),
+            None => {
+                let begin = newest.saturating_sub(LOOK_BACK);
+                let oldest = self.repositories.growth().oldest_event().await?;
+                (oldest.map_or(newest, |oldest| oldest.clamp(begin, newest)), month_of(begin))
+            }
+        };
+        if day > newest || !self.repositories.growth().record_day(day).await? {
             return Ok(None);
         }
-        let month = Month::of(Timestamp::new(first.midnight().assume_utc()));
-        let ends_month = first.next_day().is_some_and(|next| next.month() != first.month());
-        if ends_month || first == newest {
-            for month in [month.plus(-1), month] {
+        let ends_month = day.next_day().is_some_and(|next| next.month() != day.month());
+        if last.is_none() || ends_month || day == newest {
+            for month in counted_from.plus(-1).through(month_of(day)) {
                 self.repositories.growth().count(month, ACTIVATION).await?;
             }
         }
-        Ok(Some(first))
+        Ok(Some(day))
     }
+}
+
+/// The month of a day, in UTC.
+fn month_of(day: Date) -> Month {
+    Month::of(Timestamp::new(day.midnight().assume_utc()))
 }
 
 fn of_month(month: Month, all: &BTreeMap<Month, BTreeMap<Figure, u64>>) -> GrowthMonth {

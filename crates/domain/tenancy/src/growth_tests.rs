@@ -88,14 +88,25 @@ async fn months_and_permission_are_checked() {
 
 /// Records the day after `last`: what was recorded, and which months were counted.
 async fn next(last: Option<Date>, is_new: bool) -> (Option<Date>, Vec<Month>) {
+    next_of(last, is_new, None).await
+}
+
+/// The same of a log that begins on a day. It is asked for that only where nothing was recorded yet.
+async fn next_of(last: Option<Date>, is_new: bool, oldest: Option<Date>) -> (Option<Date>, Vec<Month>) {
     let mut repositories = Repositories::default();
     let counted = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let mut reading = MockGrowthRepository::new();
     reading.expect_last_day().times(1).return_once(move || Ok(last));
     let mut recording = MockGrowthRepository::new();
     recording.expect_record_day().return_once(move |_| Ok(is_new));
-    repositories.growth.extend([reading, recording]);
-    for _ in 0..2 {
+    repositories.growth.push_back(reading);
+    if last.is_none() {
+        let mut looking = MockGrowthRepository::new();
+        looking.expect_oldest_event().times(1).return_once(move || Ok(oldest));
+        repositories.growth.push_back(looking);
+    }
+    repositories.growth.push_back(recording);
+    for _ in 0..15 {
         let (mut counting, counted) = (MockGrowthRepository::new(), counted.clone());
         counting.expect_count().returning(move |month, within| {
             assert_eq!(within, ACTIVATION);
@@ -118,11 +129,29 @@ async fn each_day_is_recorded_once_it_is_over_and_the_newest_is_counted() {
     assert_eq!(next(day(1), true).await, (Some(yesterday), vec![this().plus(-1), this()]));
     assert_eq!(next(day(1), false).await, (None, Vec::new()), "somebody else did it");
     assert_eq!(next(day(3), true).await, (day(2), Vec::new()), "counted with the newest");
-    let (first, counted) = next(None, true).await;
-    assert_eq!((first, counted.len()), (day(366), 0), "a year back at first");
     let month_end = this().starts_at().into_inner().date().previous_day().unwrap();
     let (recorded, counted) = next(month_end.previous_day(), true).await;
     assert_eq!((recorded, counted), (Some(month_end), vec![this().plus(-2), this().plus(-1)]));
+}
+
+#[tokio::test]
+async fn the_first_day_is_that_of_the_oldest_event_of_a_year_and_all_months_of_it_are_counted() {
+    let yesterday = today().previous_day().unwrap();
+    let day = |ago: i64| yesterday - Duration::days(ago);
+    let begin = month_of(day(366)).plus(-1);
+    for (oldest, first) in [
+        (None, yesterday),
+        (Some(today()), yesterday),
+        (Some(yesterday), yesterday),
+        (Some(day(40)), day(40)),
+        (Some(day(366)), day(366)),
+        (Some(day(3_000)), day(366)),
+    ] {
+        let (recorded, counted) = next_of(None, true, oldest).await;
+        let expected: Vec<_> = begin.through(month_of(first)).collect();
+        assert_eq!((recorded, counted), (Some(first), expected), "{oldest:?}");
+        assert_eq!(next_of(None, false, oldest).await, (None, Vec::new()), "somebody else did it");
+    }
 }
 
 #[test]

@@ -296,6 +296,9 @@ pub trait GrowthRepository: Send {
     /// The last day of which was recorded what tenants did.
     async fn last_day(&mut self) -> Result<Option<Date>, StoreError>;
 
+    /// The day (UTC) of the oldest event in the log, by its id. MUST read no more of the log than this event.
+    async fn oldest_event(&mut self) -> Result<Option<Date>, StoreError>;
+
     /// Records from the event log which tenants did something on a day (UTC), with which sorts of resources, and which of them have
     /// published a site for the first time. MUST count what members
     /// and API keys did and nothing else: neither impersonators, nor staff who are no members, nor Portico itself. MUST do it once for a

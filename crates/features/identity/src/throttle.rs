@@ -32,7 +32,7 @@ pub const PER_NETWORK: usize = 20;
 pub const MOST_WAITING: usize = 500;
 
 /// How long a guess waits for a permit at most: as long as a client may be expected to. Each permit is held for the time of
-/// one password hash, so all but very slow machines work off a full queue before.
+/// one password hash, so a full queue is worked off before, except on very slow machines and beside requests that need all processors.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Failures that are being written after their answers were sent. Beyond that number, an answer waits until its failure is

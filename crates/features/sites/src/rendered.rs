@@ -7,8 +7,9 @@ use std::{
 };
 
 use actix_web::web::Bytes;
-use moka::future::Cache;
 use portico_kernel::TemplateId;
+use portico_runtime::loading_cache::LoadingCache;
+use portico_sites::ports::RenderError;
 use tokio::sync::Semaphore;
 
 /// Maximum size of the rendered drafts in memory.
@@ -18,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Drafts rendered concurrently.
 const AT_ONCE: usize = 2;
 /// Maximum number of template previews in memory.
-const PREVIEWS: u64 = 64;
+const PREVIEWS: usize = 64;
 
 /// Both caches.
 #[derive(Default)]
@@ -31,8 +32,8 @@ pub struct RenderedPreviews {
 
 /// Cache of drafts, by a digest of everything that they show: a changed draft has another digest.
 pub struct RenderedDrafts {
-    /// Rendered drafts by digest.
-    pub drafts: Cache<[u8; 32], Arc<Draft>>,
+    /// Rendered drafts by digest. One that is asked for is put again, so that its time begins anew.
+    pub drafts: LoadingCache<[u8; 32], Arc<Draft>, Refusal>,
     /// Permits to render a draft.
     pub turns: Semaphore,
 }
@@ -40,12 +41,21 @@ pub struct RenderedDrafts {
 impl Default for RenderedDrafts {
     fn default() -> Self {
         let weight = |_: &[u8; 32], draft: &Arc<Draft>| {
-            let bytes: usize = draft.rendered.iter().map(|(path, bytes)| path.len() + bytes.len() + 64).sum();
-            u32::try_from(bytes).unwrap_or(u32::MAX)
+            draft.rendered.iter().map(|(path, bytes)| path.len() + bytes.len() + 64).sum::<usize>()
         };
-        let drafts = Cache::builder().max_capacity(BYTES).weigher(weight).time_to_idle(IDLE).build();
-        Self { drafts, turns: Semaphore::new(AT_ONCE) }
+        Self { drafts: LoadingCache::weighted(BYTES, weight, Some(IDLE)), turns: Semaphore::new(AT_ONCE) }
     }
+}
+
+/// Why a preview cannot be shown.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal {
+    /// The link is invalid or expired, or its site is deleted or suspended. Indistinguishable to the client.
+    Gone,
+    /// Overloaded or unavailable.
+    Busy,
+    /// A bug.
+    Failed,
 }
 
 /// A rendered draft.
@@ -95,11 +105,11 @@ impl Preview {
 /// Cache of template previews, by template and version.
 pub struct TemplatePreviews {
     /// Rendered templates.
-    pub cache: Cache<(TemplateId, i64), Arc<Preview>>,
+    pub cache: LoadingCache<(TemplateId, i64), Arc<Preview>, RenderError>,
 }
 
 impl Default for TemplatePreviews {
     fn default() -> Self {
-        Self { cache: Cache::builder().max_capacity(PREVIEWS).build() }
+        Self { cache: LoadingCache::new(PREVIEWS, None) }
     }
 }

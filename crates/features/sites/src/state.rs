@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use portico_billing::generation::TokenLimit;
+use portico_compute::{Pool, PoolSize};
 use portico_kernel::{files::FileStore, images::ImageProcessor};
 use portico_runtime::{core::Core, keyed_lock::KeyedLocks, mailing::Mailing};
 use portico_sites::ports::{ContentGenerator, DomainResolver, SiteRenderer};
@@ -40,10 +41,19 @@ pub struct App {
     pub resolver: Arc<dyn DomainResolver>,
     /// Renders sites.
     pub renderer: Arc<dyn SiteRenderer>,
+    /// Where sites are rendered, and their files hashed and compressed.
+    pub compute: Arc<Pool>,
     /// Caches of rendered previews.
     pub previews: Arc<RenderedPreviews>,
     /// Locks of wizards that are being completed.
     pub completions: Arc<KeyedLocks>,
+}
+
+/// What [`App::compute`] is: a thread for each processor. It refuses nothing, because those who ask are bounded: each of the concurrent jobs
+/// asks for eight files at most, and all requests for two drafts and for the preview of each template once.
+pub fn compute() -> Pool {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Pool::new("sites", PoolSize { threads, waiting: usize::MAX })
 }
 
 impl App {

@@ -64,7 +64,8 @@ pub struct Worker {
     /// Duration of a lease: a job of a dead worker is free again after this time.
     #[serde(with = "duration")]
     pub lease: Duration,
-    /// Interval of polling for jobs that were not announced (of other instances, or retries).
+    /// Interval of polling for jobs and webhooks that are due without an announcement, such as retries. Commits are announced, also those
+    /// of other instances: readers of the event log poll only for what is held up or, while announcements do not arrive, for everything.
     #[serde(with = "duration")]
     pub poll: Duration,
     /// Port at which `portico worker` serves its health and metrics; 0 takes any free one. Default: none.

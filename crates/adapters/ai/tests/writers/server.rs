@@ -4,13 +4,13 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
 };
 
 /// The key that the server requires.
@@ -31,8 +31,8 @@ pub enum Reply {
     Status(u16, Vec<(&'static str, String)>, String),
     /// These bytes, and then the connection is closed.
     Raw(Vec<u8>),
-    /// A completion after this delay.
-    Slow(Duration),
+    /// A completion once [`Server::gate`] is closed.
+    Held,
     /// A completion without usage, from a server that supports neither response_format (400) nor the newer name of the
     /// limit.
     Old,
@@ -44,6 +44,8 @@ pub struct Server {
     replies: Arc<Mutex<VecDeque<Reply>>>,
     /// Bodies of the requests so far.
     pub requests: Arc<Mutex<Vec<Value>>>,
+    /// Replies that are held wait until it is closed.
+    pub gate: Arc<Semaphore>,
 }
 
 impl Server {
@@ -54,12 +56,14 @@ impl Server {
             address: listener.local_addr().unwrap(),
             replies: Arc::new(Mutex::new(replies.into_iter().collect())),
             requests: Arc::default(),
+            gate: Arc::new(Semaphore::new(0)),
         };
-        let (replies, requests) = (server.replies.clone(), server.requests.clone());
+        let (replies, requests, gate) =
+            (server.replies.clone(), server.requests.clone(), server.gate.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (replies, requests) = (replies.clone(), requests.clone());
-                tokio::spawn(async move { serve(stream, replies, requests).await });
+                let (replies, requests, gate) = (replies.clone(), requests.clone(), gate.clone());
+                tokio::spawn(async move { serve(stream, replies, requests, gate).await });
             }
         });
         server
@@ -78,6 +82,7 @@ async fn serve(
     mut stream: TcpStream,
     replies: Arc<Mutex<VecDeque<Reply>>>,
     requests: Arc<Mutex<Vec<Value>>>,
+    gate: Arc<Semaphore>,
 ) -> Option<()> {
     let (head, body) = read(&mut stream).await?;
     let head = head.to_lowercase();
@@ -94,8 +99,8 @@ async fn serve(
     match reply {
         Reply::Raw(bytes) => stream.write_all(&bytes).await.ok(),
         Reply::Status(status, headers, body) => answer(&mut stream, status, &headers, &body).await,
-        Reply::Slow(time) => {
-            tokio::time::sleep(time).await;
+        Reply::Held => {
+            let _ = gate.acquire().await;
             answer(&mut stream, 200, &[], &completion(&made_up(&request), "stop", true)).await
         }
         Reply::Model => answer(&mut stream, 200, &[], &completion(&made_up(&request), "stop", true)).await,

@@ -51,7 +51,16 @@ async fn keeps_its_promises(cache: &dyn Cache) {
 
 #[tokio::test]
 async fn in_the_process() {
-    keeps_its_promises(&MemoryCache::default()).await;
+    let cache = MemoryCache::default();
+    keeps_its_promises(&cache).await;
+    // Larger than the answer about any page, and as many as fit into one part at least.
+    let large = "x".repeat(1 << 20);
+    for key in ["a", "b", "c"] {
+        put(&cache, 4, key, &large).await;
+    }
+    for key in ["a", "b", "c"] {
+        assert_eq!(value(&cache, 4, key).await.map(|value| value.len()), Some(large.len()), "{key}");
+    }
 }
 
 #[tokio::test]

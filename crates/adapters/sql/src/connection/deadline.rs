@@ -74,7 +74,7 @@ impl Health {
                 if error.is_some_and(is_storage_failure) {
                     self.failed_to_write();
                 }
-                self.doubt();
+                self.in_doubt.store(true, Ordering::Release);
             }
         }
         outcome
@@ -83,11 +83,6 @@ impl Health {
     /// The storage below failed to write.
     pub fn failed_to_write(&self) {
         self.write_failed.store(self.now(), Ordering::Relaxed);
-    }
-
-    /// Nobody can know how a transaction ended.
-    pub fn doubt(&self) {
-        self.in_doubt.store(true, Ordering::Release);
     }
 
     /// Whether the connection that is given back is in doubt. Asked once for each.
@@ -209,6 +204,16 @@ mod tests {
         let (answered, took) = asked(&store, LIMIT * 20).await;
         assert!(!answered && took >= LIMIT && took < LIMIT * 20, "{took:?}");
         assert!(store.health.take_doubt() && !store.health.take_doubt());
+    }
+
+    #[tokio::test]
+    async fn what_the_database_says_against_a_statement_is_no_doubt() {
+        let store = deadline();
+        let refused = DbErr::Query(RuntimeErr::SqlxError(Arc::new(sqlx::Error::RowNotFound)));
+        store.bounded::<()>(async { Err(refused) }).await.unwrap_err();
+        assert!(!store.health.take_doubt());
+        store.bounded::<()>(async { Err(given_up("the connection broke")) }).await.unwrap_err();
+        assert!(store.health.take_doubt());
     }
 
     #[tokio::test]

@@ -87,28 +87,32 @@ pub(crate) fn statements(
     inserts: Vec<TableInsert>,
     mut last: Option<Asked>,
 ) -> Vec<Statement> {
-    let has_parts = backend == DbBackend::Postgres;
-    let most = if has_parts { INSERTS } else { 1 };
     let mut inserts = inserts.into_iter().peekable();
     let mut statements = Vec::new();
     while inserts.peek().is_some() {
-        // Parts of one statement run in any order, so a table is in it once.
         let mut some: Vec<TableInsert> = Vec::new();
-        while let Some(insert) = inserts
-            .next_if(|insert| some.len() < most && some.iter().all(|other| other.table != insert.table))
+        while let Some(insert) =
+            inserts.next_if(|insert| some.len() < INSERTS && may_follow(backend, &some, insert))
         {
             some.push(insert);
         }
-        let is_end = has_parts && inserts.peek().is_none();
+        let is_end = inserts.peek().is_none();
         statements.push(statement(backend, some, if is_end { last.take() } else { None }));
     }
     statements.extend(last.map(|last| statement(backend, Vec::new(), Some(last))));
     statements
 }
 
-/// One statement. The main one, of which the others are parts, is what is asked for, or else the last INSERT. Foreign keys between the
-/// rows are checked at its end.
+/// Parts of one statement of Postgres run in any order, so a table is in it once.
+fn may_follow(backend: DbBackend, some: &[TableInsert], insert: &TableInsert) -> bool {
+    backend != DbBackend::Postgres || some.iter().all(|other| other.table != insert.table)
+}
+
+/// One round trip, in which foreign keys between the rows hold at its end: to Postgres one statement, of which the main one is what is
+/// asked for, or else the last INSERT. SQLite has no INSERT in another statement; it gets one after the other in one text, because
+/// each text is handed to a thread and waited for.
 fn statement(backend: DbBackend, mut parts: Vec<TableInsert>, asked: Option<Asked>) -> Statement {
+    let is_postgres = backend == DbBackend::Postgres;
     let (columns, mut values) = match asked {
         Some(Asked { columns, values }) => (Some(columns), values),
         None => (None, Vec::new()),
@@ -116,10 +120,12 @@ fn statement(backend: DbBackend, mut parts: Vec<TableInsert>, asked: Option<Aske
     let main = if columns.is_none() { parts.pop() } else { None };
     let mut sql = String::with_capacity(1024);
     for (index, part) in parts.into_iter().enumerate() {
-        sql.push_str(if index == 0 { "WITH " } else { ", " });
-        sql.push_str(&format!("\"part_{index}\" AS ("));
+        if is_postgres {
+            sql.push_str(if index == 0 { "WITH " } else { ", " });
+            sql.push_str(&format!("\"part_{index}\" AS ("));
+        }
         part.write(&mut sql, &mut values);
-        sql.push_str(") ");
+        sql.push_str(if is_postgres { ") " } else { "; " });
     }
     if let Some(columns) = columns {
         sql.push_str("SELECT ");
@@ -149,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn postgres_gets_one_statement_and_sqlite_as_many_as_there_are_tables() {
+    fn what_is_added_together_is_one_round_trip() {
         let three = || vec![insert("a", 1), insert("b", 2), insert("c", 3)];
         assert_eq!(
             sql(DbBackend::Postgres, three(), None),
@@ -161,11 +167,16 @@ mod tests {
             sql(DbBackend::Postgres, vec![insert("a", 1)], Some(notification("portico", "x".to_owned()))),
             [r#"WITH "part_0" AS (INSERT INTO "a" ("id") VALUES ($3)) SELECT pg_notify($1, $2)"#]
         );
-        assert_eq!(sql(DbBackend::Sqlite, three(), None).len(), 3);
+        assert_eq!(
+            sql(DbBackend::Sqlite, three(), None),
+            [
+                r#"INSERT INTO "a" ("id") VALUES ($1); INSERT INTO "b" ("id") VALUES ($2); INSERT INTO "c" ("id") VALUES ($3)"#
+            ]
+        );
         let asked = Asked { columns: "$1 as one".to_owned(), values: vec![1.into()] };
         assert_eq!(
             sql(DbBackend::Sqlite, vec![insert("a", 1)], Some(asked)),
-            [r#"INSERT INTO "a" ("id") VALUES ($1)"#, "SELECT $1 as one"]
+            [r#"INSERT INTO "a" ("id") VALUES ($2); SELECT $1 as one"#]
         );
         assert_eq!(
             sql(DbBackend::Postgres, vec![insert("a", 1)], None),
@@ -174,6 +185,8 @@ mod tests {
         assert!(sql(DbBackend::Postgres, Vec::new(), None).is_empty());
         let again = vec![insert("a", 1), insert("b", 2), insert("a", 3)];
         assert_eq!(sql(DbBackend::Postgres, again, None).len(), 2, "the rows of a table keep their order");
+        let many = (0..=INSERTS).map(|_| insert("a", 1)).collect();
+        assert_eq!(sql(DbBackend::Sqlite, many, None).len(), 2);
     }
 
     #[test]

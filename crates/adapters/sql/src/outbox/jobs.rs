@@ -5,7 +5,10 @@ use portico_kernel::{
     DeadLetters, Job, JobId, JobQueue, JobState, List, NewJob, PageRequest, StoreError, TenantId, Timestamp,
     TraceParent, WorkQueue, job::QueueFigures,
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+};
 use time::Duration;
 
 use crate::{
@@ -34,6 +37,7 @@ pub(crate) mod row {
         pub attempts: Col<u32>,
         pub max_attempts: Col<u32>,
         pub run_at: Col<Timestamp>,
+        pub due_at: Col<Option<Timestamp>>,
         pub leased_by: Option<String>,
         pub leased_until: Col<Option<Timestamp>>,
         pub last_error: Option<String>,
@@ -61,6 +65,7 @@ impl From<row::Model> for Job {
             attempts: row.attempts.0,
             max_attempts: row.max_attempts.0,
             run_at: row.run_at.0,
+            due_at: row.due_at.0,
             last_error: row.last_error,
             request_id: row.request_id,
             trace_parent: row.trace_parent.and_then(|text| text.parse().ok()),
@@ -70,7 +75,7 @@ impl From<row::Model> for Job {
 }
 
 /// What a worker needs of the jobs that it claims.
-const CLAIMED: &str = "id, tenant_id, kind, payload, attempts, max_attempts, run_at, last_error, request_id, trace_parent, \
+const CLAIMED: &str = "id, tenant_id, kind, payload, attempts, max_attempts, run_at, due_at, last_error, request_id, trace_parent, \
     created_at";
 
 /// The same, by position: there are many, and no column of them is looked up by its name.
@@ -82,6 +87,7 @@ type Claimed = (
     u32,
     u32,
     Timestamp,
+    Option<Timestamp>,
     Option<String>,
     String,
     Option<String>,
@@ -97,6 +103,7 @@ fn claimed(row: Claimed) -> Job {
         attempts,
         max_attempts,
         run_at,
+        due_at,
         last_error,
         request_id,
         trace,
@@ -111,6 +118,7 @@ fn claimed(row: Claimed) -> Job {
         attempts,
         max_attempts,
         run_at,
+        due_at,
         last_error,
         request_id,
         trace_parent: trace.and_then(|text| text.parse().ok()),
@@ -128,6 +136,7 @@ pub(crate) fn new_row(job: NewJob, trace: Option<TraceParent>) -> row::ActiveMod
         attempts: Set(Col(0)),
         max_attempts: Set(Col(job.max_attempts)),
         run_at: Set(Col(job.run_at)),
+        due_at: NotSet,
         leased_by: Set(None),
         leased_until: Set(Col(None)),
         last_error: Set(None),
@@ -158,7 +167,7 @@ impl<C: StatementConnection + Send> JobQueue for Jobs<'_, C> {
 #[async_trait]
 impl<C: ConnectionTrait + Send> DeadLetters for Jobs<'_, C> {
     async fn replay(&mut self, id: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
-        let sql = "update jobs set state = 'queued', attempts = 0, run_at = $2 where id = $1 and state = 'dead' \
+        let sql = "update jobs set state = 'queued', attempts = 0, run_at = $2, due_at = null where id = $1 and state = 'dead' \
              returning *";
         let replayed: Option<row::Model> = self.db.model(sql, (id, now)).await?;
         *self.enqueued |= replayed.is_some();
@@ -186,7 +195,7 @@ impl SqlStore {
         run_at: Option<Timestamp>,
         error: &str,
     ) -> Result<bool, StoreError> {
-        let sql = "update jobs set state = $3, run_at = coalesce($4, run_at), last_error = $5, leased_by = null, \
+        let sql = "update jobs set state = $3, run_at = coalesce($4, run_at), due_at = null, last_error = $5, leased_by = null, \
              leased_until = null where id = $1 and leased_by = $2 and state = 'running'";
         Ok(self.write().execute(sql, (id, worker, state, run_at, error)).await? == 1)
     }
@@ -267,8 +276,8 @@ impl WorkQueue for SqlStore {
         run_at: Timestamp,
         error: &str,
     ) -> Result<bool, StoreError> {
-        let sql = "update jobs set state = 'queued', attempts = attempts - 1, run_at = $3, last_error = $4, leased_by = null, \
-             leased_until = null where id = $1 and leased_by = $2 and state = 'running'";
+        let sql = "update jobs set state = 'queued', attempts = attempts - 1, due_at = coalesce(due_at, run_at), run_at = $3, \
+             last_error = $4, leased_by = null, leased_until = null where id = $1 and leased_by = $2 and state = 'running'";
         Ok(self.write().execute(sql, (id, worker, run_at, error)).await? == 1)
     }
 

@@ -47,6 +47,31 @@ pub(super) async fn touch(
     Ok(())
 }
 
+/// Locks the rows of webhooks in a table, in the order of their keys: whoever changes several of them one after the other does this first.
+pub(super) async fn hold(
+    db: &Db<'_, impl ConnectionTrait>,
+    (table, id): (&str, &str),
+    mut keys: Vec<(TenantId, WebhookId)>,
+) -> Result<(), StoreError> {
+    let lock = db.dialect().for_update;
+    if lock.is_empty() {
+        return Ok(());
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    for keys in keys.chunks(CHUNK) {
+        let pairs: Vec<String> =
+            (0..keys.len()).map(|pair| format!("(${}, ${})", pair * 2 + 1, pair * 2 + 2)).collect();
+        let sql = format!(
+            "select {id} from {table} where (tenant_id, {id}) in (values {}) order by tenant_id, {id} {lock}",
+            pairs.join(", ")
+        );
+        let values: Vec<_> = keys.iter().flat_map(|(tenant, webhook)| (*tenant, *webhook).values()).collect();
+        db.rows::<WebhookId>(&sql, values).await?;
+    }
+    Ok(())
+}
+
 /// Stores deliveries, and has their webhooks looked after.
 pub(super) async fn plan(
     db: &Db<'_, impl ConnectionTrait>,
@@ -120,6 +145,10 @@ impl<C: ConnectionTrait + Send> DeliveryPlans for Plans<'_, C> {
         let count = i64::from(count);
         let last = self.db.row(sql, (tenant, count)).await?.unwrap_or(count);
         Ok(last - count + 1)
+    }
+
+    async fn hold(&mut self, webhooks: Vec<(TenantId, WebhookId)>) -> Result<(), StoreError> {
+        hold(&self.db, ("webhook_queues", "webhook_id"), webhooks).await
     }
 
     async fn plan(&mut self, deliveries: Vec<PlannedDelivery>) -> Result<(), StoreError> {

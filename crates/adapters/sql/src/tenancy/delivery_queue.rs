@@ -130,13 +130,21 @@ async fn count(
             sum.since.get_or_insert(outcome.finished_at);
         }
     }
+    let keys: Vec<_> = sums.keys().copied().collect();
     let (failing, healthy): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(_, sum)| sum.failures > 0);
+    // Another process may store outcomes of the same ones when leases have ended.
+    if !failing.is_empty() && !healthy.is_empty() {
+        delivery_plans::hold(db, ("webhooks", "id"), keys).await?;
+    }
     for healthy in healthy.chunks(CHUNK) {
         let pairs: Vec<String> =
             (0..healthy.len()).map(|pair| format!("(${}, ${})", pair * 2 + 1, pair * 2 + 2)).collect();
         let sql = format!(
-            "update webhooks set failures = 0, failing_since = null where failures <> 0 and (tenant_id, id) in (values {})",
-            pairs.join(", ")
+            "update webhooks set failures = 0, failing_since = null where (tenant_id, id) in \
+             (select tenant_id, id from webhooks where failures <> 0 and (tenant_id, id) in (values {}) \
+             order by tenant_id, id {})",
+            pairs.join(", "),
+            db.dialect().for_update,
         );
         let values: Vec<_> =
             healthy.iter().flat_map(|((tenant, webhook), _)| (*tenant, *webhook).values()).collect();

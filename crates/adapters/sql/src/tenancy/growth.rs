@@ -19,11 +19,22 @@ fn least_id(time: Timestamp) -> Uuid {
     Uuid::from_u128(u128::try_from(time.unix_micros() / 1000).unwrap_or_default() << 80)
 }
 
+/// When an id was made, to the millisecond.
+fn time_of(id: Uuid) -> Option<Timestamp> {
+    let micros = (id.as_u128() >> 80) * 1000;
+    i64::try_from(micros).ok().and_then(Timestamp::from_unix_micros)
+}
+
 #[async_trait]
 impl<C: ConnectionTrait + Send> GrowthRepository for Growth<'_, C> {
     async fn last_day(&mut self) -> Result<Option<Date>, StoreError> {
         let last: Option<Option<Date>> = self.db.row("select max(day) from activity_days", ()).await?;
         Ok(last.flatten())
+    }
+
+    async fn oldest_event(&mut self) -> Result<Option<Date>, StoreError> {
+        let oldest: Option<Uuid> = self.db.row("select id from events order by id limit 1", ()).await?;
+        Ok(oldest.and_then(time_of).map(|time| time.into_inner().date()))
     }
 
     async fn record_day(&mut self, day: Date) -> Result<bool, StoreError> {

@@ -12,6 +12,7 @@ use crate::{
     audit::{append, read_all, seal_all, verify},
     audit_lists::list,
     fixtures::{event, stored_tenant},
+    taking::take_within_soon,
 };
 
 /// An event of another class than [`AuditClass::Sealed`].
@@ -43,7 +44,7 @@ async fn only_what_is_to_be_sealed_is_and_what_is_not_kept_is_no_entry() {
 
         // Readers get all of them, with what was declared.
         let mut work = store.begin().await.unwrap();
-        let read = work.readers().take(vec!["mail"], 10).await.unwrap().events;
+        let read = take_within_soon(&mut work, "mail", 10).await.events;
         work.commit().await.unwrap();
         assert_eq!(read, [&recorded, &entry, &passing].map(Event::clone));
         assert_eq!(
@@ -116,7 +117,7 @@ async fn entries_without_a_seal_and_what_is_not_kept_go_once_all_have_read_them(
         assert!(found.intact, "{found:?}");
         assert_eq!((found.entries, found.checkpoint), (3, None));
         let mut work = store.begin().await.unwrap();
-        let left = work.readers().take(vec!["late"], 100).await.unwrap().events;
+        let left = take_within_soon(&mut work, "late", 100).await.events;
         let count = |audit| left.iter().filter(|event| event.kind.audit() == audit).count();
         let classes = [AuditClass::Sealed, AuditClass::Recorded, AuditClass::NotKept];
         assert_eq!(classes.map(count), [3, 1, 2]);

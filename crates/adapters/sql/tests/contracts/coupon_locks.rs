@@ -1,7 +1,7 @@
 //! Coupons of plans that several tenants change at once: none waits for another one that waits for it.
 
 use portico_billing::{
-    checkout::CheckoutRule,
+    checkout::{CheckoutRule, ReturnPages},
     coupon::Coupon,
     order::ReturnRule,
     paid::BillingAccount,
@@ -73,7 +73,7 @@ async fn tenants_that_change_to_the_coupon_of_each_other_do_not_wait_in_a_circle
                     provider: Provider::Stripe,
                     live: false,
                     returns: ReturnRule::Anywhere,
-                    home: (String::new(), String::new()),
+                    home: ReturnPages::default(),
                 };
                 let wish =
                     PlanWish { plan: "starter".to_owned(), coupon_code: Some(code), ..PlanWish::default() };

@@ -340,8 +340,10 @@ async fn a_webhook_that_is_not_active_is_sent_tests_only_until_it_is_woken() {
 
         set_status(database, &webhook, WebhookStatus::Enabled).await;
         let mut work = store.begin().await.unwrap();
+        let unknown = (webhook.tenant, env.new_id());
+        work.delivery_plans().hold(vec![unknown, key(&webhook), unknown]).await.unwrap();
         work.delivery_plans().wake(webhook.tenant, webhook.id, env.now()).await.unwrap();
-        work.delivery_plans().wake(webhook.tenant, env.new_id(), env.now()).await.unwrap();
+        work.delivery_plans().wake(webhook.tenant, unknown.1, env.now()).await.unwrap();
         work.commit().await.unwrap();
         assert_eq!(take(store, &env, "worker").await, [key(&webhook)]);
         assert_eq!(ids(&due(store, &env, "worker", &webhook).await.unwrap()), [pending]);

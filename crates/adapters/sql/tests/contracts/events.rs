@@ -1,5 +1,7 @@
 //! The event log of the kernel, and its readers.
 
+mod unread;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
@@ -9,15 +11,15 @@ use portico_kernel::{
     CommitListener, CursorRequest, Event, EventHead, EventId, Outbox, StoreError, TakenEvents, TenantId,
     WorkQueue,
 };
-use portico_sql::{SqlStore, SqlUnitOfWork};
+use portico_sql::SqlStore;
 use portico_tenancy::{audit::AuditFilter, ports::TenancyRepositories};
 use portico_testkit::{TestDatabase, TestEnv, env, on_each_database};
-use sqlx::{Connection, PgConnection};
 use time::Duration;
 
 use crate::{
     fixtures::{at_once, event, stored_event, tenant},
     jobs::new_job,
+    taking::{take_heads_soon, take_within_soon},
 };
 
 /// The ids that one unit of work takes and commits.
@@ -145,13 +147,13 @@ async fn every_reader_gets_every_event_once_in_order() {
         settle(store, "probe", 5).await;
 
         let mut dropped = store.begin().await.unwrap();
-        let taken = dropped.readers().take(vec!["one"], 2).await.unwrap();
+        let taken = take_within_soon(&mut dropped, "one", 2).await;
         assert_eq!(taken.events, events[..2], "as they were appended");
         drop(dropped);
         assert_eq!(take_soon(store, "one", 3).await, ids[..3], "a drop moves no cursor");
-        assert_eq!(take(store, "one", 3).await, ids[3..]);
+        assert_eq!(take_all(store, "one", 2).await, ids[3..]);
         assert!(take(store, "one", 3).await.is_empty());
-        assert_eq!(take(store, "two", 10).await, ids, "readers do not share a cursor");
+        assert_eq!(take_all(store, "two", 5).await, ids, "readers do not share a cursor");
 
         let late = stored_event(store, &env, tenant, "page.updated").await;
         assert_eq!(take_all(store, "one", 1).await, [late.id]);
@@ -174,9 +176,9 @@ async fn the_lag_is_the_age_of_the_oldest_unread_event() {
         let now = env.clock.advance(Duration::seconds(3));
         settle(store, "probe", 2).await;
         assert_eq!(lag(now).await, of(long, none, long));
-        take(store, "one", 1).await;
+        take_soon(store, "one", 1).await;
         assert_eq!(lag(now).await, of(Duration::seconds(3), none, long));
-        take(store, "one", 1).await;
+        take_soon(store, "one", 1).await;
         assert_eq!(lag(now).await, of(none, none, long));
     })
     .await;
@@ -227,8 +229,8 @@ async fn readers_at_different_places_catch_up_and_are_read_for_together() {
             ids.push(stored_event(store, &env, TenantId::PLATFORM, "page.updated").await.id);
         }
         settle(store, "probe", 5).await;
-        assert_eq!(take(store, "ahead", 3).await, ids[..3]);
-        assert_eq!(take(store, "behind", 1).await, ids[..1]);
+        assert_eq!(take_soon(store, "ahead", 3).await, ids[..3]);
+        assert_eq!(take_soon(store, "behind", 1).await, ids[..1]);
 
         let readers = ["ahead", "behind", "new"];
         let given = async |limit| {
@@ -269,7 +271,7 @@ async fn heads_are_taken_as_events_are() {
         }
         settle(store, "probe", 3).await;
         let mut dropped = store.begin().await.unwrap();
-        assert_eq!(dropped.readers().take_heads("heads", 2).await.unwrap(), heads[..2]);
+        assert_eq!(take_heads_soon(&mut dropped, "heads", 2).await, heads[..2]);
         drop(dropped);
         assert_eq!(
             take_soon(store, "heads", 1).await,
@@ -277,7 +279,7 @@ async fn heads_are_taken_as_events_are() {
             "the same cursor, and a drop did not move it"
         );
         let mut work = store.begin().await.unwrap();
-        let rest = work.readers().take_heads("heads", 10).await.unwrap();
+        let rest = take_heads_soon(&mut work, "heads", 10).await;
         work.commit().await.unwrap();
         assert_eq!(rest, heads[1..]);
         assert_eq!(
@@ -291,95 +293,6 @@ async fn heads_are_taken_as_events_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whether_there_is_something_to_read_is_known_without_reading() {
-    on_each_database(async |database| {
-        let env = env();
-        let store = database.store();
-        assert!(!unread(store, &["one", "two"]).await, "an empty log");
-        stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
-        assert!(
-            !unread(store, &[]).await && unread(store, &["one", "two"]).await,
-            "also by those who never read"
-        );
-        take_all(store, "one", 1).await;
-        assert!(!unread(store, &["one"]).await);
-        assert!(
-            unread(store, &["one", "two"]).await && unread(store, &["two", "one"]).await,
-            "by one of them"
-        );
-        let mut work = store.begin().await.unwrap();
-        work.readers().take(vec!["two"], 1).await.unwrap();
-        assert!(unread(store, &["two"]).await, "it may yet be dropped");
-        work.commit().await.unwrap();
-        assert!(!unread(store, &["one", "two"]).await);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn that_there_is_nothing_to_read_is_known_without_reading_the_log() {
-    /// More often than Postgres plans a statement for the values at hand.
-    const ASKED: i64 = 50;
-    let database = TestDatabase::postgres().await;
-    let (env, store) = (env(), database.store());
-    stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
-    let more = "insert into events \
-         (tenant_id, id, kind, resource_type, resource_id, actor_kind, request_id, audit, created_at) \
-         select tenant_id, gen_random_uuid(), kind, resource_type, resource_id, actor_kind, request_id, audit, created_at \
-         from events cross join generate_series(1, 20000)";
-    assert_eq!(database.tamper(more, &[]).await, 20_000);
-    let read = "insert into event_cursors (reader, transaction_id, sequence) \
-         select 'one', transaction_id, sequence from events order by transaction_id desc, sequence desc limit 1";
-    assert_eq!(database.tamper(read, &[]).await, 1);
-    database.tamper("vacuum analyze events", &[]).await;
-    for _ in 0..ASKED {
-        assert!(!unread(store, &["one"]).await);
-    }
-
-    let mut connection = PgConnection::connect(database.url()).await.unwrap();
-    let install = "create extension if not exists pg_stat_statements /* by a test */";
-    sqlx::query(install).execute(&mut connection).await.unwrap();
-    let (calls, pages): (i64, i64) = sqlx::query_as(
-        "select calls, shared_blks_hit + shared_blks_read from pg_stat_statements where query like $1 \
-         and dbid = (select oid from pg_database where datname = current_database()) /* by a test */",
-    )
-    .bind("%from events where (transaction_id, sequence) >%")
-    .fetch_one(&mut connection)
-    .await
-    .unwrap();
-    assert_eq!(calls, ASKED);
-    assert!(pages <= ASKED * 10, "{pages} pages are read to answer {calls} times");
-}
-
-async fn unread(store: &SqlStore, readers: &[&'static str]) -> bool {
-    store.has_unread_events(readers).await.unwrap()
-}
-
-/// SQLite has one writer at a time; only Postgres has transactions that overlap.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_held_up_is_one_to_be_read() {
-    let database = TestDatabase::postgres().await;
-    let (env, store) = (env(), database.store());
-    let mut slow = store.begin().await.unwrap();
-    slow.events().append(event(&env, TenantId::PLATFORM, "page.created")).await.unwrap();
-    // Has it written.
-    assert!(take_in(&mut slow, "nobody").await.is_empty());
-    assert!(!store.has_unread_events(&["one"]).await.unwrap(), "not committed");
-    let fast = stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
-    assert!(take(store, "one", 10).await.is_empty(), "the earlier one may still come");
-    assert!(store.has_unread_events(&["one"]).await.unwrap());
-    drop(slow);
-    assert_eq!(take_all(store, "one", 1).await, [fast.id]);
-    assert!(!store.has_unread_events(&["one"]).await.unwrap());
-}
-
-/// What a unit of work takes for a reader.
-async fn take_in(work: &mut SqlUnitOfWork, reader: &'static str) -> Vec<EventId> {
-    let taken = work.readers().take(vec![reader], 10).await.unwrap();
-    taken.events.iter().map(|event| event.id).collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_is_held_gives_nothing_to_another_one() {
     let database = TestDatabase::postgres().await;
     let (env, store) = (env(), database.store());
@@ -388,7 +301,7 @@ async fn a_reader_that_is_held_gives_nothing_to_another_one() {
     let second = stored_event(store, &env, TenantId::PLATFORM, "page.updated").await;
     settle(store, "probe", 2).await;
     let mut holder = store.begin().await.unwrap();
-    let held = holder.readers().take(vec!["one"], 10).await.unwrap();
+    let held = take_within_soon(&mut holder, "one", 10).await;
     assert_eq!(held.events, std::slice::from_ref(&second));
     assert!(take(store, "one", 10).await.is_empty(), "held");
     let taken = take_together_soon(store, &["one", "two", "three"], 10).await;

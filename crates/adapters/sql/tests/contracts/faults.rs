@@ -46,6 +46,15 @@ async fn write(store: &SqlStore, env: &Env) -> Result<EventId, StoreError> {
     Ok(id)
 }
 
+/// Waits until something is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < Duration::from_secs(30), "{what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Many who write without a pause until told to stop.
 struct Writers {
     stopped: Arc<AtomicBool>,
@@ -155,17 +164,20 @@ async fn a_network_that_was_silent_under_load_is_left_behind() {
     store.close().await;
 }
 
-/// Listens, and does nothing about it.
-struct Deaf;
+/// Listens, and counts the beats only.
+#[derive(Default)]
+struct Beats(AtomicU32);
 
-impl AnnouncementListener for Deaf {
+impl AnnouncementListener for Beats {
     fn announced(&self, _: &str) {}
     fn appended(&self, _: TenantId, _: &str) {}
     fn announcements_lost(&self) {}
-    fn caught_up(&self, _: Instant) {}
+    fn caught_up(&self, _: Instant) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
-impl CommitListener for Deaf {
+impl CommitListener for Beats {
     fn committed(&self, _: &[Event], _: bool) {}
     fn announcement(&self, _: &[Event]) -> Option<String> {
         None
@@ -179,14 +191,17 @@ async fn while_nobody_is_answered_nobody_waits_for_the_whole_deadline() {
     let options =
         StoreOptions { statement_timeout: Duration::from_secs(10), ..StoreOptions::new(path.url()) };
     let store = SqlStore::connect(&options).await.unwrap();
-    let following = store.clone();
-    let follower = tokio::spawn(async move { following.follow(&Deaf).await });
-    // The first beats.
-    sleep(Duration::from_secs(1)).await;
+    let (following, beats) = (store.clone(), Arc::new(Beats::default()));
+    let heard = beats.clone();
+    let follower = tokio::spawn(async move { following.follow(&*heard).await });
+    until("the first beats", || beats.0.load(Ordering::SeqCst) >= 3).await;
     let env = env();
     write(&store, &env).await.unwrap();
-    // Its connection has to be back in the pool.
-    sleep(Duration::from_millis(300)).await;
+    let is_back = || {
+        let figures = store.pool_figures();
+        figures.idle > 0 && figures.idle == figures.open
+    };
+    until("its connection is back in the pool", is_back).await;
     path.set_silent(true);
     let begun = Instant::now();
     let given_up = write(&store, &env).await;
@@ -222,6 +237,7 @@ async fn a_statement_that_waits_for_a_lock_is_given_up_at_its_deadline() {
         found.map(|tenant| tenant.is_none())
     });
     // It has connections of its own, which are in the same session: the lock is what it waits for.
+    // One that begins later than this finds no lock, and an answer too.
     sleep(DEADLINE / 2).await;
     other.execute("rollback").await.unwrap();
     assert!(waiting.await.unwrap().unwrap(), "it waited for the lock, and got it");

@@ -154,6 +154,26 @@ async fn figures_are_those_of_what_people_did_in_a_month() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_event_is_that_with_the_least_id() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let made = tenant(&env, "one");
+        let mut work = store.begin().await.unwrap();
+        work.tenants().insert(&made).await.unwrap();
+        work.commit().await.unwrap();
+        assert_eq!(store.reader().growth().oldest_event().await.unwrap(), None);
+        let first = Month::of(env.now()).starts_at() + Duration::DAY - Duration::MILLISECOND;
+        // The log is in the order of commits, which is another one.
+        for time in [first + Duration::days(3), first, first + Duration::MILLISECOND] {
+            env.clock.set(time);
+            acted(store, &env, made.id, "page.created", None).await;
+        }
+        assert_eq!(store.reader().growth().oldest_event().await.unwrap(), Some(day_of(first)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_is_activated_that_pays_in_time() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());

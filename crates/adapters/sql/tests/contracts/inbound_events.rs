@@ -104,6 +104,7 @@ async fn a_new_event_has_its_job_and_one_that_comes_again_has_none() {
             attempts: 1,
             max_attempts: 5,
             run_at: job.run_at,
+            due_at: None,
             last_error: None,
             request_id: job.request_id,
             trace_parent: None,

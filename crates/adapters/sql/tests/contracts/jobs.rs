@@ -55,6 +55,7 @@ async fn a_job_is_claimed_when_due_with_all_it_carries() {
             attempts: 1,
             max_attempts: 5,
             run_at: new.run_at,
+            due_at: None,
             last_error: None,
             request_id: new.request_id,
             trace_parent: None,
@@ -148,8 +149,9 @@ async fn a_failed_job_comes_again_and_a_released_one_uncounted() {
 async fn a_deferred_job_comes_later_and_uncounted() {
     on_each_database(async |database| {
         let (env, store) = (env(), database.store());
+        let due = env.now();
         let id = enqueue(store, new_job(&env, "email.welcome")).await;
-        claim_one(store, &env, "old").await.unwrap();
+        assert_eq!(claim_one(store, &env, "old").await.unwrap().due_at, None);
         let later = env.now() + Duration::seconds(10);
         assert!(store.defer("old", id, later, "no handler").await.unwrap());
         assert!(!store.extend("old", id, later).await.unwrap(), "no lease any more");
@@ -157,6 +159,13 @@ async fn a_deferred_job_comes_later_and_uncounted() {
         env.clock.set(later);
         let job = claim_one(store, &env, "new").await.unwrap();
         assert_eq!((job.attempts, job.run_at, job.last_error.as_deref()), (1, later, Some("no handler")));
+        assert_eq!(job.due_at, Some(due));
+        let last = later + Duration::seconds(10);
+        assert!(store.defer("new", id, last, "no handler").await.unwrap());
+        env.clock.set(last);
+        assert_eq!(claim_one(store, &env, "new").await.unwrap().due_at, Some(due), "also when put off twice");
+        assert!(store.retry("new", id, last, "no route to host").await.unwrap());
+        assert_eq!(claim_one(store, &env, "new").await.unwrap().due_at, None, "somebody knows how to do it");
     })
     .await;
 }

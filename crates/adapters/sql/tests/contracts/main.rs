@@ -48,6 +48,7 @@ mod store;
 mod support;
 mod support_mails;
 mod sweep;
+mod taking;
 mod tenancy;
 mod traces;
 mod usage;

@@ -29,6 +29,23 @@ async fn migrations_go_down_and_up_on_a_populated_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_applied_and_a_database_of_a_later_program_is_refused() {
+    on_each_database(async |database| {
+        let store = database.store();
+        store.migrate_down(1).await.unwrap();
+        store.migrate().await.unwrap();
+        assert!(store.migration_status().await.unwrap().iter().all(|migration| migration.applied));
+        let later = "insert into seaql_migrations (version, applied_at) values ('m99991231_000001_later', 0)";
+        assert_eq!(database.tamper(later, &[]).await, 1);
+        assert!(store.migrate().await.is_err());
+        let gone = "delete from seaql_migrations where version like 'm9999%'";
+        assert_eq!(database.tamper(gone, &[]).await, 1);
+        store.migrate().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn processes_that_migrate_at_once_take_turns() {
     on_each_database(async |database| {
         let store = database.store();

@@ -10,7 +10,7 @@ use portico_kernel::{Outbox, TenantId, TraceParent, WorkQueue, trace::StoreObser
 use portico_tenancy::ports::TenancyRepositories;
 use portico_testkit::{TestDatabase, env, on_each_database};
 
-use crate::{fixtures::event, inbound_events, jobs::new_job};
+use crate::{fixtures::event, inbound_events, jobs::new_job, taking::take_within_soon};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -58,7 +58,7 @@ async fn what_is_written_belongs_to_the_trace_of_the_work_at_hand() {
         work.commit().await.unwrap();
 
         let mut work = store.begin().await.unwrap();
-        let taken = work.readers().take(vec!["traces"], 10).await.unwrap();
+        let taken = take_within_soon(&mut work, "traces", 10).await;
         assert_eq!(taken.events.iter().map(|event| event.trace_parent).collect::<Vec<_>>(), parents);
         drop(work);
         let jobs = store.claim("worker", 10, time::Duration::MINUTE, env.now()).await.unwrap();

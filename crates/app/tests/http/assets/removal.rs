@@ -14,6 +14,7 @@ fn claimed(server: &TestServer, client: &Client, payload: Value) -> Job {
         attempts: 1,
         max_attempts: 1,
         run_at: now,
+        due_at: None,
         last_error: None,
         request_id: "test".to_owned(),
         trace_parent: None,

@@ -16,7 +16,7 @@ use time::Duration;
 
 use crate::{
     BillingError,
-    checkout::{CheckoutRule, CheckoutSession},
+    checkout::{CheckoutRule, CheckoutSession, ReturnPages},
     limits::{Allowance, Overrides},
     observation::{Answer, Observations, Observed, Overdue},
     order::ReturnRule,
@@ -235,7 +235,10 @@ impl Desk {
             provider: Provider::Stripe,
             live: false,
             returns: ReturnRule::Anywhere,
-            home: ("https://app.example.com/?result=paid".to_owned(), "https://app.example.com/".to_owned()),
+            home: ReturnPages {
+                paid: "https://app.example.com/?result=paid".to_owned(),
+                canceled: "https://app.example.com/".to_owned(),
+            },
         }
     }
 

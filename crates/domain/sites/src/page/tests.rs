@@ -1,7 +1,10 @@
 use portico_kernel::{Fault, Kind, SectionId, TenantRole};
 use serde_json::json;
 
-use super::*;
+use super::{
+    duplicate::{cut, free_slug},
+    *,
+};
 use crate::{
     section::{NewSection, SectionType, Sections},
     site::{NewSite, Sites},

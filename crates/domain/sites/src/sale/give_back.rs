@@ -85,8 +85,9 @@ impl Sales<'_> {
         counters.transfer(Meter::Sites, (buyer, 1), (seller, 1)).await?;
         drop(counters);
         self.repositories.domains().delete_of_site(buyer, id).await?;
+        // Not `NotFound`: the buyer had it a moment ago, and counters and domains are changed already.
         if !self.repositories.sites().delete(buyer, id).await? {
-            return Err(SitesError::NotFound("site"));
+            return Err(StoreError::Stale.into());
         }
         let event = Event::new(self.env, self.scope, &events::SITE_TAKEN_BACK, id.uuid());
         self.repositories.events().append(event.in_tenant(buyer).before(&before)).await?;

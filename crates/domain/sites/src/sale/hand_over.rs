@@ -152,8 +152,9 @@ impl Sales<'_> {
         counters.transfer(Meter::Sites, (seller, 1), (buyer, 1)).await?;
         drop(counters);
         self.repositories.domains().delete_of_site(seller, id).await?;
+        // Not `NotFound`: it was there a moment ago, and whoever calls again finds out.
         if !self.repositories.sites().delete(seller, id).await? {
-            return Err(SitesError::NotFound("site"));
+            return Err(StoreError::Stale.into());
         }
         let event = Event::new(self.env, self.scope, &events::SITE_HANDED_OVER, id.uuid());
         self.repositories.events().append(event.in_tenant(seller).before(&before)).await?;

@@ -61,6 +61,11 @@ pub trait DeliveryPlans: Send {
     /// under concurrency.
     async fn places(&mut self, tenant: TenantId, count: u32) -> Result<i64, StoreError>;
 
+    /// Keeps others from changing the queues of these webhooks until the unit of work ends. MUST lock them in the order of their keys, as
+    /// [`DeliveryPlans::plan`] and [`DeliveryQueue::settle`] do, so that no two wait for each other: call it before what touches several
+    /// of them one after the other.
+    async fn hold(&mut self, webhooks: Vec<(TenantId, WebhookId)>) -> Result<(), StoreError>;
+
     /// Stores deliveries as pending, and queues their webhooks for when they are due.
     async fn plan(&mut self, deliveries: Vec<PlannedDelivery>) -> Result<(), StoreError>;
 

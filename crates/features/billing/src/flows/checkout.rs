@@ -73,10 +73,10 @@ async fn begin(
 /// another one, and a coupon with one use per tenant would be gone until the first one ends. If it was paid at the last moment, the coupon
 /// stays used.
 async fn give_back(app: &App, scope: &Scope, order: &Order) -> Result<bool, BillingError> {
-    let held = {
-        let mut work = app.core.begin().await?;
-        Checkouts::new(&mut *work, scope, &app.core.env).holding(order).await?
-    };
+    // A unit of work although it only reads: it waits for whoever takes the coupon at this moment.
+    let mut work = app.core.begin().await?;
+    let held = Checkouts::new(&mut *work, scope, &app.core.env).holding(order).await?;
+    work.commit().await?;
     let Some((held, session)) = held.and_then(|held| held.session_id.clone().map(|session| (held, session)))
     else {
         return Ok(false);

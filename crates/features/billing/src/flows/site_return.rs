@@ -21,10 +21,10 @@ use crate::state::App;
 /// Where the store or the file store does not answer, or the site changes meanwhile or is sold by its buyer: the job is to run again.
 pub async fn give_back(app: &App, order: ReturnSite, job: &Job) -> Result<(), JobError> {
     let (scope, env, seller) = (scope(job), &app.core.env, job.tenant_id);
-    let due = {
-        let mut work = app.core.begin().await?;
-        SiteSales::new(&mut *work, &scope, env).to_be_returned(seller, order.purchase_id).await?
-    };
+    // A unit of work although it only reads: it waits for whoever changes the sale at this moment.
+    let mut work = app.core.begin().await?;
+    let due = SiteSales::new(&mut *work, &scope, env).to_be_returned(seller, order.purchase_id).await?;
+    work.commit().await?;
     let Some(sale) = due else { return Ok(()) };
     let (Some((_, buyer)), Some(sold_at)) = (sale.buyer, sale.paid_at) else { return Ok(()) };
     let parcel = {

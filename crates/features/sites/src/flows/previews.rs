@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::publishing::{Prepared, StoredFile, prepare, render};
+pub use crate::rendered::Refusal;
 use crate::{hosting::manifest::content_type, rendered::Draft, state::App};
 
 /// Purpose of the signatures of previews, distinct from those of other links.
@@ -35,17 +36,6 @@ pub enum Shown {
     Moved(String),
     /// Nothing; with the site's page for missing files.
     Missing(Option<Bytes>),
-}
-
-/// Why a preview cannot be shown.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The link is invalid or expired, or its site is deleted or suspended. Indistinguishable to the client.
-    Gone,
-    /// Overloaded or unavailable.
-    Busy,
-    /// A bug.
-    Failed,
 }
 
 /// The last path segment of a preview's URL: what it grants, the expiry, and the signature over both.
@@ -117,13 +107,11 @@ async fn draft(app: &App, tenant: TenantId, site: SiteId) -> Result<Arc<Draft>, 
         }))
     };
     let drafts = &app.previews.drafts.drafts;
-    drafts.try_get_with(digest(&snapshot, &stored), render).await.map_err(
-        |error: Arc<Refusal>| match *error {
-            Refusal::Gone => Refusal::Gone,
-            Refusal::Busy => Refusal::Busy,
-            Refusal::Failed => Refusal::Failed,
-        },
-    )
+    let digest = digest(&snapshot, &stored);
+    let draft = drafts.get_or_load(&digest, render).await.map_err(|error| *error)?;
+    // Kept for as long as it is asked for.
+    drafts.put(digest, draft.clone());
+    Ok(draft)
 }
 
 /// Digest that identifies the state of a draft.

@@ -198,10 +198,10 @@ pub fn theme(branding: &Branding, look: Option<&Look>) -> Theme {
     }
 }
 
-/// Renders on the blocking pool, because it is CPU-bound.
+/// Renders on a pool of threads, because it is CPU-bound.
 pub async fn render(app: &App, snapshot: SiteSnapshot) -> Result<Vec<RenderedFile>, JobError> {
     let renderer = app.renderer.clone();
-    let rendered = tokio::task::spawn_blocking(move || renderer.render(&snapshot)).await;
+    let rendered = app.compute.run(move || renderer.render(&snapshot)).await;
     match rendered {
         Ok(Ok(files)) => Ok(files),
         Ok(Err(error)) => Err(JobError::Fatal(error.to_string())),

@@ -29,10 +29,10 @@ use crate::{
 /// A template that cannot be rendered, which is a bug.
 pub async fn get(app: &App, template: Template) -> Result<Arc<Preview>, Arc<RenderError>> {
     let key = (template.id, template.version);
-    app.previews.templates.cache.try_get_with(key, render(app, template)).await
+    app.previews.templates.cache.get_or_load(&key, render(app, template)).await
 }
 
-/// Renders on the blocking pool, because it is CPU-bound.
+/// Renders on a pool of threads, because it is CPU-bound.
 async fn render(app: &App, template: Template) -> Result<Arc<Preview>, RenderError> {
     let renderer = app.renderer.clone();
     let base = format!("/api/v1/templates/{}/preview", template.id);
@@ -40,7 +40,7 @@ async fn render(app: &App, template: Template) -> Result<Arc<Preview>, RenderErr
     let branding = Branding::default_of(TenantId::PLATFORM, app.core.env.now());
     let theme = theme(&branding, Some(&template.look));
     let snapshot = preview(&template, format!("{}{base}", app.api.public_url), theme);
-    let rendered = tokio::task::spawn_blocking(move || renderer.render(&snapshot)).await;
+    let rendered = app.compute.run(move || renderer.render(&snapshot)).await;
     let files = rendered.map_err(|error| RenderError(error.to_string()))??;
     Ok(Arc::new(assemble(&template, &base, files)))
 }

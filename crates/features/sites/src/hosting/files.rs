@@ -12,8 +12,8 @@ use actix_web::{
     web::Bytes,
 };
 use futures_util::stream;
-use moka::future::Cache;
 use portico_kernel::{DeploymentId, SiteId, StoreError, files::FileError};
+use portico_runtime::{bounded_cache::BoundedCache, loading_cache::LoadingCache};
 use portico_sites::ports::LiveSite;
 use portico_web::{
     conditional::is_known,
@@ -80,37 +80,34 @@ pub(super) enum ReadError {
     Damaged(String),
 }
 
-/// Deployments of a site whose assets are still served, by the live deployment.
-type KeptDeployments = Cache<(SiteId, DeploymentId), Arc<[DeploymentId]>>;
+/// Key of the deployments of a site whose assets are still served: the site and its live deployment.
+type KeptKey = (SiteId, DeploymentId);
 
 /// Cache of files. Neither manifests nor contents ever change, so no entry is stale.
 pub(super) struct Files {
-    manifests: Cache<DeploymentId, Arc<Manifest>>,
-    files: Cache<FileKey, Arc<SiteFile>>,
-    kept: KeptDeployments,
+    manifests: LoadingCache<DeploymentId, Arc<Manifest>, ReadError>,
+    files: LoadingCache<FileKey, Arc<SiteFile>, ReadError>,
+    kept: LoadingCache<KeptKey, Arc<[DeploymentId]>, StoreError>,
     /// The last known answers, for when the database is unavailable; `None` where nothing stale is to be served.
-    last_known: Option<KeptDeployments>,
+    last_known: Option<BoundedCache<KeptKey, Arc<[DeploymentId]>>>,
     database: Arc<Breaker>,
 }
 
 impl Files {
     /// Serves the last known state for at most `serve_stale` while the database is unavailable.
     pub(super) fn new(database: Arc<Breaker>, serve_stale: Duration) -> Self {
-        let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let weight_of_manifest = |_: &DeploymentId, manifest: &Arc<Manifest>| {
+            manifest.files.keys().map(|path| path.len() + 256).sum::<usize>() + 128
+        };
         Self {
-            manifests: Cache::builder()
-                .max_capacity(MANIFEST_BYTES)
-                .weigher(move |_: &DeploymentId, manifest: &Arc<Manifest>| {
-                    weight(manifest.files.keys().map(|path| path.len() + 256).sum::<usize>() + 128)
-                })
-                .build(),
-            files: Cache::builder()
-                .max_capacity(FILE_BYTES)
-                .weigher(move |_: &FileKey, file: &Arc<SiteFile>| weight(file.kept() + 320))
-                .build(),
-            kept: Cache::builder().max_capacity(10_000).time_to_live(KEPT_FOR).build(),
-            last_known: (!serve_stale.is_zero())
-                .then(|| Cache::builder().max_capacity(10_000).time_to_live(serve_stale).build()),
+            manifests: LoadingCache::weighted(MANIFEST_BYTES, weight_of_manifest, None),
+            files: LoadingCache::weighted(
+                FILE_BYTES,
+                |_: &FileKey, file: &Arc<SiteFile>| file.kept() + 320,
+                None,
+            ),
+            kept: LoadingCache::new(10_000, Some(KEPT_FOR)),
+            last_known: (!serve_stale.is_zero()).then(|| BoundedCache::new(10_000, Some(serve_stale))),
             database,
         }
     }
@@ -127,7 +124,7 @@ impl Files {
             let bytes = bytes.ok_or_else(|| ReadError::Missing(key.clone()))?;
             serde_json::from_slice(&bytes).map(Arc::new).map_err(|_| ReadError::Damaged(key))
         };
-        let loaded = self.manifests.try_get_with_by_ref(&site.deployment, load).await;
+        let loaded = self.manifests.get_or_load(&site.deployment, load).await;
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 
@@ -178,7 +175,7 @@ impl Files {
         if encoding == Encoding::Identity && entry.size > LARGEST_KEPT {
             return load.await;
         }
-        let loaded = self.files.try_get_with_by_ref(&key, load).await;
+        let loaded = self.files.get_or_load(&key, load).await;
         loaded.map_err(|error: Arc<ReadError>| (*error).clone())
     }
 
@@ -216,7 +213,7 @@ impl Files {
         site: &LiveSite,
     ) -> Result<Arc<[DeploymentId]>, ReadError> {
         let key = (site.site, site.deployment);
-        if let Some(kept) = self.kept.get(&key).await {
+        if let Some(kept) = self.kept.get(&key) {
             return Ok(kept);
         }
         let load = async {
@@ -224,16 +221,16 @@ impl Files {
             let live = self.database.ask(look_up).await?;
             let kept: Arc<[DeploymentId]> = live.into_iter().map(|deployment| deployment.id).collect();
             if let Some(last_known) = &self.last_known {
-                last_known.insert(key, kept.clone()).await;
+                last_known.put(key, kept.clone());
             }
             Ok(kept)
         };
         let kept = match self.database.admits() {
-            true => self.kept.try_get_with(key, load).await,
+            true => self.kept.get_or_load(&key, load).await,
             false => Err(Arc::new(unreachable())),
         };
         match (kept, &self.last_known) {
-            (Err(error), Some(last_known)) => last_known.get(&key).await.ok_or(ReadError::Store(error)),
+            (Err(error), Some(last_known)) => last_known.get(&key).ok_or(ReadError::Store(error)),
             (kept, _) => kept.map_err(ReadError::Store),
         }
     }

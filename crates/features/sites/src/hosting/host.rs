@@ -9,9 +9,8 @@ use std::{
 
 use futures_util::future::LocalBoxFuture;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use moka::future::Cache;
 use portico_kernel::StoreError;
-use portico_runtime::signals::Signals;
+use portico_runtime::{loading_cache::LoadingCache, signals::Signals};
 use portico_sites::{
     domain::DomainMode,
     domain_name::DomainName,
@@ -25,7 +24,7 @@ use crate::hosting::Hosting;
 /// How long another instance may serve the deployment before a switch.
 const TIME_TO_LIVE: Duration = Duration::from_millis(900);
 /// Maximum number of host names in memory.
-const SITES: u64 = 100_000;
+const SITES: usize = 100_000;
 
 /// A proxy's queries about certificates per second, after a burst. Real ones occur once per name in weeks.
 const ASKS_A_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
@@ -78,7 +77,7 @@ pub(super) struct HostAnswer {
 /// Cache of what is served at host names.
 pub(super) struct Hosts {
     signals: Arc<Signals>,
-    sites: Cache<(u64, HostName), HostContent>,
+    sites: LoadingCache<(u64, HostName), HostContent, StoreError>,
     /// For when the database is unavailable.
     last_known: LastKnown,
     database: Arc<Breaker>,
@@ -91,7 +90,7 @@ impl Hosts {
         let quota = Quota::per_second(ASKS_A_SECOND).allow_burst(ASKS_AT_ONCE);
         Self {
             signals,
-            sites: Cache::builder().max_capacity(SITES).time_to_live(TIME_TO_LIVE).build(),
+            sites: LoadingCache::new(SITES, Some(TIME_TO_LIVE)),
             last_known: LastKnown::new(serve_stale),
             database,
             asks: RateLimiter::direct(quota),
@@ -118,22 +117,22 @@ impl Hosts {
         look_up: impl Future<Output = Result<HostContent, StoreError>>,
     ) -> Result<HostAnswer, Arc<StoreError>> {
         let key = (self.epoch(), host.clone());
-        if let Some(at) = self.sites.get(&key).await {
+        if let Some(at) = self.sites.get(&key) {
             return Ok(HostAnswer { at, stale: None });
         }
         let asked = Instant::now();
         let said = async {
             let at = self.database.ask(look_up).await?;
-            self.last_known.keep(host, &at, asked).await;
+            self.last_known.keep(host, &at, asked);
             Ok(at)
         };
         let said = match self.database.admits() {
-            true => self.sites.try_get_with(key, said).await,
+            true => self.sites.get_or_load(&key, said).await,
             false => Err(Arc::new(unreachable())),
         };
         match said {
             Ok(at) => Ok(HostAnswer { at, stale: None }),
-            Err(error) => self.last_known.find(host, Instant::now()).await.ok_or(error),
+            Err(error) => self.last_known.find(host, Instant::now()).ok_or(error),
         }
     }
 

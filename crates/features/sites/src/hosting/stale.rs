@@ -5,9 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moka::future::Cache;
 use portico_kernel::{Fault, Kind, StoreError};
-use portico_runtime::logging;
+use portico_runtime::{bounded_cache::BoundedCache, logging};
 use portico_sites::ports::HostName;
 use tokio::time::timeout;
 
@@ -20,10 +19,10 @@ const PATIENCE: Duration = Duration::from_millis(900);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Maximum number of host names of sites in memory.
-const SITES: u64 = 100_000;
+const SITES: usize = 100_000;
 
 /// Maximum number of host names without a site in memory. Kept apart from the others, because clients can make names up.
-const NAMES_OF_NOTHING: u64 = 20_000;
+const NAMES_OF_NOTHING: usize = 20_000;
 
 /// Circuit breaker between visitors and the database.
 #[derive(Default)]
@@ -86,8 +85,8 @@ pub(super) fn unreachable() -> StoreError {
 pub(super) struct LastKnown {
     /// Maximum age of an answer; zero serves nothing stale.
     bound: Duration,
-    sites: Cache<HostName, (HostContent, Instant)>,
-    nothing: Cache<HostName, Instant>,
+    sites: BoundedCache<HostName, (HostContent, Instant)>,
+    nothing: BoundedCache<HostName, Instant>,
 }
 
 impl LastKnown {
@@ -95,34 +94,34 @@ impl LastKnown {
     pub(super) fn new(bound: Duration) -> Self {
         Self {
             bound,
-            sites: Cache::builder().max_capacity(SITES).time_to_live(bound).build(),
-            nothing: Cache::builder().max_capacity(NAMES_OF_NOTHING).time_to_live(bound).build(),
+            sites: BoundedCache::new(SITES, Some(bound)),
+            nothing: BoundedCache::new(NAMES_OF_NOTHING, Some(bound)),
         }
     }
 
     /// Records the answer `at` to a lookup that began at `asked`.
-    pub(super) async fn keep(&self, host: &HostName, at: &HostContent, asked: Instant) {
+    pub(super) fn keep(&self, host: &HostName, at: &HostContent, asked: Instant) {
         if self.bound.is_zero() {
             return;
         }
-        // Invalidated first, so that `find` returns no outdated answer between the two steps.
+        // Forgotten first, so that `find` returns no outdated answer between the two steps.
         match at {
             HostContent::Nothing => {
-                self.sites.invalidate(host).await;
-                self.nothing.insert(host.clone(), asked).await;
+                self.sites.forget(host);
+                self.nothing.put(host.clone(), asked);
             }
             at => {
-                self.nothing.invalidate(host).await;
-                self.sites.insert(host.clone(), (at.clone(), asked)).await;
+                self.nothing.forget(host);
+                self.sites.put(host.clone(), (at.clone(), asked));
             }
         }
     }
 
     /// The last answer, unless it is too old at `now`.
-    pub(super) async fn find(&self, host: &HostName, now: Instant) -> Option<HostAnswer> {
-        let (at, asked) = match self.sites.get(host).await {
+    pub(super) fn find(&self, host: &HostName, now: Instant) -> Option<HostAnswer> {
+        let (at, asked) = match self.sites.get(host) {
             Some(said) => said,
-            None => (HostContent::Nothing, self.nothing.get(host).await?),
+            None => (HostContent::Nothing, self.nothing.get(host)?),
         };
         let age = now.saturating_duration_since(asked);
         (age <= self.bound).then_some(HostAnswer { at, stale: Some(age) })
@@ -165,40 +164,40 @@ mod tests {
         assert!(!breaker.admits());
     }
 
-    #[tokio::test]
-    async fn what_was_said_is_gone_by_for_a_bounded_time() {
+    #[test]
+    fn what_was_said_is_gone_by_for_a_bounded_time() {
         let (bound, now) = (Duration::from_secs(60), Instant::now());
         let said = LastKnown::new(bound);
         let (shop, none) = (HostName::Subdomain("shop".into()), HostName::Subdomain("none".into()));
-        said.keep(&shop, &HostContent::Paused, now).await;
-        said.keep(&none, &HostContent::Nothing, now).await;
-        let found = said.find(&shop, now + bound).await.unwrap();
+        said.keep(&shop, &HostContent::Paused, now);
+        said.keep(&none, &HostContent::Nothing, now);
+        let found = said.find(&shop, now + bound).unwrap();
         assert!(matches!(found, HostAnswer { at: HostContent::Paused, stale: Some(age) } if age == bound));
-        assert!(matches!(said.find(&none, now).await.unwrap().at, HostContent::Nothing));
-        assert!(said.find(&HostName::Subdomain("never".into()), now).await.is_none());
+        assert!(matches!(said.find(&none, now).unwrap().at, HostContent::Nothing));
+        assert!(said.find(&HostName::Subdomain("never".into()), now).is_none());
         let late = now + bound + Duration::from_millis(1);
-        assert!(said.find(&shop, late).await.is_none() && said.find(&none, late).await.is_none());
+        assert!(said.find(&shop, late).is_none() && said.find(&none, late).is_none());
         // Each newer answer replaces the one before.
-        said.keep(&shop, &HostContent::Nothing, now).await;
-        said.keep(&none, &HostContent::Idle, now).await;
-        assert!(matches!(said.find(&shop, now).await.unwrap().at, HostContent::Nothing));
-        assert!(matches!(said.find(&none, now).await.unwrap().at, HostContent::Idle));
+        said.keep(&shop, &HostContent::Nothing, now);
+        said.keep(&none, &HostContent::Idle, now);
+        assert!(matches!(said.find(&shop, now).unwrap().at, HostContent::Nothing));
+        assert!(matches!(said.find(&none, now).unwrap().at, HostContent::Idle));
 
         let off = LastKnown::new(Duration::ZERO);
-        off.keep(&shop, &HostContent::Paused, now).await;
-        assert!(off.find(&shop, now).await.is_none());
+        off.keep(&shop, &HostContent::Paused, now);
+        assert!(off.find(&shop, now).is_none());
     }
 
-    #[tokio::test]
-    async fn made_up_names_push_no_site_out() {
+    #[test]
+    fn made_up_names_push_no_site_out() {
         let (said, now) = (LastKnown::new(Duration::from_secs(3600)), Instant::now());
         let shop = HostName::Subdomain("shop".into());
-        said.keep(&shop, &HostContent::Paused, now).await;
+        said.keep(&shop, &HostContent::Paused, now);
         for number in 0..2 * NAMES_OF_NOTHING {
-            said.keep(&HostName::Subdomain(number.to_string()), &HostContent::Nothing, now).await;
+            said.keep(&HostName::Subdomain(number.to_string()), &HostContent::Nothing, now);
         }
-        said.nothing.run_pending_tasks().await;
-        assert!(said.nothing.entry_count() <= NAMES_OF_NOTHING);
-        assert!(matches!(said.find(&shop, now).await.unwrap().at, HostContent::Paused));
+        // Shares of parts are rounded up.
+        assert!(said.nothing.count() <= NAMES_OF_NOTHING + NAMES_OF_NOTHING / 20);
+        assert!(matches!(said.find(&shop, now).unwrap().at, HostContent::Paused));
     }
 }

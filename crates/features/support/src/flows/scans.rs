@@ -1,7 +1,8 @@
 //! Files that come with tickets, and mails, are scanned by jobs.
 //!
 //! While the scanner does not answer nothing is noted: what waits goes on to wait, and the job comes again. Where the installation has no
-//! scanner any more, what came while it had one waits for it until the last attempt of its job: it may be a mistake in the settings.
+//! scanner any more, what came while it had one waits for it until the last attempt of its job, and is let go only where the attempt
+//! before met none either: it may be a mistake in the settings (ADR 106). Time alone lets nothing go.
 
 use portico_kernel::{Job, malware::Verdict};
 use portico_runtime::{
@@ -55,9 +56,14 @@ pub async fn attachment(app: &App, scan: ScanAttachment, job: &Job) -> Result<()
 /// # Errors
 /// Why there is nothing to be said yet.
 fn finding(app: &App, verdict: Result<Verdict, String>, job: &Job) -> Result<Finding, JobError> {
+    let was_gone = job.last_error.as_deref() == Some(scanning::NO_SCANNER);
     match verdict {
-        Err(_) if app.scanner.is_none() && job.attempts >= job.max_attempts => {
-            tracing::warn!(kind = %job.kind, "there is no scanner any more: a file that waited for it may be loaded");
+        Err(_) if app.scanner.is_none() && was_gone && job.attempts >= job.max_attempts => {
+            // The payload has nothing but ids.
+            tracing::warn!(
+                kind = %job.kind, tenant = %job.tenant_id, held = %job.payload,
+                "there is no scanner any more: a file that waited for it may be loaded"
+            );
             Ok(Finding::NOT_SCANNED)
         }
         verdict => verdict.map(Finding::from).map_err(JobError::Retry),

@@ -68,7 +68,7 @@ impl Plan {
             }
         }
         // Hashing is CPU-bound, and there can be megabytes of it.
-        let hashed = tokio::task::spawn_blocking(move || {
+        let hashed = app.compute.run(move || {
             for RenderedFile { path, bytes } in rendered {
                 plan.add(path, bytes);
             }
@@ -144,7 +144,7 @@ impl Plan {
         let bytes = match encoding {
             Encoding::Identity => content.to_vec(),
             _ => {
-                let compressed = tokio::task::spawn_blocking(move || compress(&content, encoding)).await;
+                let compressed = app.compute.run(move || compress(&content, encoding)).await;
                 let compressed = compressed.map_err(|error| JobError::Retry(error.to_string()))?;
                 compressed.map_err(|error| JobError::Fatal(format!("{key}: {error}")))?
             }
