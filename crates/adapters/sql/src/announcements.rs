@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     SqlStore,
-    connection::{Connections, Health},
+    connection::Health,
     db::Db,
     outbox::events,
     repositories::CHANNEL,
@@ -92,7 +92,7 @@ impl SqlStore {
 }
 
 /// A pooler in transaction mode takes `LISTEN` and then delivers nothing, which must not pass for silence.
-async fn prove_hearing(others: &Db<'_, Connections>, connection: &mut PgListener) -> Result<(), StoreError> {
+async fn prove_hearing(others: &Db<'_>, connection: &mut PgListener) -> Result<(), StoreError> {
     others.exists("select pg_notify($1, '')", [CHANNEL]).await?;
     match timeout(PATIENCE, connection.try_recv()).await {
         Ok(Ok(Some(_))) => Ok(()),
@@ -104,7 +104,7 @@ async fn prove_hearing(others: &Db<'_, Connections>, connection: &mut PgListener
 /// On a connection of its own: one from the pool would be missing there, and would come and go.
 async fn follow_postgres(
     connect: PgConnectOptions,
-    others: &Db<'_, Connections>,
+    others: &Db<'_>,
     health: &Health,
     listener: &dyn AnnouncementListener,
 ) -> Result<(), StoreError> {

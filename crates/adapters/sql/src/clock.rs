@@ -3,7 +3,7 @@
 use portico_kernel::{StoreError, Timestamp};
 use time::Duration;
 
-use crate::{SqlStore, db::Db};
+use crate::{SqlStore, db::StatementConnection};
 
 /// Statements of which `$1` is now and `$2` a moment until which leases may last.
 const LEASES: &[&str] = &[
@@ -40,7 +40,7 @@ impl SqlStore {
     /// the future leases may end. Answers how many rows it changed; none on a second run.
     pub async fn repair_future_times(&self, now: Timestamp, soon: Timestamp) -> Result<u64, StoreError> {
         let transaction = self.transaction().await?;
-        let db = Db(&transaction);
+        let db = transaction.db();
         let jobs = format!(
             "update jobs set run_at = $1 where state = 'queued' and run_at > $2 and {}",
             db.dialect().job_waits_too_long

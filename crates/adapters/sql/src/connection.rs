@@ -96,6 +96,47 @@ impl Connections {
         })
     }
 
+    /// What the database behind them is.
+    fn backend(&self) -> DbBackend {
+        match &self.source {
+            Source::Shared(connection) => connection.get_database_backend(),
+            Source::Slots(_) => DbBackend::Postgres,
+        }
+    }
+
+    /// Runs a statement.
+    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let asked = async {
+            match self.take().await? {
+                Used::Shared(connection) => connection.execute_raw(statement).await,
+                Used::Slot(mut lease) => lease.execute(statement).await,
+            }
+        };
+        self.deadline.bounded(asked).await
+    }
+
+    /// Runs what cannot be prepared.
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let asked = async {
+            match self.take().await? {
+                Used::Shared(connection) => connection.execute_unprepared(sql).await,
+                Used::Slot(mut lease) => lease.execute_unprepared(sql).await,
+            }
+        };
+        self.deadline.bounded(asked).await
+    }
+
+    /// Runs a query.
+    async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let asked = async {
+            match self.take().await? {
+                Used::Shared(connection) => connection.query_all_raw(statement).await,
+                Used::Slot(mut lease) => lease.query(statement).await,
+            }
+        };
+        self.deadline.bounded(asked).await
+    }
+
     /// Whether the database answers.
     pub(crate) async fn ping(&self) -> Result<(), DbErr> {
         let asked = async {
@@ -219,6 +260,35 @@ impl Transaction {
         }
     }
 
+    /// What the database behind it is.
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.connections.backend()
+    }
+
+    /// Runs a statement.
+    async fn execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.prepare_for(&statement.sql).await?;
+        self.bounded(self.inner.execute(statement)).await
+    }
+
+    /// Runs what cannot be prepared.
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.prepare_for(sql).await?;
+        let asked = async {
+            match &self.inner {
+                Inner::Shared(transaction) => transaction.execute_unprepared(sql).await,
+                Inner::Slot(lease) => Inner::within(lease, sql).await?.execute_unprepared(sql).await,
+            }
+        };
+        self.bounded(asked).await
+    }
+
+    /// Runs a query.
+    async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.prepare_for(&statement.sql).await?;
+        self.bounded(self.inner.query(statement)).await
+    }
+
     async fn bounded<T>(&self, asked: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         if self.broken.load(Ordering::Relaxed) {
             return Err(was_given_up());
@@ -253,7 +323,7 @@ impl Transaction {
     }
 
     fn statements(&self, inserts: Vec<TableInsert>, last: Option<Asked>) -> Vec<Statement> {
-        deferred::statements(self.get_database_backend(), inserts, last)
+        deferred::statements(self.backend(), inserts, last)
     }
 
     /// Answers the first row of `select` and these columns, with `$1`, `$2` …, and adds all deferred rows with it. On Postgres it is
@@ -346,94 +416,67 @@ fn was_given_up() -> DbErr {
     given_up("an earlier statement of the transaction was given up")
 }
 
+/// What statements are sent over. One type for all, so that whatever sends them is compiled once (ADR 69).
+pub(crate) enum Connection<'c> {
+    /// Each statement is a transaction of its own.
+    Single(&'c Connections),
+    /// The same, and nothing is written: a use case that was handed a reader by mistake fails at once.
+    ReadOnly(&'c Connections),
+    /// All statements are in one transaction.
+    Transaction(&'c Transaction),
+}
+
+impl Connection<'_> {
+    /// Where rows are kept that may be added later; none where each statement is a transaction of its own.
+    pub fn deferred(&self) -> Option<&Deferred> {
+        match self {
+            Self::Single(_) | Self::ReadOnly(_) => None,
+            Self::Transaction(transaction) => Some(&transaction.deferred),
+        }
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match self {
+            Self::Single(connections) | Self::ReadOnly(connections) => connections.query(statement).await,
+            Self::Transaction(transaction) => transaction.query(statement).await,
+        }
+    }
+}
+
 #[async_trait]
-impl ConnectionTrait for Connections {
+impl ConnectionTrait for Connection<'_> {
     fn get_database_backend(&self) -> DbBackend {
-        match &self.source {
-            Source::Shared(connection) => connection.get_database_backend(),
-            Source::Slots(_) => DbBackend::Postgres,
+        match self {
+            Self::Single(connections) | Self::ReadOnly(connections) => connections.backend(),
+            Self::Transaction(transaction) => transaction.backend(),
         }
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let asked = async {
-            match self.take().await? {
-                Used::Shared(connection) => connection.execute_raw(statement).await,
-                Used::Slot(mut lease) => lease.execute(statement).await,
-            }
-        };
-        self.deadline.bounded(asked).await
+        match self {
+            Self::Single(connections) => connections.execute(statement).await,
+            Self::ReadOnly(_) => Err(read_only()),
+            Self::Transaction(transaction) => transaction.execute(statement).await,
+        }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let asked = async {
-            match self.take().await? {
-                Used::Shared(connection) => connection.execute_unprepared(sql).await,
-                Used::Slot(mut lease) => lease.execute_unprepared(sql).await,
-            }
-        };
-        self.deadline.bounded(asked).await
+        match self {
+            Self::Single(connections) => connections.execute_unprepared(sql).await,
+            Self::ReadOnly(_) => Err(read_only()),
+            Self::Transaction(transaction) => transaction.execute_unprepared(sql).await,
+        }
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        Ok(self.query_all_raw(statement).await?.into_iter().next())
+        Ok(self.query(statement).await?.into_iter().next())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let asked = async {
-            match self.take().await? {
-                Used::Shared(connection) => connection.query_all_raw(statement).await,
-                Used::Slot(mut lease) => lease.query(statement).await,
-            }
-        };
-        self.deadline.bounded(asked).await
+        self.query(statement).await
     }
 }
 
-#[async_trait]
-impl ConnectionTrait for Transaction {
-    fn get_database_backend(&self) -> DbBackend {
-        self.connections.get_database_backend()
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.prepare_for(&statement.sql).await?;
-        self.bounded(self.inner.execute(statement)).await
-    }
-
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.prepare_for(sql).await?;
-        let asked = async {
-            match &self.inner {
-                Inner::Shared(transaction) => transaction.execute_unprepared(sql).await,
-                Inner::Slot(lease) => Inner::within(lease, sql).await?.execute_unprepared(sql).await,
-            }
-        };
-        self.bounded(asked).await
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        Ok(self.query_all_raw(statement).await?.into_iter().next())
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.prepare_for(&statement.sql).await?;
-        self.bounded(self.inner.query(statement)).await
-    }
-}
-
-/// What statements are sent over.
-pub(crate) trait StatementConnection: ConnectionTrait {
-    /// Where rows are kept that may be added later; none where each statement is a transaction of its own.
-    fn deferred(&self) -> Option<&Deferred> {
-        None
-    }
-}
-
-impl StatementConnection for Connections {}
-
-impl StatementConnection for Transaction {
-    fn deferred(&self) -> Option<&Deferred> {
-        Some(&self.deferred)
-    }
+fn read_only() -> DbErr {
+    DbErr::Custom("a reader does not write; begin a unit of work".to_owned())
 }

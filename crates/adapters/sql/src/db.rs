@@ -10,29 +10,41 @@ use sea_orm::{
 
 use crate::{
     columns::{Col, Stored, read},
-    connection::{StatementConnection, TableInsert, Until},
+    connection::{Connection, TableInsert, Transaction, Until},
     dialect::{Dialect, dialect},
     error::store_error,
 };
 
-/// A connection with statements to be sent over it: an open transaction, or connections to read from.
-pub(crate) struct Db<'c, C>(pub &'c C);
+/// What repositories are made over. Of all that they do nothing but this depends on its type.
+pub(crate) trait StatementConnection: Send {
+    /// The connection, to send statements over it.
+    fn db(&self) -> Db<'_>;
+}
 
-impl<C: ConnectionTrait> Db<'_, C> {
+impl StatementConnection for Transaction {
+    fn db(&self) -> Db<'_> {
+        Db(Connection::Transaction(self))
+    }
+}
+
+/// A connection with statements to be sent over it.
+pub(crate) struct Db<'c>(pub Connection<'c>);
+
+impl Db<'_> {
     /// The first row of a query.
     pub async fn one<Q: Query, T: From<Q::Row>>(&self, query: Q) -> Result<Option<T>, StoreError> {
-        Ok(query.selector().one(self.0).await.map_err(store_error)?.map(T::from))
+        Ok(query.selector().one(&self.0).await.map_err(store_error)?.map(T::from))
     }
 
     /// All rows of a query.
     pub async fn all<Q: Query, T: From<Q::Row>>(&self, query: Q) -> Result<Vec<T>, StoreError> {
-        let rows = query.selector().all(self.0).await.map_err(store_error)?;
+        let rows = query.selector().all(&self.0).await.map_err(store_error)?;
         Ok(rows.into_iter().map(T::from).collect())
     }
 
     /// How many rows a query has.
     pub async fn count<E: EntityTrait<Model: Sync>>(&self, query: Select<E>) -> Result<u64, StoreError> {
-        query.count(self.0).await.map_err(store_error)
+        query.count(&self.0).await.map_err(store_error)
     }
 
     /// One page of the rows of a query, and the number of all of them.
@@ -78,7 +90,7 @@ impl<C: ConnectionTrait> Db<'_, C> {
             .take();
         let rows =
             rows.expr_as(Expr::SubQuery(None, Box::new(number.into())), TOTAL).into_model::<Numbered<M>>();
-        let rows = rows.all(self.0).await.map_err(store_error)?;
+        let rows = rows.all(&self.0).await.map_err(store_error)?;
         let total = match rows.first() {
             Some(first) => u64::try_from(first.total).unwrap_or_default(),
             None if request.offset() == 0 => 0,
@@ -95,10 +107,7 @@ impl<C: ConnectionTrait> Db<'_, C> {
 
     /// Adds a row with a later statement, by the commit at the latest; what is wrong with it is told then. At once where there is
     /// no transaction.
-    pub async fn insert_later<A: ActiveModelTrait>(&self, row: A, until: Until) -> Result<(), StoreError>
-    where
-        C: StatementConnection,
-    {
+    pub async fn insert_later<A: ActiveModelTrait>(&self, row: A, until: Until) -> Result<(), StoreError> {
         match self.0.deferred() {
             Some(deferred) => {
                 deferred.add(TableInsert::of(row), until);
@@ -110,7 +119,7 @@ impl<C: ConnectionTrait> Db<'_, C> {
 
     /// Adds a row in a way of its own, for instance unless it is there. Answers how many it added or changed.
     pub async fn insert_with<A: ActiveModelTrait>(&self, insert: Insert<A>) -> Result<u64, StoreError> {
-        insert.exec_without_returning(self.0).await.map_err(store_error)
+        insert.exec_without_returning(&self.0).await.map_err(store_error)
     }
 
     /// Adds rows in one statement, or in none if there are no rows. Those that give other columns than the one before are in a further
@@ -138,12 +147,12 @@ impl<C: ConnectionTrait> Db<'_, C> {
         &self,
         insert: InsertMany<A>,
     ) -> Result<(), StoreError> {
-        insert.exec_without_returning(self.0).await.map(drop).map_err(store_error)
+        insert.exec_without_returning(&self.0).await.map(drop).map_err(store_error)
     }
 
     /// Changes rows. Answers how many.
     pub async fn update<E: EntityTrait>(&self, update: UpdateMany<E>) -> Result<u64, StoreError> {
-        update.exec(self.0).await.map(|done| done.rows_affected).map_err(store_error)
+        update.exec(&self.0).await.map(|done| done.rows_affected).map_err(store_error)
     }
 
     /// Changes the row that has the version at hand.
@@ -156,23 +165,23 @@ impl<C: ConnectionTrait> Db<'_, C> {
 
     /// Deletes rows. Answers how many.
     pub async fn delete<E: EntityTrait>(&self, delete: DeleteMany<E>) -> Result<u64, StoreError> {
-        delete.exec(self.0).await.map(|done| done.rows_affected).map_err(store_error)
+        delete.exec(&self.0).await.map(|done| done.rows_affected).map_err(store_error)
     }
 
     /// Deletes rows. Answers what they were.
     pub async fn take<E: EntityTrait>(&self, delete: DeleteMany<E>) -> Result<Vec<E::Model>, StoreError> {
-        delete.exec_with_returning(self.0).await.map_err(store_error)
+        delete.exec_with_returning(&self.0).await.map_err(store_error)
     }
 
     /// The values of the only column of a query.
     pub async fn values<E: EntityTrait, T: Stored>(&self, query: Select<E>) -> Result<Vec<T>, StoreError> {
-        let values = query.into_tuple::<Col<T>>().all(self.0).await.map_err(store_error)?;
+        let values = query.into_tuple::<Col<T>>().all(&self.0).await.map_err(store_error)?;
         Ok(values.into_iter().map(|value| value.0).collect())
     }
 
     /// The value of the only column of the first row.
     pub async fn value<E: EntityTrait, T: Stored>(&self, query: Select<E>) -> Result<Option<T>, StoreError> {
-        let value = query.into_tuple::<Col<T>>().one(self.0).await.map_err(store_error)?;
+        let value = query.into_tuple::<Col<T>>().one(&self.0).await.map_err(store_error)?;
         Ok(value.map(|value| value.0))
     }
 
@@ -257,7 +266,7 @@ impl<C: ConnectionTrait> Db<'_, C> {
 
     /// What the database behind it speaks.
     pub fn dialect(&self) -> &'static Dialect {
-        dialect(self.0)
+        dialect(&self.0)
     }
 
     fn statement(&self, sql: &str, values: impl Params) -> Statement {

@@ -5,12 +5,12 @@ use portico_kernel::{
     StoreError, Timestamp,
     idempotency::{Claim, IdempotencyKeys, IdempotencyRecords, KeyedRequest, Record},
 };
-use sea_orm::{ConnectionTrait, FromQueryResult, Value};
+use sea_orm::{FromQueryResult, Value};
 
 use crate::{
     SqlStore, SqlUnitOfWork,
     columns::Col,
-    db::{Db, Param, Params},
+    db::{Db, Param, Params, StatementConnection},
 };
 
 /// How often to try when a record that was in the way has gone before it could be read.
@@ -58,17 +58,13 @@ fn values(claim: &Claim) -> Vec<Value> {
         .values()
 }
 
-async fn complete(
-    db: &Db<'_, impl ConnectionTrait>,
-    claim: &Claim,
-    answer: &[u8],
-) -> Result<bool, StoreError> {
+async fn complete(db: &Db<'_>, claim: &Claim, answer: &[u8]) -> Result<bool, StoreError> {
     let mut values = values(claim);
     values.push(answer.to_vec().value());
     Ok(db.execute(COMPLETE, values).await? == 1)
 }
 
-async fn release(db: &Db<'_, impl ConnectionTrait>, claim: &Claim) -> Result<(), StoreError> {
+async fn release(db: &Db<'_>, claim: &Claim) -> Result<(), StoreError> {
     let KeyedRequest { tenant, caller, key } = &claim.request;
     let sql = "delete from idempotency_keys where tenant_id = $1 and caller_id = $2 and key = $3 and holder = $4 \
          and answer is null";
@@ -120,12 +116,12 @@ impl IdempotencyKeys for SqlStore {
 }
 
 /// The records over one unit of work.
-struct Records<'c, C> {
-    db: Db<'c, C>,
+struct Records<'c> {
+    db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> IdempotencyRecords for Records<'_, C> {
+impl IdempotencyRecords for Records<'_> {
     async fn complete(&mut self, claim: &Claim, answer: &[u8]) -> Result<bool, StoreError> {
         complete(&self.db, claim, answer).await
     }
@@ -138,6 +134,6 @@ impl<C: ConnectionTrait + Send> IdempotencyRecords for Records<'_, C> {
 impl SqlUnitOfWork {
     /// The records of requests that have a key.
     pub fn idempotency<'c>(&'c mut self) -> Box<dyn IdempotencyRecords + 'c> {
-        Box::new(Records { db: self.db() })
+        Box::new(Records { db: self.connection.db() })
     }
 }

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use portico_kernel::{
     CommitListener, Event, SiteId, StoreError, TenantId, TraceParent, trace::StoreObserver,
 };
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::DbBackend;
 
 use crate::{
-    connection::{Connections, StatementConnection, Transaction, notification},
-    db::Db,
+    connection::{Connection, Connections, Transaction, notification},
+    db::{Db, StatementConnection},
     roomy::RoomyTenants,
 };
 
@@ -56,11 +55,6 @@ impl<C> Repositories<C> {
         Self { connection, written: Written::default(), roomy, listener, observer }
     }
 
-    /// The connection, to send statements over it.
-    pub(crate) fn db(&self) -> Db<'_, C> {
-        Db(&self.connection)
-    }
-
     /// The trace of the work at hand.
     pub(crate) fn trace(&self) -> Option<TraceParent> {
         self.observer.as_ref()?.trace_parent()
@@ -80,7 +74,7 @@ impl SqlUnitOfWork {
         // because commits that notify wait for each other.
         let listener = self.listener.as_ref();
         let announcement = listener
-            .filter(|_| self.connection.get_database_backend() == DbBackend::Postgres)
+            .filter(|_| self.connection.backend() == DbBackend::Postgres)
             .and_then(|listener| listener.announcement(&self.written.events));
         self.connection.commit_with(announcement.map(|text| notification(CHANNEL, text))).await?;
         for event in self.written.events.iter().filter(|event| event.kind.starts_with("subscription.")) {
@@ -98,29 +92,8 @@ impl SqlUnitOfWork {
 /// A connection that refuses to write, so that a use case that was handed a reader by mistake fails at once.
 pub struct ReadConnection(pub(crate) Connections);
 
-impl StatementConnection for ReadConnection {}
-
-const READ_ONLY: &str = "a reader does not write; begin a unit of work";
-
-#[async_trait]
-impl ConnectionTrait for ReadConnection {
-    fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
-    }
-
-    async fn execute_raw(&self, _: Statement) -> Result<ExecResult, DbErr> {
-        Err(DbErr::Custom(READ_ONLY.to_owned()))
-    }
-
-    async fn execute_unprepared(&self, _: &str) -> Result<ExecResult, DbErr> {
-        Err(DbErr::Custom(READ_ONLY.to_owned()))
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.0.query_one_raw(statement).await
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.0.query_all_raw(statement).await
+impl StatementConnection for ReadConnection {
+    fn db(&self) -> Db<'_> {
+        Db(Connection::ReadOnly(&self.0))
     }
 }

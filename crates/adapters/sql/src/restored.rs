@@ -24,12 +24,12 @@ const MOVE_CURSORS: &str = "update event_cursors set transaction_id = '3', seque
 const MOVE_EVENTS: &str = "update events set transaction_id = '3'";
 
 /// Whether the log comes from another cluster, and cannot be read.
-pub(crate) async fn is_from_elsewhere(db: &Db<'_, impl ConnectionTrait>) -> Result<bool, StoreError> {
+pub(crate) async fn is_from_elsewhere(db: &Db<'_>) -> Result<bool, StoreError> {
     Ok(db.0.get_database_backend() == DbBackend::Postgres && db.exists(IS_FROM_ELSEWHERE, ()).await?)
 }
 
 /// Makes the log readable again if it comes from another cluster. Answers whether it did. Nobody else may be at work.
-pub(crate) async fn adopt(db: &Db<'_, impl ConnectionTrait>) -> Result<bool, StoreError> {
+pub(crate) async fn adopt(db: &Db<'_>) -> Result<bool, StoreError> {
     if !is_from_elsewhere(db).await? {
         return Ok(false);
     }

@@ -15,8 +15,8 @@ use sea_orm_migration::MigratorTrait;
 
 use self::{postgres::connect_postgres, sqlite::connect_sqlite};
 use crate::{
-    connection::{Connections, Health, PoolFigures, Slots, Source, Transaction},
-    db::Db,
+    connection::{Connection, Connections, Health, PoolFigures, Slots, Source, Transaction},
+    db::{Db, StatementConnection},
     error::store_error,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
     restored,
@@ -162,9 +162,9 @@ impl SqlStore {
     /// Writes the first page of a file of SQLite as it is.
     async fn try_to_write(&self) -> Result<(), StoreError> {
         let transaction = self.transaction().await?;
-        let version = Db(&transaction).row::<i32>("pragma user_version", ()).await?.unwrap_or(0);
+        let version = transaction.db().row::<i32>("pragma user_version", ()).await?.unwrap_or(0);
         let same = format!("pragma user_version = {version}");
-        Db(&transaction).script(&same).await?;
+        transaction.db().script(&same).await?;
         transaction.commit().await
     }
 
@@ -202,7 +202,7 @@ impl SqlStore {
         }
         let transaction = self.migration_transaction().await?;
         Migrator::up(transaction.shared()?, None).await.map_err(store_error)?;
-        restored::adopt(&Db(&transaction)).await?;
+        restored::adopt(&transaction.db()).await?;
         transaction.commit().await
     }
 
@@ -229,7 +229,7 @@ impl SqlStore {
     /// Every migration, and whether it was applied.
     pub async fn migration_status(&self) -> Result<Vec<MigrationState>, StoreError> {
         let migrations =
-            Migrator::get_migration_with_status_read_only(&self.reader).await.map_err(store_error)?;
+            Migrator::get_migration_with_status_read_only(&self.read().0).await.map_err(store_error)?;
         Ok(migrations
             .iter()
             .map(|migration| MigrationState {
@@ -286,13 +286,13 @@ impl SqlStore {
     }
 
     /// For single statements that write.
-    pub(crate) fn write(&self) -> Db<'_, Connections> {
-        Db(&self.writer)
+    pub(crate) fn write(&self) -> Db<'_> {
+        Db(Connection::Single(&self.writer))
     }
 
     /// For single statements that read.
-    pub(crate) fn read(&self) -> Db<'_, Connections> {
-        Db(&self.reader)
+    pub(crate) fn read(&self) -> Db<'_> {
+        Db(Connection::Single(&self.reader))
     }
 
     /// A transaction that may take long, and waits for its turn.
@@ -315,8 +315,8 @@ impl SqlStore {
         if let Pools::Postgres { .. } = self.pools {
             const NO_TIMEOUTS: &str = "select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true), \
                                        set_config('idle_in_transaction_session_timeout', '0', true)";
-            Db(&transaction).exists(NO_TIMEOUTS, ()).await?;
-            Db(&transaction).execute("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]).await?;
+            transaction.db().exists(NO_TIMEOUTS, ()).await?;
+            transaction.db().execute("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]).await?;
         }
         Ok(transaction)
     }

@@ -27,7 +27,7 @@ impl Drop for Folder {
 async fn write(store: &SqlStore, number: i64) -> Result<(), StoreError> {
     let work = store.begin().await?;
     let sql = "insert into filler (number, content) values ($1, zeroblob(20000))";
-    work.db().execute(sql, [number]).await?;
+    work.connection.db().execute(sql, [number]).await?;
     work.commit().await
 }
 
@@ -109,9 +109,9 @@ async fn a_transaction_that_met_a_failure_takes_no_more_statements() {
     store.write().script("pragma max_page_count = 4").await.unwrap();
     let work = store.begin().await.unwrap();
     let insert = "insert into filler (number, content) values ($1, zeroblob($2))";
-    work.db().execute(insert, [1, 200_000]).await.unwrap_err();
+    work.connection.db().execute(insert, [1, 200_000]).await.unwrap_err();
     // SQLite has rolled back: this would be written for good, outside of any transaction.
-    work.db().execute(insert, [2, 1]).await.unwrap_err();
+    work.connection.db().execute(insert, [2, 1]).await.unwrap_err();
     work.commit().await.unwrap_err();
     assert_eq!(numbers(&store).await, [0; 0]);
     store.close().await;
@@ -129,11 +129,34 @@ async fn a_conflict_says_nothing_about_the_database() {
     write(&store, 1).await.unwrap();
     let work = store.begin().await.unwrap();
     let insert = "insert into filler (number) values ($1)";
-    let refused = work.db().execute(insert, [1]).await.unwrap_err();
+    let refused = work.connection.db().execute(insert, [1]).await.unwrap_err();
     assert!(matches!(refused, StoreError::Conflict(_)), "{refused:?}");
     work.commit().await.unwrap_err();
     assert!(!store.health.take_doubt() && !store.health.has_failed());
     write(&store, 2).await.unwrap();
     assert_eq!(numbers(&store).await, [1, 2]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_reader_does_not_write() {
+    let folder = Folder::new("reader");
+    let store = folder.open().await;
+    store
+        .write()
+        .execute("create table filler (number integer primary key, content blob)", ())
+        .await
+        .unwrap();
+    write(&store, 1).await.unwrap();
+    let reader = store.reader();
+    let db = reader.connection.db();
+    let is_refused = |error: StoreError| match error {
+        StoreError::Internal(cause) => cause.to_string().contains("a reader does not write"),
+        _ => false,
+    };
+    assert!(is_refused(db.execute("insert into filler (number) values ($1)", [2]).await.unwrap_err()));
+    assert!(is_refused(db.script("delete from filler").await.unwrap_err()));
+    let read: Vec<i64> = db.rows("select number from filler", ()).await.unwrap();
+    assert_eq!(read, [1]);
     store.close().await;
 }

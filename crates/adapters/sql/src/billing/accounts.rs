@@ -6,7 +6,7 @@ use portico_billing::{
     subscription_provider::ProviderSubscription,
 };
 use portico_kernel::{StoreError, TenantId, Timestamp};
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
+use sea_orm::{QueryResult, TryGetError};
 
 use crate::{
     columns::{documents, read},
@@ -16,8 +16,8 @@ use crate::{
 documents!(ProviderSubscription);
 
 /// Accounts over one connection.
-pub(crate) struct Accounts<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Accounts<'c> {
+    pub db: Db<'c>,
 }
 
 pub(super) const COLUMNS: &str = "tenant_id, provider, live, customer_id, keyed_at, subscription, revision, had_trial, past_due_since, reminders, \
@@ -43,14 +43,14 @@ pub(super) fn account(row: &QueryResult) -> Result<BillingAccount, TryGetError> 
     })
 }
 
-impl<C: ConnectionTrait> Accounts<'_, C> {
+impl Accounts<'_> {
     async fn one(&self, sql: &str, values: impl Params) -> Result<Option<BillingAccount>, StoreError> {
         Ok(self.db.rows_with(sql, values, account).await?.into_iter().next())
     }
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> AccountRepository for Accounts<'_, C> {
+impl AccountRepository for Accounts<'_> {
     async fn insert_missing(&mut self, account: &BillingAccount) -> Result<bool, StoreError> {
         // Waits for another unit of work that stores the account of the same tenant, and then stores nothing.
         let sql = format!(

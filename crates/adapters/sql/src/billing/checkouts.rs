@@ -7,7 +7,7 @@ use portico_billing::{
     ports::CheckoutRepository,
 };
 use portico_kernel::{CheckoutId, CouponId, PurchaseId, StoreError, TenantId, Timestamp};
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
+use sea_orm::{QueryResult, TryGetError};
 
 use crate::{
     columns::{read, words},
@@ -17,8 +17,8 @@ use crate::{
 words!(CheckoutStage, Provider);
 
 /// Checkouts over one connection.
-pub(crate) struct Checkouts<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Checkouts<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, purchase_id, provider, live, stage, session_id, url, payment_id, success_url, cancel_url, \
@@ -43,7 +43,7 @@ fn checkout(row: &QueryResult) -> Result<PurchaseCheckout, TryGetError> {
     })
 }
 
-impl<C: ConnectionTrait> Checkouts<'_, C> {
+impl Checkouts<'_> {
     async fn one(&self, rest: &str, values: impl Params) -> Result<Option<PurchaseCheckout>, StoreError> {
         let sql = format!("select {COLUMNS} from checkouts where tenant_id = $1 {rest}");
         Ok(self.db.rows_with(&sql, values, checkout).await?.into_iter().next())
@@ -51,7 +51,7 @@ impl<C: ConnectionTrait> Checkouts<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> CheckoutRepository for Checkouts<'_, C> {
+impl CheckoutRepository for Checkouts<'_> {
     async fn insert(&mut self, checkout: &PurchaseCheckout) -> Result<(), StoreError> {
         let sql = format!(
             "insert into checkouts ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"

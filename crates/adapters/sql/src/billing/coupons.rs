@@ -9,7 +9,7 @@ use portico_billing::{
 use portico_kernel::{
     CouponId, List, PageRequest, PlanChangeId, PurchaseId, StoreError, TenantId, Timestamp,
 };
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
+use sea_orm::{QueryResult, TryGetError};
 
 use crate::{
     columns::{read, words},
@@ -19,8 +19,8 @@ use crate::{
 words!(CouponDuration);
 
 /// Coupons over one connection.
-pub(crate) struct Coupons<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Coupons<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "id, code, percent, amount, currency, product_types, max_redemptions, max_redemptions_per_tenant, \
@@ -53,7 +53,7 @@ fn coupon(row: &QueryResult) -> Result<Coupon, TryGetError> {
     })
 }
 
-impl<C: ConnectionTrait> Coupons<'_, C> {
+impl Coupons<'_> {
     async fn one(&self, rest: &str, values: impl Params) -> Result<Option<Coupon>, StoreError> {
         let sql = format!("select {COLUMNS} from coupons where {rest}");
         Ok(self.db.rows_with(&sql, values, coupon).await?.into_iter().next())
@@ -61,7 +61,7 @@ impl<C: ConnectionTrait> Coupons<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> CouponRepository for Coupons<'_, C> {
+impl CouponRepository for Coupons<'_> {
     async fn insert(&mut self, coupon: &Coupon) -> Result<(), StoreError> {
         let sql = format!(
             "insert into coupons ({COLUMNS}) values \

@@ -7,15 +7,14 @@ use portico_billing::{
     ports::DisputeRepository,
 };
 use portico_kernel::{DisputeId, PurchaseId, StoreError, TenantId, Timestamp};
-use sea_orm::ConnectionTrait;
 
 use crate::{columns::words, db::Db};
 
 words!(DisputeStatus);
 
 /// Disputes over one connection.
-pub(crate) struct Disputes<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Disputes<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, purchase_id, provider, provider_id, amount, currency, status, answer_by, created_at, \
@@ -67,7 +66,7 @@ fn dispute(
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> DisputeRepository for Disputes<'_, C> {
+impl DisputeRepository for Disputes<'_> {
     async fn store(&mut self, dispute: &PurchaseDispute) -> Result<(), StoreError> {
         let sql = format!(
             "insert into disputes ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \

@@ -12,7 +12,7 @@ use portico_billing::{
     subject::Subject,
 };
 use portico_kernel::{Month, StoreError};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::Value;
 
 use crate::{
     columns::Stored,
@@ -32,8 +32,8 @@ impl Stored for RecurringOff {
 }
 
 /// The sums of the months over one connection.
-pub(crate) struct Finance<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Finance<'c> {
+    pub db: Db<'c>,
 }
 
 /// A query for each month, with the months by their numbers from the first one: each reads its part of the index and no more, and sums it
@@ -55,7 +55,7 @@ fn by_month(
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> FinanceRepository for Finance<'_, C> {
+impl FinanceRepository for Finance<'_> {
     async fn record(&mut self, change: &RecurringChange) -> Result<(), StoreError> {
         let sql = "insert into recurring_changes (tenant_id, revision, from_price, to_price, changed_at, live, from_discount, to_discount) \
              values ($1, $2, $3, $4, $5, $6, $7, $8)";

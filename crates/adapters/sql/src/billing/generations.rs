@@ -3,13 +3,12 @@
 use async_trait::async_trait;
 use portico_billing::{generation::Reservation, period::Period, ports::GenerationRepository};
 use portico_kernel::{GenerationId, StoreError, TenantId, Timestamp};
-use sea_orm::ConnectionTrait;
 
 use crate::db::Db;
 
 /// Uses of the writer over one connection.
-pub(crate) struct Generations<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Generations<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, period, tokens, expires_at";
@@ -21,7 +20,7 @@ fn reservation(
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> GenerationRepository for Generations<'_, C> {
+impl GenerationRepository for Generations<'_> {
     async fn insert(&mut self, reservation: &Reservation) -> Result<(), StoreError> {
         let sql = "insert into generation_reservations (tenant_id, id, period, tokens, expires_at) \
              values ($1, $2, $3, $4, $5)";

@@ -12,7 +12,7 @@ use sea_orm::{ActiveModelTrait, IdenStatic, Iterable, Value};
 use crate::{
     SqlStore,
     columns::words,
-    db::{Db, Params, placeholders},
+    db::{Params, StatementConnection, placeholders},
     outbox::jobs,
     store::Pools,
 };
@@ -97,9 +97,9 @@ impl PaymentInbox for SqlStore {
             // It has no statement that writes to two tables, and no round trips.
             Pools::Sqlite { .. } => {
                 let transaction = self.transaction().await?;
-                let is_new = Db(&transaction).execute(&insert(), values).await? == 1;
+                let is_new = transaction.db().execute(&insert(), values).await? == 1;
                 if is_new {
-                    Db(&transaction).insert(job).await?;
+                    transaction.db().insert(job).await?;
                 }
                 transaction.commit().await?;
                 is_new

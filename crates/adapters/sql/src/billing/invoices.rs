@@ -9,7 +9,7 @@ use portico_billing::{
     subscription_provider::{InvoiceLine, InvoicePayment, InvoiceStatus},
 };
 use portico_kernel::{InvoiceId, List, PageRequest, StoreError, TenantId};
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
+use sea_orm::{QueryResult, TryGetError, Value};
 
 use crate::{
     columns::{documents, read, words},
@@ -20,8 +20,8 @@ words!(InvoiceKind, InvoiceStatus);
 documents!(Vec<InvoiceLine>, Vec<InvoicePayment>, Seller);
 
 /// Invoices over one connection.
-pub(crate) struct Invoices<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Invoices<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, provider, provider_id, number, status, kind, amount_due, amount_paid, amount_refunded, tax, currency, \
@@ -57,7 +57,7 @@ fn invoice(row: &QueryResult) -> Result<Invoice, TryGetError> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> InvoiceRepository for Invoices<'_, C> {
+impl InvoiceRepository for Invoices<'_> {
     async fn list(&mut self, tenant: TenantId, page: PageRequest) -> Result<List<Invoice>, StoreError> {
         let rows = format!(
             "select {COLUMNS} from invoices where tenant_id = $1 order by created_at desc, id desc limit $2 offset $3"

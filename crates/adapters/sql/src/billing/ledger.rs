@@ -10,7 +10,7 @@ use portico_billing::{
     subject::Subject,
 };
 use portico_kernel::{InvoiceId, PurchaseId, StoreError, TenantId, Timestamp};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::Value;
 
 use crate::{
     columns::{Stored, words},
@@ -35,11 +35,11 @@ impl Stored for Subject {
 const COLUMNS: usize = 10;
 
 /// The ledger over one connection.
-pub(crate) struct Ledger<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Ledger<'c> {
+    pub db: Db<'c>,
 }
 
-impl<C: ConnectionTrait + Send> Ledger<'_, C> {
+impl Ledger<'_> {
     /// Stores entries of a transaction in one statement, and answers how many. The source is a part of their key.
     async fn append<'e>(
         &self,
@@ -142,7 +142,7 @@ fn sum_of_invoice(account: Account, kinds: &[SourceKind]) -> String {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> LedgerRepository for Ledger<'_, C> {
+impl LedgerRepository for Ledger<'_> {
     async fn book(&mut self, tenant: TenantId, transaction: &LedgerTransaction) -> Result<(), StoreError> {
         self.append(tenant, transaction, numbered(transaction), "").await.map(drop)
     }

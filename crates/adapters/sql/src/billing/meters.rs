@@ -53,8 +53,8 @@ fn meter_of(name: &str) -> Option<Meter> {
 }
 
 /// Counters over one connection.
-pub(crate) struct Meters<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Meters<'c> {
+    pub db: Db<'c>,
 }
 
 /// How the rows of a meter that are its count are counted, of the tenant of this name.
@@ -108,7 +108,7 @@ fn no_row() -> StoreError {
     StoreError::Internal("a query without a condition has no row".into())
 }
 
-impl<C: ConnectionTrait + Send> Meters<'_, C> {
+impl Meters<'_> {
     async fn room(&self, tenant: TenantId) -> Result<StorageRoom, StoreError> {
         let found = self.db.row(&format!("select {}", storage_columns()), (tenant, i64::MAX)).await?;
         let (files, texts, included, verified) = found.ok_or_else(no_row)?;
@@ -169,7 +169,7 @@ impl SqlUnitOfWork {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> MeterRepository for Meters<'_, C> {
+impl MeterRepository for Meters<'_> {
     async fn add(
         &mut self,
         tenant: TenantId,

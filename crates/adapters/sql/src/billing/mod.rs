@@ -7,7 +7,7 @@ use portico_billing::ports::{
     SiteSaleRepository, SubscriptionRepository,
 };
 
-use crate::{Repositories, connection::StatementConnection};
+use crate::{Repositories, db::StatementConnection};
 
 mod accounts;
 mod checkouts;
@@ -29,72 +29,72 @@ mod subscriptions;
 
 pub(crate) use subscriptions::agreed_rate;
 
-impl<C: StatementConnection + Send> BillingRepositories for Repositories<C> {
+impl<C: StatementConnection> BillingRepositories for Repositories<C> {
     fn plans<'c>(&'c mut self) -> Box<dyn PlanRepository + 'c> {
-        Box::new(plans::Plans { db: self.db() })
+        Box::new(plans::Plans { db: self.connection.db() })
     }
 
     fn subscriptions<'c>(&'c mut self) -> Box<dyn SubscriptionRepository + 'c> {
-        Box::new(subscriptions::Subscriptions { db: self.db() })
+        Box::new(subscriptions::Subscriptions { db: self.connection.db() })
     }
 
     fn generations<'c>(&'c mut self) -> Box<dyn GenerationRepository + 'c> {
-        Box::new(generations::Generations { db: self.db() })
+        Box::new(generations::Generations { db: self.connection.db() })
     }
 
     fn meters<'c>(&'c mut self) -> Box<dyn MeterRepository + 'c> {
-        Box::new(meters::Meters { db: self.db() })
+        Box::new(meters::Meters { db: self.connection.db() })
     }
 
     fn products<'c>(&'c mut self) -> Box<dyn ProductRepository + 'c> {
-        Box::new(products::Products { db: self.db() })
+        Box::new(products::Products { db: self.connection.db() })
     }
 
     fn purchases<'c>(&'c mut self) -> Box<dyn PurchaseRepository + 'c> {
-        Box::new(purchases::Purchases { db: self.db() })
+        Box::new(purchases::Purchases { db: self.connection.db() })
     }
 
     fn coupons<'c>(&'c mut self) -> Box<dyn CouponRepository + 'c> {
-        Box::new(coupons::Coupons { db: self.db() })
+        Box::new(coupons::Coupons { db: self.connection.db() })
     }
 
     fn checkouts<'c>(&'c mut self) -> Box<dyn CheckoutRepository + 'c> {
-        Box::new(checkouts::Checkouts { db: self.db() })
+        Box::new(checkouts::Checkouts { db: self.connection.db() })
     }
 
     fn site_sales<'c>(&'c mut self) -> Box<dyn SiteSaleRepository + 'c> {
-        Box::new(site_sales::SiteSales { db: self.db() })
+        Box::new(site_sales::SiteSales { db: self.connection.db() })
     }
 
     fn refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
-        Box::new(refunds::Refunds { db: self.db(), table: "refunds" })
+        Box::new(refunds::Refunds { db: self.connection.db(), table: "refunds" })
     }
 
     fn site_refunds<'c>(&'c mut self) -> Box<dyn RefundRepository + 'c> {
-        Box::new(refunds::Refunds { db: self.db(), table: "site_refunds" })
+        Box::new(refunds::Refunds { db: self.connection.db(), table: "site_refunds" })
     }
 
     fn disputes<'c>(&'c mut self) -> Box<dyn DisputeRepository + 'c> {
-        Box::new(disputes::Disputes { db: self.db() })
+        Box::new(disputes::Disputes { db: self.connection.db() })
     }
 
     fn accounts<'c>(&'c mut self) -> Box<dyn AccountRepository + 'c> {
-        Box::new(accounts::Accounts { db: self.db() })
+        Box::new(accounts::Accounts { db: self.connection.db() })
     }
 
     fn plan_calls<'c>(&'c mut self) -> Box<dyn PlanCallRepository + 'c> {
-        Box::new(plan_calls::PlanCalls { db: self.db() })
+        Box::new(plan_calls::PlanCalls { db: self.connection.db() })
     }
 
     fn invoices<'c>(&'c mut self) -> Box<dyn InvoiceRepository + 'c> {
-        Box::new(invoices::Invoices { db: self.db() })
+        Box::new(invoices::Invoices { db: self.connection.db() })
     }
 
     fn ledger<'c>(&'c mut self) -> Box<dyn LedgerRepository + 'c> {
-        Box::new(ledger::Ledger { db: self.db() })
+        Box::new(ledger::Ledger { db: self.connection.db() })
     }
 
     fn finance<'c>(&'c mut self) -> Box<dyn FinanceRepository + 'c> {
-        Box::new(finance::Finance { db: self.db() })
+        Box::new(finance::Finance { db: self.connection.db() })
     }
 }

@@ -8,7 +8,7 @@ use portico_billing::{
     ports::PlanCallRepository,
 };
 use portico_kernel::{Money, StoreError, TenantId, Timestamp};
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
+use sea_orm::{QueryResult, TryGetError};
 
 use crate::{
     columns::{Stored, documents, read, words},
@@ -31,8 +31,8 @@ impl Stored for PriceReference {
 }
 
 /// Calls over one connection.
-pub(crate) struct PlanCalls<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct PlanCalls<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, kind, stage, price, description, amount, currency, customer_id, subscription_id, trial_days, \
@@ -63,7 +63,7 @@ fn call(row: &QueryResult) -> Result<PlanCall, TryGetError> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> PlanCallRepository for PlanCalls<'_, C> {
+impl PlanCallRepository for PlanCalls<'_> {
     async fn insert(&mut self, call: &PlanCall) -> Result<(), StoreError> {
         let sql = format!(
             "insert into plan_calls ({COLUMNS}) values \

@@ -11,8 +11,7 @@ use portico_billing::{
 use portico_kernel::{List, Meter, PageRequest, StoreError, Timestamp};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
-    TryGetError,
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult, TryGetError,
     sea_query::OnConflict,
 };
 
@@ -114,18 +113,18 @@ fn managed(row: &QueryResult) -> Result<ManagedPlan, TryGetError> {
 }
 
 /// The catalogue over one connection.
-pub(crate) struct Plans<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Plans<'c> {
+    pub db: Db<'c>,
 }
 
-impl<C: ConnectionTrait> Plans<'_, C> {
+impl Plans<'_> {
     async fn all_managed(&self, rest: &str, values: impl Params) -> Result<Vec<ManagedPlan>, StoreError> {
         self.db.rows_with(&format!("{MANAGED} {rest}"), values, managed).await
     }
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> PlanRepository for Plans<'_, C> {
+impl PlanRepository for Plans<'_> {
     async fn insert(&mut self, plan: &Plan) -> Result<(), StoreError> {
         self.db.insert(current(plan)).await
     }

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use portico_billing::{ports::ProductRepository, product::Product, product_edit::ProductPrice};
 use portico_kernel::{List, Money, PageRequest, StoreError, Timestamp};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::Value;
 
 use crate::db::{Db, Param, Params, in_pages, placeholders};
 
 /// The catalogue over one connection.
-pub(crate) struct Products<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Products<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "id, name, description, currency, is_active, created_at";
@@ -43,7 +43,7 @@ fn currency(product: &Product) -> &str {
     product.prices.first().map_or("", |price| &price.currency)
 }
 
-impl<C: ConnectionTrait> Products<'_, C> {
+impl Products<'_> {
     async fn priced(&self, conditions: &str, values: impl Params) -> Result<Vec<Product>, StoreError> {
         let rows = self.db.rows(&format!("{PRICED} {conditions} {ORDER}"), values).await?;
         Ok(products(rows))
@@ -84,7 +84,7 @@ impl<C: ConnectionTrait> Products<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> ProductRepository for Products<'_, C> {
+impl ProductRepository for Products<'_> {
     async fn insert_missing(&mut self, product: &Product, now: Timestamp) -> Result<bool, StoreError> {
         self.store(product, "on conflict (id) do nothing", now).await
     }

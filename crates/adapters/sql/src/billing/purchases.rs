@@ -6,7 +6,6 @@ use portico_billing::{
     purchase::{Purchase, PurchaseItem, PurchaseStatus},
 };
 use portico_kernel::{List, PageRequest, PurchaseId, StoreError, TenantId, Timestamp, UserId};
-use sea_orm::ConnectionTrait;
 
 use crate::{
     columns::{documents, words},
@@ -17,8 +16,8 @@ words!(PurchaseStatus);
 documents!(Vec<PurchaseItem>);
 
 /// Purchases over one connection.
-pub(crate) struct Purchases<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Purchases<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, user_id, amount, currency, status, items, coupon, refunded_amount, created_at, completed_at";
@@ -71,7 +70,7 @@ fn purchase(
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> PurchaseRepository for Purchases<'_, C> {
+impl PurchaseRepository for Purchases<'_> {
     async fn insert(&mut self, purchase: &Purchase) -> Result<(), StoreError> {
         let sql = format!(
             "insert into purchases ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"

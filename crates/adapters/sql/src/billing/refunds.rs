@@ -7,15 +7,14 @@ use portico_billing::{
     refund::{PurchaseRefund, RefundStatus},
 };
 use portico_kernel::{PurchaseId, RefundId, StoreError, TenantId, Timestamp};
-use sea_orm::ConnectionTrait;
 
 use crate::{columns::words, db::Db};
 
 words!(RefundStatus);
 
 /// Refunds over one connection.
-pub(crate) struct Refunds<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Refunds<'c> {
+    pub db: Db<'c>,
     /// The table: `refunds` or `site_refunds`.
     pub table: &'static str,
 }
@@ -72,7 +71,7 @@ fn refund(
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> RefundRepository for Refunds<'_, C> {
+impl RefundRepository for Refunds<'_> {
     async fn store(&mut self, refund: &PurchaseRefund) -> Result<(), StoreError> {
         let table = self.table;
         let sql = format!(

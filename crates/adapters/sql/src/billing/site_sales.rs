@@ -7,7 +7,7 @@ use portico_billing::{
     site_sale::{FoundSale, SiteSale, SiteSaleFilter, SiteSaleStatus},
 };
 use portico_kernel::{CheckoutId, List, PageRequest, PurchaseId, StoreError, TenantId, Timestamp, UserId};
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
+use sea_orm::{QueryResult, TryGetError, Value};
 
 use crate::{
     columns::{read, words},
@@ -17,8 +17,8 @@ use crate::{
 words!(SiteSaleStatus);
 
 /// Sales over one connection.
-pub(crate) struct SiteSales<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct SiteSales<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, site_id, site_name, slug, buyer_email, buyer_name, buyer_user_id, buyer_tenant_id, \
@@ -107,7 +107,7 @@ fn conditions(filter: &SiteSaleFilter) -> (String, Vec<Value>) {
     (conditions.join(" and "), values)
 }
 
-impl<C: ConnectionTrait> SiteSales<'_, C> {
+impl SiteSales<'_> {
     async fn one(&self, rest: &str, values: impl Params) -> Result<Option<SiteSale>, StoreError> {
         let sql = format!("select {COLUMNS} from site_sales where tenant_id = $1 and id = $2 {rest}");
         Ok(self.db.rows_with(&sql, values, sale).await?.into_iter().next())
@@ -115,7 +115,7 @@ impl<C: ConnectionTrait> SiteSales<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SiteSaleRepository for SiteSales<'_, C> {
+impl SiteSaleRepository for SiteSales<'_> {
     async fn insert(&mut self, sale: &SiteSale) -> Result<(), StoreError> {
         let sql = format!("insert into site_sales ({COLUMNS}) values ({})", placeholders(1, 25));
         let checkout = &sale.checkout;

@@ -9,7 +9,7 @@ use portico_billing::{
     subscription::{Subscription, SubscriptionStatus},
 };
 use portico_kernel::{StoreError, TenantId, Timestamp};
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, TryGetError, Value};
+use sea_orm::{FromQueryResult, QueryResult, TryGetError, Value};
 
 use super::{accounts, plans};
 use crate::{
@@ -39,12 +39,12 @@ fn subscription((tenant_id, plan, plan_version, status, created_at, updated_at):
 }
 
 /// Subscriptions over one connection.
-pub(crate) struct Subscriptions<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Subscriptions<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SubscriptionRepository for Subscriptions<'_, C> {
+impl SubscriptionRepository for Subscriptions<'_> {
     async fn insert(&mut self, subscription: &Subscription) -> Result<(), StoreError> {
         let sql = format!(
             "insert into subscriptions ({COLUMNS}, period_anchor) values ($1, $2, $3, $4, $5, $6, $5)"

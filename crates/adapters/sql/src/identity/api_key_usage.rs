@@ -6,18 +6,18 @@ use portico_identity::{
     ports::ApiKeyUsageRepository,
 };
 use portico_kernel::{ApiKeyId, StoreError, TenantId, Timestamp};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::Value;
 use time::Date;
 
 use crate::db::{Db, Param};
 
 /// Usage over one connection.
-pub(crate) struct ApiKeyUsage<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct ApiKeyUsage<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> ApiKeyUsageRepository for ApiKeyUsage<'_, C> {
+impl ApiKeyUsageRepository for ApiKeyUsage<'_> {
     async fn begin(
         &mut self,
         tenant: TenantId,

@@ -11,7 +11,7 @@ use portico_kernel::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
 };
 use serde_json::Value;
 
@@ -189,12 +189,12 @@ impl From<StateRow> for KeyState {
 }
 
 /// Keys over one connection.
-pub(crate) struct ApiKeys<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct ApiKeys<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> ApiKeyRepository for ApiKeys<'_, C> {
+impl ApiKeyRepository for ApiKeys<'_> {
     async fn insert(&mut self, key: &ApiKey, hash: [u8; 32], most: u64) -> Result<bool, StoreError> {
         let tenant = key.tenant;
         // Holds the row of the tenant, so that of two at once the second one counts the first one's key.

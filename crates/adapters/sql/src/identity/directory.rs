@@ -8,7 +8,7 @@ use portico_identity::{
 };
 use portico_kernel::{List, PageRequest, PlatformRole, StoreError, UserId};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder,
+    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder,
     sea_query::{Expr, NullOrdering},
 };
 
@@ -16,12 +16,12 @@ use super::users::row;
 use crate::{columns::Col, db::Db, dialect::contains};
 
 /// The directory over one connection.
-pub(crate) struct Directory<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Directory<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> UserDirectory for Directory<'_, C> {
+impl UserDirectory for Directory<'_> {
     async fn list(
         &mut self,
         filter: UserFilter,

@@ -7,13 +7,12 @@ use portico_identity::{
     user::EmailAddress,
 };
 use portico_kernel::{SessionId, StoreError, Timestamp, UserId};
-use sea_orm::ConnectionTrait;
 
 use crate::db::Db;
 
 /// Changes over one connection.
-pub(crate) struct EmailChanges<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct EmailChanges<'c> {
+    pub db: Db<'c>,
 }
 
 fn change(
@@ -30,7 +29,7 @@ fn change(
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> EmailChangeRepository for EmailChanges<'_, C> {
+impl EmailChangeRepository for EmailChanges<'_> {
     async fn put(&mut self, change: &EmailChange) -> Result<(), StoreError> {
         let sql = "insert into email_changes (user_id, id, session_id, email, created_at, expires_at) \
              values ($1, $2, $3, $4, $5, $6) on conflict (user_id) do update set id = excluded.id, \

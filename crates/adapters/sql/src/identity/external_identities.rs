@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use portico_identity::{external::ExternalIdentity, ports::ExternalIdentityRepository};
 use portico_kernel::{ExternalIdentityId, StoreError, Timestamp, UserId};
-use sea_orm::ConnectionTrait;
 
 use crate::db::Db;
 
@@ -11,8 +10,8 @@ const COLUMNS: &str =
     "id, user_id, provider, issuer, subject, email, name, language, linked_at, last_used_at";
 
 /// Links over one connection.
-pub(crate) struct ExternalIdentities<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct ExternalIdentities<'c> {
+    pub db: Db<'c>,
 }
 
 /// A row of [`COLUMNS`].
@@ -36,7 +35,7 @@ fn identity(
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> ExternalIdentityRepository for ExternalIdentities<'_, C> {
+impl ExternalIdentityRepository for ExternalIdentities<'_> {
     async fn insert(&mut self, identity: &ExternalIdentity) -> Result<(), StoreError> {
         let sql = format!(
             "insert into external_identities ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"

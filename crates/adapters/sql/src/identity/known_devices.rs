@@ -7,7 +7,7 @@ use portico_identity::{
     user::{EmailAddress, UserStatus},
 };
 use portico_kernel::{StoreError, Timestamp, UserId};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use crate::{columns::Col, db::Db};
@@ -38,12 +38,12 @@ impl From<Row> for KnownDevice {
 }
 
 /// Known devices over one connection.
-pub(crate) struct KnownDevices<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct KnownDevices<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> KnownDeviceRepository for KnownDevices<'_, C> {
+impl KnownDeviceRepository for KnownDevices<'_> {
     async fn list(&mut self, user: UserId) -> Result<Vec<KnownDevice>, StoreError> {
         let sql = "select user_id, device, network, agent, returned, first_seen, last_seen from known_devices \
              where user_id = $1 order by last_seen desc, device, network";

@@ -3,13 +3,12 @@
 use async_trait::async_trait;
 use portico_identity::ports::{FailureKey, MailBudgetRepository};
 use portico_kernel::{StoreError, Timestamp, limits::Quota};
-use sea_orm::ConnectionTrait;
 
 use crate::db::Db;
 
 /// Budgets over one connection.
-pub(crate) struct MailBudgets<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct MailBudgets<'c> {
+    pub db: Db<'c>,
 }
 
 /// The time in which one comes back, and in which all of them do, in microseconds.
@@ -19,7 +18,7 @@ fn times(quota: Quota) -> (i64, i64) {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> MailBudgetRepository for MailBudgets<'_, C> {
+impl MailBudgetRepository for MailBudgets<'_> {
     async fn take(&mut self, key: FailureKey, quota: Quota, now: Timestamp) -> Result<bool, StoreError> {
         let (interval, all) = times(quota);
         let at = now.unix_micros();

@@ -6,17 +6,16 @@ use portico_identity::{
     token::{OneTimeToken, TokenPurpose},
 };
 use portico_kernel::{StoreError, Timestamp, UserId};
-use sea_orm::ConnectionTrait;
 
 use crate::db::Db;
 
 /// Tokens over one connection.
-pub(crate) struct OneTimeTokens<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct OneTimeTokens<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> OneTimeTokenRepository for OneTimeTokens<'_, C> {
+impl OneTimeTokenRepository for OneTimeTokens<'_> {
     async fn insert(&mut self, token: &OneTimeToken) -> Result<(), StoreError> {
         let sql = "insert into one_time_tokens (hash, user_id, purpose, expires_at, created_at) \
              values ($1, $2, $3, $4, $5)";

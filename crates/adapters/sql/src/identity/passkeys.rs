@@ -6,15 +6,14 @@ use portico_identity::{
     ports::PasskeyRepository,
 };
 use portico_kernel::{PasskeyId, StoreError, Timestamp, UserId};
-use sea_orm::ConnectionTrait;
 
 use crate::db::{Db, Params};
 
 const COLUMNS: &str = "id, user_id, name, credential_id, data, created_at, last_used_at";
 
 /// Passkeys over one connection.
-pub(crate) struct Passkeys<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Passkeys<'c> {
+    pub db: Db<'c>,
 }
 
 /// A row of [`COLUMNS`].
@@ -24,7 +23,7 @@ fn passkey((id, user, name, credential_id, data, created_at, last_used_at): Row)
     Passkey { id, user, name, credential_id, data, created_at, last_used_at }
 }
 
-impl<C: ConnectionTrait> Passkeys<'_, C> {
+impl Passkeys<'_> {
     async fn select(&self, condition: &str, values: impl Params) -> Result<Vec<Passkey>, StoreError> {
         let sql = format!("select {COLUMNS} from passkeys where {condition} order by created_at, id");
         Ok(self.db.rows(&sql, values).await?.into_iter().map(passkey).collect())
@@ -32,7 +31,7 @@ impl<C: ConnectionTrait> Passkeys<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> PasskeyRepository for Passkeys<'_, C> {
+impl PasskeyRepository for Passkeys<'_> {
     async fn insert(&mut self, passkey: &Passkey) -> Result<(), StoreError> {
         let sql = "insert into passkeys (id, user_id, name, credential_id, data, created_at, last_used_at) \
              values ($1, $2, $3, $4, $5, $6, $7)";

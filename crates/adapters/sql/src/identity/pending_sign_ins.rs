@@ -6,17 +6,16 @@ use portico_identity::{
     ports::PendingSignInRepository,
 };
 use portico_kernel::{StoreError, Timestamp, UserId};
-use sea_orm::ConnectionTrait;
 
 use crate::db::Db;
 
 /// Sign-ins over one connection.
-pub(crate) struct PendingSignIns<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct PendingSignIns<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> PendingSignInRepository for PendingSignIns<'_, C> {
+impl PendingSignInRepository for PendingSignIns<'_> {
     async fn insert(&mut self, pending: &PendingSignIn) -> Result<(), StoreError> {
         let sql = "insert into pending_sign_ins (id, user_id, tries, created_at, expires_at) values ($1, $2, $3, $4, $5)";
         let values = (pending.id, pending.user, pending.tries, pending.created_at, pending.expires_at);

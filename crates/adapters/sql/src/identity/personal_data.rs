@@ -6,9 +6,7 @@ use Shown::{Id, Text, Time};
 use async_trait::async_trait;
 use portico_identity::{ports::PersonalData, user::EmailAddress};
 use portico_kernel::{Event, EventId, InvitationId, StoreError, TenantId, Timestamp, UserId};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, TryGetError,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, TryGetError};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -212,8 +210,8 @@ const LEFT_BEHIND: &str = "select m.tenant_id from memberships m join tenants t 
        where o.tenant_id = m.tenant_id and o.user_id <> m.user_id)";
 
 /// The personal data over one connection.
-pub(crate) struct Personal<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Personal<'c> {
+    pub db: Db<'c>,
 }
 
 fn shown(row: &QueryResult, column: &str, how: Shown) -> Result<Value, TryGetError> {
@@ -224,7 +222,7 @@ fn shown(row: &QueryResult, column: &str, how: Shown) -> Result<Value, TryGetErr
     })
 }
 
-impl<C: ConnectionTrait + Send> Personal<'_, C> {
+impl Personal<'_> {
     async fn rows(&self, table: &Table, filter: &str, user: UserId) -> Result<Vec<Value>, StoreError> {
         let columns: Vec<&str> = table.columns.iter().map(|(_, column, _)| *column).collect();
         let sql = format!("select {} from {} where {filter}", columns.join(", "), table.name);
@@ -277,7 +275,7 @@ impl<C: ConnectionTrait + Send> Personal<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> PersonalData for Personal<'_, C> {
+impl PersonalData for Personal<'_> {
     async fn export(&mut self, user: UserId) -> Result<Vec<(&'static str, Vec<Value>)>, StoreError> {
         let mut lists = Vec::new();
         for table in TABLES.iter().filter(|table| !table.list.is_empty()) {

@@ -3,18 +3,17 @@
 use async_trait::async_trait;
 use portico_identity::{ports::SecondFactorRepository, totp::Totp};
 use portico_kernel::{StoreError, Timestamp, UserId};
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::db::{Db, Param};
 
 /// Second factors over one connection.
-pub(crate) struct SecondFactors<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct SecondFactors<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SecondFactorRepository for SecondFactors<'_, C> {
+impl SecondFactorRepository for SecondFactors<'_> {
     async fn totp(&mut self, user: UserId) -> Result<Option<Totp>, StoreError> {
         let sql = "select sealed, confirmed_at, created_at from authenticator_apps where user_id = $1";
         let found = self.db.row(sql, [user]).await?;

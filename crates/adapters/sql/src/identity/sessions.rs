@@ -9,9 +9,7 @@ use portico_kernel::{
     PlatformRole, SessionId, StaffAreas, StoreError, TenantId, TenantRole, Timestamp, UserId,
 };
 use portico_tenancy::tenant::TenantStatus;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder};
 
 use crate::{billing::agreed_rate, columns::Col, db::Db};
 
@@ -107,12 +105,12 @@ impl From<CallerRow> for CallerState {
 }
 
 /// Sessions over one connection.
-pub(crate) struct Sessions<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Sessions<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SessionRepository for Sessions<'_, C> {
+impl SessionRepository for Sessions<'_> {
     async fn insert(&mut self, session: &Session) -> Result<(), StoreError> {
         let row = row::ActiveModel {
             id: Set(Col(session.id)),

@@ -3,17 +3,16 @@
 use async_trait::async_trait;
 use portico_identity::{external::SignInAttempt, ports::SignInAttemptRepository};
 use portico_kernel::{StoreError, Timestamp, UserId};
-use sea_orm::ConnectionTrait;
 
 use crate::db::Db;
 
 /// Attempts over one connection.
-pub(crate) struct SignInAttempts<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct SignInAttempts<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SignInAttemptRepository for SignInAttempts<'_, C> {
+impl SignInAttemptRepository for SignInAttempts<'_> {
     async fn insert(&mut self, attempt: &SignInAttempt) -> Result<(), StoreError> {
         let sql = "insert into oidc_attempts (state, provider, browser, user_id, created_at, expires_at) \
              values ($1, $2, $3, $4, $5, $6)";

@@ -6,17 +6,16 @@ use portico_identity::{
     throttle::FailureCount,
 };
 use portico_kernel::{StoreError, Timestamp};
-use sea_orm::ConnectionTrait;
 
 use crate::db::{Db, Param, Params, placeholders};
 
 /// Counts over one connection.
-pub(crate) struct SignInFailures<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct SignInFailures<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SignInFailureRepository for SignInFailures<'_, C> {
+impl SignInFailureRepository for SignInFailures<'_> {
     async fn add(
         &mut self,
         keys: &[FailureKey],

@@ -6,9 +6,7 @@ use portico_identity::{
     user::{EmailAddress, User, UserStatus},
 };
 use portico_kernel::{PlatformRole, StaffAreas, StoreError, TenantId, Timestamp, UserId};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
     columns::{Col, documents, words},
@@ -112,12 +110,12 @@ fn changeable(user: &User) -> row::ActiveModel {
 }
 
 /// Users over one connection.
-pub(crate) struct Users<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Users<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> UserRepository for Users<'_, C> {
+impl UserRepository for Users<'_> {
     async fn insert(&mut self, user: &User, password: Option<PasswordHash>) -> Result<(), StoreError> {
         let row = row::ActiveModel {
             id: Set(Col(user.id)),

@@ -3,13 +3,12 @@
 use async_trait::async_trait;
 use portico_kernel::{ActivationId, LicenseId, List, PageRequest, StoreError, TenantId, Timestamp};
 use portico_licensing::{activation::Activation, ports::ActivationRepository};
-use sea_orm::ConnectionTrait;
 
 use crate::db::{Db, Param, in_pages};
 
 /// Machines over one connection.
-pub(crate) struct Activations<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Activations<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, license_id, fingerprint, name, platform, ip, activated_at, last_seen_at, offline_until, \
@@ -68,7 +67,7 @@ fn activation(
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> ActivationRepository for Activations<'_, C> {
+impl ActivationRepository for Activations<'_> {
     async fn insert(&mut self, activation: &Activation) -> Result<(), StoreError> {
         let sql = format!(
             "insert into license_activations ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"

@@ -9,7 +9,6 @@ use portico_licensing::{
     ports::DownloadRepository,
     release_version::ReleaseVersion,
 };
-use sea_orm::ConnectionTrait;
 
 use crate::{
     db::{Db, in_pages},
@@ -17,8 +16,8 @@ use crate::{
 };
 
 /// The log over one connection.
-pub(crate) struct Downloads<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Downloads<'c> {
+    pub db: Db<'c>,
 }
 
 /// With what is told of the release.
@@ -46,7 +45,7 @@ fn record(
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> DownloadRepository for Downloads<'_, C> {
+impl DownloadRepository for Downloads<'_> {
     async fn insert(&mut self, used: &DownloadUse) -> Result<(), StoreError> {
         let sql = "insert into downloads (tenant_id, id, license_id, release_id, user_id, address, bytes, downloaded_at) \
              values ($1, $2, $3, $4, $5, $6, $7, $8)";

@@ -8,7 +8,7 @@ use portico_licensing::{
     ports::{CountedLicense, FoundLicense, LicenseFilter, LicenseRepository},
     succession::LicensePlace,
 };
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
+use sea_orm::{QueryResult, TryGetError, Value};
 
 use crate::{
     columns::{read, words},
@@ -19,8 +19,8 @@ use crate::{
 words!(LicenseStatus, Suspension);
 
 /// Licenses over one connection.
-pub(crate) struct Licenses<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Licenses<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, key_digest, sealed_key, product_type, product_name, purchase_id, item, unit, status, \
@@ -86,7 +86,7 @@ fn place(row: &QueryResult, tenant: &str, license: &str) -> Result<Option<Licens
     Ok(tenant.zip(license).map(|(tenant_id, license_id)| LicensePlace { license_id, tenant_id }))
 }
 
-impl<C: ConnectionTrait> Licenses<'_, C> {
+impl Licenses<'_> {
     async fn one(&self, rest: &str, values: impl Params) -> Result<Option<License>, StoreError> {
         let sql = format!("select {COLUMNS} from licenses where tenant_id = $1 {rest}");
         Ok(self.db.rows_with(&sql, values, license).await?.into_iter().next())
@@ -100,7 +100,7 @@ impl<C: ConnectionTrait> Licenses<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> LicenseRepository for Licenses<'_, C> {
+impl LicenseRepository for Licenses<'_> {
     async fn insert(&mut self, license: &License) -> Result<(), StoreError> {
         let sql = format!("insert into licenses ({COLUMNS}) values ({})", placeholders(1, 18));
         // More than a tuple takes.

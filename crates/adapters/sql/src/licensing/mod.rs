@@ -5,7 +5,7 @@ use portico_licensing::ports::{
     LicenseTransferRepository, LicensingRepositories, ReleaseRepository, ReleaseUploadRepository,
 };
 
-use crate::{Repositories, connection::StatementConnection};
+use crate::{Repositories, db::StatementConnection};
 
 mod activations;
 mod downloads;
@@ -14,32 +14,32 @@ mod policies;
 mod releases;
 mod transfers;
 
-impl<C: StatementConnection + Send> LicensingRepositories for Repositories<C> {
+impl<C: StatementConnection> LicensingRepositories for Repositories<C> {
     fn license_policies<'c>(&'c mut self) -> Box<dyn LicensePolicyRepository + 'c> {
-        Box::new(policies::LicensePolicies { db: self.db() })
+        Box::new(policies::LicensePolicies { db: self.connection.db() })
     }
 
     fn licenses<'c>(&'c mut self) -> Box<dyn LicenseRepository + 'c> {
-        Box::new(licenses::Licenses { db: self.db() })
+        Box::new(licenses::Licenses { db: self.connection.db() })
     }
 
     fn license_transfers<'c>(&'c mut self) -> Box<dyn LicenseTransferRepository + 'c> {
-        Box::new(transfers::LicenseTransfers { db: self.db() })
+        Box::new(transfers::LicenseTransfers { db: self.connection.db() })
     }
 
     fn activations<'c>(&'c mut self) -> Box<dyn ActivationRepository + 'c> {
-        Box::new(activations::Activations { db: self.db() })
+        Box::new(activations::Activations { db: self.connection.db() })
     }
 
     fn releases<'c>(&'c mut self) -> Box<dyn ReleaseRepository + 'c> {
-        Box::new(releases::Releases { db: self.db() })
+        Box::new(releases::Releases { db: self.connection.db() })
     }
 
     fn release_uploads<'c>(&'c mut self) -> Box<dyn ReleaseUploadRepository + 'c> {
-        Box::new(releases::ReleaseUploads { db: self.db() })
+        Box::new(releases::ReleaseUploads { db: self.connection.db() })
     }
 
     fn downloads<'c>(&'c mut self) -> Box<dyn DownloadRepository + 'c> {
-        Box::new(downloads::Downloads { db: self.db() })
+        Box::new(downloads::Downloads { db: self.connection.db() })
     }
 }

@@ -6,15 +6,14 @@ use portico_licensing::{
     policy::{LicensePolicy, LicenseTerms},
     ports::LicensePolicyRepository,
 };
-use sea_orm::ConnectionTrait;
 
 use crate::{columns::documents, db::Db};
 
 documents!(LicenseTerms);
 
 /// Policies over one connection.
-pub(crate) struct LicensePolicies<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct LicensePolicies<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "product_type, product_name, seats, term_days, support_days, terms";
@@ -27,7 +26,7 @@ fn policy((product_type, product_name, seats, term_days, support_days, terms): R
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> LicensePolicyRepository for LicensePolicies<'_, C> {
+impl LicensePolicyRepository for LicensePolicies<'_> {
     async fn insert_missing(&mut self, policy: &LicensePolicy, now: Timestamp) -> Result<bool, StoreError> {
         let sql = format!(
             "insert into license_policies ({COLUMNS}, created_at) values ($1, $2, $3, $4, $5, $6, $7) \

@@ -10,7 +10,7 @@ use portico_licensing::{
     release_version::ReleaseVersion,
     scan_status::ScanStatus,
 };
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError, Value};
+use sea_orm::{QueryResult, TryGetError, Value};
 
 use crate::{
     columns::{read, words},
@@ -20,8 +20,8 @@ use crate::{
 words!(Channel, ReleaseStatus, ReleaseVersion, ScanStatus);
 
 /// Releases over one connection.
-pub(crate) struct Releases<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Releases<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "id, slug, product_type, name, version, channel, platform, notes, status, withdrawal_reason, released_at, \
@@ -60,7 +60,7 @@ fn release(row: &QueryResult) -> Result<Release, TryGetError> {
     })
 }
 
-impl<C: ConnectionTrait> Releases<'_, C> {
+impl Releases<'_> {
     async fn one(&self, rest: &str, values: impl Params) -> Result<Option<Release>, StoreError> {
         let sql = format!("select {COLUMNS} from releases where {rest}");
         Ok(self.db.rows_with(&sql, values, release).await?.into_iter().next())
@@ -100,7 +100,7 @@ fn of_file(file: Option<&ReleaseFile>) -> [Value; 8] {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> ReleaseRepository for Releases<'_, C> {
+impl ReleaseRepository for Releases<'_> {
     async fn insert(&mut self, release: &Release) -> Result<(), StoreError> {
         let places: Vec<String> = (1..=22).map(|place| format!("${place}")).collect();
         let sql = format!("insert into releases ({COLUMNS}, version_key) values ({})", places.join(", "));
@@ -221,8 +221,8 @@ impl<C: ConnectionTrait + Send> ReleaseRepository for Releases<'_, C> {
 }
 
 /// Uploads of files of releases, over one connection.
-pub(crate) struct ReleaseUploads<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct ReleaseUploads<'c> {
+    pub db: Db<'c>,
 }
 
 const UPLOAD: &str =
@@ -243,7 +243,7 @@ fn upload(row: &QueryResult) -> Result<ReleaseUpload, TryGetError> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> ReleaseUploadRepository for ReleaseUploads<'_, C> {
+impl ReleaseUploadRepository for ReleaseUploads<'_> {
     async fn insert(&mut self, upload: &ReleaseUpload) -> Result<(), StoreError> {
         let sql =
             format!("insert into release_uploads ({UPLOAD}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)");

@@ -3,20 +3,19 @@
 use async_trait::async_trait;
 use portico_kernel::{LicenseId, StoreError, TenantId, Timestamp};
 use portico_licensing::{ports::LicenseTransferRepository, transfer::TransferOffer};
-use sea_orm::ConnectionTrait;
 
 use crate::db::Db;
 
 /// Offers and what came of them over one connection.
-pub(crate) struct LicenseTransfers<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct LicenseTransfers<'c> {
+    pub db: Db<'c>,
 }
 
 /// A row of an open offer.
 type Row = ([u8; 32], String, Timestamp, Timestamp);
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> LicenseTransferRepository for LicenseTransfers<'_, C> {
+impl LicenseTransferRepository for LicenseTransfers<'_> {
     async fn offer(&mut self, offer: &TransferOffer) -> Result<(), StoreError> {
         let sql = "insert into license_transfers (tenant_id, license_id, digest, email, expires_at, created_at) \
              values ($1, $2, $3, $4, $5, $6) on conflict (tenant_id, license_id) do update \

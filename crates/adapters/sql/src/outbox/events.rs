@@ -9,7 +9,7 @@ use sea_orm::ActiveValue::Set;
 
 use crate::{
     columns::{Col, Stored, words},
-    connection::{StatementConnection, Until},
+    connection::Until,
     db::Db,
 };
 
@@ -98,15 +98,15 @@ impl From<row::Model> for Event {
 }
 
 /// The event log over one connection.
-pub(crate) struct Events<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Events<'c> {
+    pub db: Db<'c>,
     pub appended: &'c mut Vec<Event>,
     /// The trace of the work at hand.
     pub trace: Option<TraceParent>,
 }
 
 #[async_trait]
-impl<C: StatementConnection + Send> EventLog for Events<'_, C> {
+impl EventLog for Events<'_> {
     async fn append(&mut self, event: Event) -> Result<(), StoreError> {
         if event.kind.declaration().is_none() {
             return Err(StoreError::Internal(format!("{} is not declared", event.kind).into()));

@@ -7,14 +7,14 @@ use portico_kernel::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
 };
 use time::Duration;
 
 use crate::{
     SqlStore,
     columns::{Col, words},
-    connection::{StatementConnection, Until},
+    connection::Until,
     db::{Db, Param, placeholders},
 };
 
@@ -148,15 +148,15 @@ pub(crate) fn new_row(job: NewJob, trace: Option<TraceParent>) -> row::ActiveMod
 }
 
 /// The queue as a unit of work writes it.
-pub(crate) struct Jobs<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Jobs<'c> {
+    pub db: Db<'c>,
     pub enqueued: &'c mut bool,
     /// The trace of the work at hand.
     pub trace: Option<TraceParent>,
 }
 
 #[async_trait]
-impl<C: StatementConnection + Send> JobQueue for Jobs<'_, C> {
+impl JobQueue for Jobs<'_> {
     async fn enqueue(&mut self, job: NewJob) -> Result<(), StoreError> {
         self.db.insert_later(new_row(job, self.trace), Until::Read(&["jobs"])).await?;
         *self.enqueued = true;
@@ -165,7 +165,7 @@ impl<C: StatementConnection + Send> JobQueue for Jobs<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> DeadLetters for Jobs<'_, C> {
+impl DeadLetters for Jobs<'_> {
     async fn replay(&mut self, id: JobId, now: Timestamp) -> Result<Option<Job>, StoreError> {
         let sql = "update jobs set state = 'queued', attempts = 0, run_at = $2, due_at = null where id = $1 and state = 'dead' \
              returning *";

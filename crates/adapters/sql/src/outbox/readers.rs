@@ -7,14 +7,14 @@ use portico_kernel::{
     EventHead, EventId, EventReaders, StoreError, TakenEvents, TenantId, Timestamp,
     event::{AuditClass, EventKind},
 };
-use sea_orm::{ConnectionTrait, FromQueryResult, Value};
+use sea_orm::{FromQueryResult, Value};
 use time::Duration;
 use uuid::Uuid;
 
 use super::events;
 use crate::{
-    Repositories, SqlStore,
-    db::{Db, Param, Params, placeholders},
+    SqlStore, SqlUnitOfWork,
+    db::{Db, Param, Params, StatementConnection, placeholders},
     dialect::Dialect,
 };
 
@@ -50,11 +50,7 @@ struct Cursor {
 }
 
 /// Reads the cursors of those of these readers that have one, and locks them as `lock` says.
-async fn cursors(
-    db: &Db<'_, impl ConnectionTrait>,
-    readers: &[&str],
-    lock: &str,
-) -> Result<Vec<Cursor>, StoreError> {
+async fn cursors(db: &Db<'_>, readers: &[&str], lock: &str) -> Result<Vec<Cursor>, StoreError> {
     let sql = format!(
         "select reader, {order} from event_cursors where reader in ({readers}) {lock}",
         order = db.dialect().event_order,
@@ -68,10 +64,7 @@ fn names(readers: &[&str]) -> Vec<Value> {
 }
 
 /// Where readers are, in the order in which they are asked for. One that never read is at the beginning of the log.
-pub(crate) async fn positions(
-    db: &Db<'_, impl ConnectionTrait>,
-    readers: &[&str],
-) -> Result<Vec<Position>, StoreError> {
+pub(crate) async fn positions(db: &Db<'_>, readers: &[&str]) -> Result<Vec<Position>, StoreError> {
     let cursors = cursors(db, readers, "").await?;
     let position = |reader: &&str| {
         let cursor = cursors.iter().find(|cursor| cursor.reader == *reader);
@@ -81,7 +74,7 @@ pub(crate) async fn positions(
 }
 
 /// Keeps a reader from reading on until the unit of work ends. Waits for it to end what it is at.
-pub(crate) async fn hold(db: &Db<'_, impl ConnectionTrait>, reader: &str) -> Result<(), StoreError> {
+pub(crate) async fn hold(db: &Db<'_>, reader: &str) -> Result<(), StoreError> {
     let dialect = db.dialect();
     db.execute(dialect.start_cursor, [reader]).await?;
     cursors(db, &[reader], dialect.for_update).await.map(drop)
@@ -115,11 +108,11 @@ type HeadRow = (TenantId, EventId, String, Uuid, AuditClass, Timestamp, String, 
 type Locked = (&'static str, Position);
 
 /// The readers over one unit of work.
-pub(crate) struct Readers<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Readers<'c> {
+    pub db: Db<'c>,
 }
 
-impl<C: ConnectionTrait> Readers<'_, C> {
+impl Readers<'_> {
     /// The cursors of these readers, locked until the unit of work ends; without those that another one has.
     async fn lock(&self, readers: &[&'static str]) -> Result<Vec<Locked>, StoreError> {
         let dialect = self.db.dialect();
@@ -178,7 +171,7 @@ impl<C: ConnectionTrait> Readers<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> EventReaders for Readers<'_, C> {
+impl EventReaders for Readers<'_> {
     async fn take(&mut self, readers: Vec<&'static str>, limit: u32) -> Result<TakenEvents, StoreError> {
         let locked = self.lock(&readers).await?;
         // A statement of its own, after the lock: it sees everything that was committed when the cursors were read.
@@ -220,10 +213,10 @@ impl<C: ConnectionTrait + Send> EventReaders for Readers<'_, C> {
     }
 }
 
-impl<C: ConnectionTrait + Send> Repositories<C> {
+impl SqlUnitOfWork {
     /// The readers of the event log. Only an open transaction can move a cursor.
     pub fn readers<'c>(&'c mut self) -> Box<dyn EventReaders + 'c> {
-        Box::new(Readers { db: self.db() })
+        Box::new(Readers { db: self.connection.db() })
     }
 }
 

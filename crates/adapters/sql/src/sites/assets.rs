@@ -8,7 +8,7 @@ use portico_sites::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select,
     sea_query::Expr,
 };
 
@@ -92,8 +92,8 @@ impl From<row::Model> for Asset {
 }
 
 /// Files that tenants uploaded, over one connection.
-pub(crate) struct Assets<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Assets<'c> {
+    pub db: Db<'c>,
 }
 
 fn present(tenant: TenantId) -> Select<row::Entity> {
@@ -101,7 +101,7 @@ fn present(tenant: TenantId) -> Select<row::Entity> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> AssetRepository for Assets<'_, C> {
+impl AssetRepository for Assets<'_> {
     async fn insert(&mut self, assets: &[Asset]) -> Result<(), StoreError> {
         let rows = assets.iter().map(|asset| row::ActiveModel {
             tenant_id: Set(Col(asset.tenant)),

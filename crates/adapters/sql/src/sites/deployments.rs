@@ -8,7 +8,7 @@ use portico_sites::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select,
 };
 
 use crate::{
@@ -68,8 +68,8 @@ impl From<row::Model> for Deployment {
 }
 
 /// Deployments over one connection.
-pub(crate) struct Deployments<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Deployments<'c> {
+    pub db: Db<'c>,
 }
 
 fn newest_first(tenant: TenantId, site: SiteId) -> Select<row::Entity> {
@@ -81,7 +81,7 @@ fn newest_first(tenant: TenantId, site: SiteId) -> Select<row::Entity> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> DeploymentRepository for Deployments<'_, C> {
+impl DeploymentRepository for Deployments<'_> {
     async fn insert(&mut self, deployment: &Deployment) -> Result<(), StoreError> {
         // The partial unique key over what is queued or building refuses a second one.
         let row = row::ActiveModel {

@@ -14,7 +14,7 @@ use portico_sites::{
 use portico_tenancy::tenant::TenantStatus;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     sea_query::LockType,
 };
 
@@ -126,12 +126,12 @@ fn conflict(error: StoreError) -> StoreError {
 }
 
 /// Domains of customers, over one connection.
-pub(crate) struct Domains<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Domains<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> DomainRepository for Domains<'_, C> {
+impl DomainRepository for Domains<'_> {
     async fn insert(&mut self, domain: &Domain) -> Result<(), StoreError> {
         let row = row::ActiveModel {
             tenant_id: Set(Col(domain.tenant)),

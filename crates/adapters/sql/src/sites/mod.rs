@@ -8,7 +8,7 @@ use portico_sites::ports::{
     SubmissionRepository, TemplateRepository, VisitRepository, WizardRepository,
 };
 
-use crate::{Repositories, connection::StatementConnection, db::Db};
+use crate::{Repositories, db::StatementConnection};
 
 mod assets;
 mod deployments;
@@ -26,13 +26,13 @@ mod versions;
 mod visits;
 mod wizards;
 
-impl<C: StatementConnection + Send> SiteRepositories for Repositories<C> {
+impl<C: StatementConnection> SiteRepositories for Repositories<C> {
     fn sites<'c>(&'c mut self) -> Box<dyn SiteRepository + 'c> {
-        Box::new(sites::Sites { db: Db(&self.connection), unfrozen: &mut self.written.unfrozen })
+        Box::new(sites::Sites { db: self.connection.db(), unfrozen: &mut self.written.unfrozen })
     }
 
     fn pages<'c>(&'c mut self) -> Box<dyn PageRepository + 'c> {
-        Box::new(pages::Pages { db: self.db() })
+        Box::new(pages::Pages { db: self.connection.db() })
     }
 
     fn entitlements<'c>(&'c mut self) -> Box<dyn Entitlements + 'c> {
@@ -45,47 +45,47 @@ impl<C: StatementConnection + Send> SiteRepositories for Repositories<C> {
 
     fn sections<'c>(&'c mut self) -> Box<dyn SectionRepository + 'c> {
         self.written.content = true;
-        Box::new(sections::Sections { db: self.db() })
+        Box::new(sections::Sections { db: self.connection.db() })
     }
 
     fn navigation<'c>(&'c mut self) -> Box<dyn NavigationRepository + 'c> {
-        Box::new(navigation::Navigation { db: self.db() })
+        Box::new(navigation::Navigation { db: self.connection.db() })
     }
 
     fn deployments<'c>(&'c mut self) -> Box<dyn DeploymentRepository + 'c> {
-        Box::new(deployments::Deployments { db: self.db() })
+        Box::new(deployments::Deployments { db: self.connection.db() })
     }
 
     fn templates<'c>(&'c mut self) -> Box<dyn TemplateRepository + 'c> {
-        Box::new(templates::Templates { db: self.db() })
+        Box::new(templates::Templates { db: self.connection.db() })
     }
 
     fn wizards<'c>(&'c mut self) -> Box<dyn WizardRepository + 'c> {
-        Box::new(wizards::Wizards { db: self.db() })
+        Box::new(wizards::Wizards { db: self.connection.db() })
     }
 
     fn assets<'c>(&'c mut self) -> Box<dyn AssetRepository + 'c> {
-        Box::new(assets::Assets { db: self.db() })
+        Box::new(assets::Assets { db: self.connection.db() })
     }
 
     fn seo<'c>(&'c mut self) -> Box<dyn SeoRepository + 'c> {
         self.written.content = true;
-        Box::new(seo::Seos { db: self.db() })
+        Box::new(seo::Seos { db: self.connection.db() })
     }
 
     fn versions<'c>(&'c mut self) -> Box<dyn PageVersionRepository + 'c> {
-        Box::new(versions::PageVersions { db: self.db() })
+        Box::new(versions::PageVersions { db: self.connection.db() })
     }
 
     fn domains<'c>(&'c mut self) -> Box<dyn DomainRepository + 'c> {
-        Box::new(domains::Domains { db: self.db() })
+        Box::new(domains::Domains { db: self.connection.db() })
     }
 
     fn visits<'c>(&'c mut self) -> Box<dyn VisitRepository + 'c> {
-        Box::new(visits::Visits { db: self.db() })
+        Box::new(visits::Visits { db: self.connection.db() })
     }
 
     fn submissions<'c>(&'c mut self) -> Box<dyn SubmissionRepository + 'c> {
-        Box::new(submissions::Submissions { db: self.db() })
+        Box::new(submissions::Submissions { db: self.connection.db() })
     }
 }

@@ -5,7 +5,7 @@ use portico_kernel::{NavItemId, SiteId, StoreError, TenantId};
 use portico_sites::{navigation::NavItem, ports::NavigationRepository};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder,
+    ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder,
 };
 
 use super::sites;
@@ -64,12 +64,12 @@ impl From<row::Model> for NavItem {
 }
 
 /// Navigation over one connection.
-pub(crate) struct Navigation<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Navigation<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> NavigationRepository for Navigation<'_, C> {
+impl NavigationRepository for Navigation<'_> {
     async fn insert(&mut self, item: &NavItem) -> Result<(), StoreError> {
         self.db.insert(new_row(item)).await
     }

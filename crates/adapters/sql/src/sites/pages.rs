@@ -8,8 +8,7 @@ use portico_sites::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select,
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, ExprTrait, Func, LockType},
 };
 
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     columns::{Col, words},
-    connection::{StatementConnection, Until},
+    connection::Until,
     db::Db,
     dialect::contains,
 };
@@ -89,11 +88,11 @@ impl From<row::Model> for Page {
 }
 
 /// Pages over one connection.
-pub(crate) struct Pages<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Pages<'c> {
+    pub db: Db<'c>,
 }
 
-impl<C: ConnectionTrait> Pages<'_, C> {
+impl Pages<'_> {
     async fn one(&self, query: Select<row::Entity>) -> Result<Option<Page>, StoreError> {
         self.db.one(query).await
     }
@@ -115,7 +114,7 @@ fn of_site(tenant: TenantId, site: SiteId) -> Condition {
 }
 
 #[async_trait]
-impl<C: StatementConnection + Send> PageRepository for Pages<'_, C> {
+impl PageRepository for Pages<'_> {
     async fn insert(&mut self, page: &Page) -> Result<(), StoreError> {
         self.db.insert(new_row(page)).await
     }

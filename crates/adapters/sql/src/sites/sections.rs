@@ -12,8 +12,7 @@ use portico_sites::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     entity::prelude::Json,
     sea_query::{CaseStatement, Expr},
 };
@@ -81,15 +80,15 @@ impl From<row::Model> for Section {
 }
 
 /// Sections over one connection.
-pub(crate) struct Sections<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Sections<'c> {
+    pub db: Db<'c>,
 }
 
 fn of_page(tenant: TenantId, page: PageId) -> Condition {
     Condition::all().add(Column::TenantId.eq(Col(tenant))).add(Column::PageId.eq(Col(page)))
 }
 
-impl<C: ConnectionTrait> Sections<'_, C> {
+impl Sections<'_> {
     /// The visible sections of the pages of a site with these statuses.
     async fn shown(
         &self,
@@ -116,7 +115,7 @@ impl<C: ConnectionTrait> Sections<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SectionRepository for Sections<'_, C> {
+impl SectionRepository for Sections<'_> {
     async fn insert(&mut self, sections: &[Section]) -> Result<(), StoreError> {
         for chunk in sections.chunks(CHUNK) {
             let rows = chunk.iter().map(|section| row::ActiveModel {

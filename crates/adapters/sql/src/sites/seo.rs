@@ -8,8 +8,7 @@ use portico_sites::{
     seo::{OpenGraph, Seo},
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
 };
 
 use super::pages;
@@ -89,11 +88,11 @@ fn to_model(seo: &Seo, version: i64) -> row::ActiveModel {
 }
 
 /// What search engines are told, over one connection.
-pub(crate) struct Seos<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Seos<'c> {
+    pub db: Db<'c>,
 }
 
-impl<C: ConnectionTrait> Seos<'_, C> {
+impl Seos<'_> {
     /// What is set for the pages of a site with these statuses.
     async fn of_site(&self, tenant: TenantId, site: SiteId, statuses: Expr) -> Result<Vec<Seo>, StoreError> {
         let pages = pages::row::Entity::find()
@@ -111,7 +110,7 @@ impl<C: ConnectionTrait> Seos<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SeoRepository for Seos<'_, C> {
+impl SeoRepository for Seos<'_> {
     async fn find(&mut self, tenant: TenantId, page: PageId) -> Result<Option<Seo>, StoreError> {
         let row = row::Entity::find_by_id((Col(tenant), Col(page)));
         self.db.one(row).await

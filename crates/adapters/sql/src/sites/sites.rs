@@ -9,8 +9,7 @@ use portico_sites::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select,
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, LockType},
 };
 
@@ -95,25 +94,21 @@ impl From<row::Model> for Site {
 
 /// Holds the site until the unit of work ends, against others that lock it too. Rows that refer to it can still be
 /// written.
-pub(super) async fn lock(
-    db: &Db<'_, impl ConnectionTrait>,
-    tenant: TenantId,
-    site: SiteId,
-) -> Result<(), StoreError> {
+pub(super) async fn lock(db: &Db<'_>, tenant: TenantId, site: SiteId) -> Result<(), StoreError> {
     let _: Option<row::Model> =
         db.one(row::Entity::find_by_id((Col(tenant), Col(site))).lock(LockType::NoKeyUpdate)).await?;
     Ok(())
 }
 
 /// Sites over one connection.
-pub(crate) struct Sites<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Sites<'c> {
+    pub db: Db<'c>,
     /// Where those are noted that were seen, and may be changed by others than staff.
     pub unfrozen: &'c mut Vec<(TenantId, SiteId)>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
+impl SiteRepository for Sites<'_> {
     async fn insert(&mut self, site: &Site) -> Result<(), StoreError> {
         subdomains::claim(&self.db, site.tenant_id, &site.subdomain, site.created_at).await?;
         let row = row::ActiveModel {
@@ -216,7 +211,7 @@ impl<C: ConnectionTrait + Send> SiteRepository for Sites<'_, C> {
             .order_by_asc(Column::CreatedAt)
             .order_by_asc(Column::Id)
             .limit(1);
-        let found = query.into_tuple::<(Col<SiteId>, bool)>().one(self.db.0).await.map_err(store_error)?;
+        let found = query.into_tuple::<(Col<SiteId>, bool)>().one(&self.db.0).await.map_err(store_error)?;
         let Some((Col(site), is_frozen)) = found else { return Ok(None) };
         if !is_frozen {
             self.unfrozen.push((tenant, site));

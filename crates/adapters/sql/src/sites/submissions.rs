@@ -8,7 +8,7 @@ use portico_sites::{
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -84,12 +84,12 @@ impl From<row::Model> for Submission {
 }
 
 /// What visitors sent through contact forms, over one connection.
-pub(crate) struct Submissions<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Submissions<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SubmissionRepository for Submissions<'_, C> {
+impl SubmissionRepository for Submissions<'_> {
     async fn insert(&mut self, submission: &Submission) -> Result<bool, StoreError> {
         let row = row::ActiveModel {
             tenant_id: Set(Col(submission.tenant)),

@@ -10,8 +10,8 @@ use portico_sites::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, DerivePartialModel, EntityTrait, Order, PartialModelTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, DerivePartialModel, EntityTrait, Order, PartialModelTrait, QueryFilter,
+    QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, Func, OnConflict, SimpleExpr},
 };
 
@@ -185,11 +185,11 @@ impl From<origin::Model> for SectionOrigin {
 }
 
 /// Website templates, over one connection.
-pub(crate) struct Templates<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Templates<'c> {
+    pub db: Db<'c>,
 }
 
-impl<C: ConnectionTrait> Templates<'_, C> {
+impl Templates<'_> {
     async fn one(&self, which: SimpleExpr) -> Result<Option<Template>, StoreError> {
         let query = row::Entity::find().filter(Column::DeletedAt.is_null()).filter(which);
         self.db.one(query).await
@@ -206,7 +206,7 @@ impl<C: ConnectionTrait> Templates<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> TemplateRepository for Templates<'_, C> {
+impl TemplateRepository for Templates<'_> {
     async fn insert(&mut self, template: &Template) -> Result<(), StoreError> {
         self.db.insert(complete(template, STAFF, None)).await
     }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     columns::{Col, documents},
-    connection::{StatementConnection, Until},
+    connection::Until,
     db::Db,
 };
 use row::Column;
@@ -113,8 +113,8 @@ impl From<VersionHead> for PageVersion {
 }
 
 /// States that pages once had, over one connection.
-pub(crate) struct PageVersions<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct PageVersions<'c> {
+    pub db: Db<'c>,
 }
 
 fn of_page(tenant: TenantId, page: PageId) -> Select<row::Entity> {
@@ -138,7 +138,7 @@ fn heads(select: Select<row::Entity>) -> Select<row::Entity> {
 }
 
 #[async_trait]
-impl<C: StatementConnection + Send> PageVersionRepository for PageVersions<'_, C> {
+impl PageVersionRepository for PageVersions<'_> {
     async fn insert(&mut self, new: NewPageVersion) -> Result<(), StoreError> {
         let NewPageVersion { version, digest, content } = new;
         let author = version.author.id.as_deref().and_then(|id| id.parse().ok());

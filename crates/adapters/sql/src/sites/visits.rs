@@ -12,7 +12,7 @@ use portico_sites::{
     analytics::{Counts, Dimension, MAX_NAMES, OTHER, Salt, SiteDay, VisitBatch, VisitorHash},
     ports::VisitRepository,
 };
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::Value;
 use time::Date;
 
 use crate::{
@@ -26,8 +26,8 @@ const ROWS: usize = 200;
 words!(Dimension);
 
 /// Who visited published sites, over one connection.
-pub(crate) struct Visits<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Visits<'c> {
+    pub db: Db<'c>,
 }
 
 /// The values that every statement about a site's day begins with: `$1` tenant, `$2` site, `$3` day; and its own.
@@ -44,7 +44,7 @@ fn rows(number: usize, own: usize) -> String {
     (0..number).map(row).collect::<Vec<_>>().join(", ")
 }
 
-impl<C: ConnectionTrait + Send> Visits<'_, C> {
+impl Visits<'_> {
     /// Those of the sites that are still there, and stay so until the transaction ends: whoever deletes one waits here, and not
     /// in the midst of it for a row that is held.
     async fn existing(
@@ -152,7 +152,7 @@ impl<C: ConnectionTrait + Send> Visits<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> VisitRepository for Visits<'_, C> {
+impl VisitRepository for Visits<'_> {
     async fn salt(&mut self, day: Date, fresh: Salt) -> Result<Salt, StoreError> {
         // Whoever comes second waits for the first one here, and reads below what that one wrote.
         let sql = "insert into visit_salts (day, salt) values ($1, $2) on conflict (day) do nothing";

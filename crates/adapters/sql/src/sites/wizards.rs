@@ -11,7 +11,7 @@ use portico_sites::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::LockType,
 };
 
@@ -184,12 +184,12 @@ impl From<text::Model> for WrittenPage {
 }
 
 /// Runs through the wizard, over one connection.
-pub(crate) struct Wizards<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Wizards<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> WizardRepository for Wizards<'_, C> {
+impl WizardRepository for Wizards<'_> {
     async fn insert(&mut self, wizard: &Wizard, most: u64) -> Result<bool, StoreError> {
         let tenant = wizard.tenant;
         // Holds the row of the tenant, so that of two at once the second one counts the first one's wizard.

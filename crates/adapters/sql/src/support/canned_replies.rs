@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use portico_kernel::{CannedReplyId, List, PageRequest, StoreError, Timestamp};
 use portico_support::{canned_reply::CannedReply, ports::CannedReplyRepository};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::Value;
 
 use crate::{
     db::{Db, Param, in_pages},
@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// Answers over one connection.
-pub(crate) struct CannedReplies<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct CannedReplies<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "id, title, body, created_at, updated_at";
@@ -25,7 +25,7 @@ fn reply((id, title, body, created_at, updated_at): Row) -> CannedReply {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> CannedReplyRepository for CannedReplies<'_, C> {
+impl CannedReplyRepository for CannedReplies<'_> {
     async fn insert(&mut self, reply: &CannedReply) -> Result<(), StoreError> {
         let sql = format!("insert into canned_replies ({COLUMNS}) values ($1, $2, $3, $4, $5)");
         let values = (reply.id, &reply.title, &reply.body, reply.created_at, reply.updated_at);

@@ -3,15 +3,14 @@
 use async_trait::async_trait;
 use portico_kernel::{StoreError, SupportMessageId, SupportTicketId, TenantId, Timestamp};
 use portico_support::{inbound::StoredMail, ports::InboundMailRepository, scan_state::AttachmentScan};
-use sea_orm::ConnectionTrait;
 
 use crate::{columns::words, db::Db};
 
 words!(AttachmentScan);
 
 /// Mails over one connection.
-pub(crate) struct InboundMails<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct InboundMails<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, message_id, ticket_id, digest, raw, scan, signature, received_at";
@@ -33,7 +32,7 @@ fn mail((tenant_id, message_id, ticket_id, digest, raw, scan, signature, receive
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> InboundMailRepository for InboundMails<'_, C> {
+impl InboundMailRepository for InboundMails<'_> {
     async fn insert(&mut self, mail: &StoredMail) -> Result<bool, StoreError> {
         let sql = format!(
             "insert into support_mails ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8) \

@@ -6,7 +6,7 @@ use portico_support::{
     message::{Attachment, AuthorKind, MessageAuthor, SupportMessage},
     ports::MessageRepository,
 };
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
+use sea_orm::{QueryResult, TryGetError};
 
 use crate::{
     columns::{read, words},
@@ -16,8 +16,8 @@ use crate::{
 words!(AuthorKind);
 
 /// Messages over one connection.
-pub(crate) struct Messages<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Messages<'c> {
+    pub db: Db<'c>,
 }
 
 /// With the name of the author as it is now.
@@ -42,7 +42,7 @@ fn message(row: &QueryResult) -> Result<SupportMessage, TryGetError> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> MessageRepository for Messages<'_, C> {
+impl MessageRepository for Messages<'_> {
     async fn insert(&mut self, message: &SupportMessage) -> Result<(), StoreError> {
         let sql = "insert into support_messages (tenant_id, id, ticket_id, author_kind, author_id, body, attachments, internal, \
              created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";

@@ -12,7 +12,7 @@ use portico_support::{
     ticket::{Satisfaction, SupportTicket, TicketCategory, TicketTimes},
     tickets::TicketFilter,
 };
-use sea_orm::{ConnectionTrait, QueryResult, TryGetError};
+use sea_orm::{QueryResult, TryGetError};
 
 use super::search::Conditions;
 use crate::{
@@ -24,8 +24,8 @@ words!(TicketCategory, TicketPriority, TicketStatus);
 documents!(Vec<Attachment>, Satisfaction);
 
 /// Tickets over one connection.
-pub(crate) struct Tickets<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Tickets<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "t.tenant_id, t.id, t.number, t.author_id, t.subject, t.description, t.attachments, t.category, t.priority, \
@@ -77,7 +77,7 @@ fn desk_ticket(row: &QueryResult) -> Result<DeskTicket, TryGetError> {
     })
 }
 
-impl<C: ConnectionTrait> Tickets<'_, C> {
+impl Tickets<'_> {
     async fn one(&self, rest: &str, values: impl Params) -> Result<Option<SupportTicket>, StoreError> {
         let sql =
             format!("select {COLUMNS} from support_tickets t where t.tenant_id = $1 and t.id = $2 {rest}");
@@ -86,7 +86,7 @@ impl<C: ConnectionTrait> Tickets<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> TicketRepository for Tickets<'_, C> {
+impl TicketRepository for Tickets<'_> {
     async fn next_number(&mut self, tenant: TenantId) -> Result<u64, StoreError> {
         // The row is held until the transaction ends: whoever comes next waits, and gets the same number where it was rolled back.
         let sql = "insert into support_numbers (tenant_id, last_number) values ($1, 1) \

@@ -107,12 +107,12 @@ fn plain(word: &str) -> bool {
 }
 
 /// The audit trail over one connection.
-pub(crate) struct Audit<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Audit<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> AuditTrail for Audit<'_, C> {
+impl AuditTrail for Audit<'_> {
     async fn list(
         &mut self,
         tenant: Option<TenantId>,

@@ -6,7 +6,7 @@ use portico_tenancy::{
     branding::{Branding, Colors, Fonts},
     ports::BrandingRepository,
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::{
     columns::{Col, documents},
@@ -70,12 +70,12 @@ fn to_model(branding: &Branding, version: i64) -> row::ActiveModel {
 }
 
 /// Branding over one connection.
-pub(crate) struct Brandings<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Brandings<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> BrandingRepository for Brandings<'_, C> {
+impl BrandingRepository for Brandings<'_> {
     async fn insert(&mut self, branding: &Branding) -> Result<(), StoreError> {
         let row = to_model(branding, branding.version);
         self.db.insert(row).await

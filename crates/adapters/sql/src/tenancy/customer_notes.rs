@@ -3,13 +3,12 @@
 use async_trait::async_trait;
 use portico_kernel::{CustomerNoteId, List, PageRequest, StoreError, TenantId, Timestamp, UserId};
 use portico_tenancy::{customer_note::CustomerNote, ports::CustomerNoteRepository};
-use sea_orm::ConnectionTrait;
 
 use crate::db::{Db, in_pages};
 
 /// Notes over one connection.
-pub(crate) struct CustomerNotes<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct CustomerNotes<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "id, tenant_id, author_id, text, created_at";
@@ -22,7 +21,7 @@ fn note((id, customer_id, author_id, text, created_at): Row) -> CustomerNote {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> CustomerNoteRepository for CustomerNotes<'_, C> {
+impl CustomerNoteRepository for CustomerNotes<'_> {
     async fn insert(&mut self, note: &CustomerNote) -> Result<(), StoreError> {
         let sql = format!("insert into customer_notes ({COLUMNS}) values ($1, $2, $3, $4, $5)");
         let values = (note.id, note.customer_id, note.author_id, &note.text, note.created_at);

@@ -10,8 +10,7 @@ use portico_tenancy::{
     tenant::{TenantFilter, TenantStatus},
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select,
-    Value,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Select, Value,
     sea_query::{Alias, Expr, ExprTrait, Query},
 };
 use uuid::Uuid;
@@ -162,12 +161,12 @@ fn matching(part: &str) -> Condition {
 }
 
 /// Tenants over one connection.
-pub(crate) struct Customers<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Customers<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> CustomerRepository for Customers<'_, C> {
+impl CustomerRepository for Customers<'_> {
     async fn list(
         &mut self,
         all: bool,

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use portico_kernel::{StoreError, TenantId, Timestamp};
 use portico_tenancy::{dealer::Dealer, ports::DealerRepository};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
 
 use crate::{columns::Col, db::Db};
 
 /// Dealers over one connection.
-pub(crate) struct Dealers<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Dealers<'c> {
+    pub db: Db<'c>,
 }
 
 #[derive(FromQueryResult)]
@@ -36,7 +36,7 @@ impl From<DealerRow> for Dealer {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> DealerRepository for Dealers<'_, C> {
+impl DealerRepository for Dealers<'_> {
     async fn find(&mut self, tenant: TenantId) -> Result<Option<Dealer>, StoreError> {
         let sql =
             "select tenant_id, name, email, phone, updated_at, version from dealers where tenant_id = $1";

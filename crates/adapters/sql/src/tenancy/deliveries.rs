@@ -8,9 +8,7 @@ use portico_tenancy::{
     delivery::{Content, Delivery, DeliveryCause, DeliveryFilter, DeliveryStatus, Occurrence, Window},
     ports::DeliveryRepository,
 };
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value, sea_query::Expr};
 use uuid::Uuid;
 
 use super::audit::{ID_TOLERANCE, first_id};
@@ -84,8 +82,8 @@ impl From<row::Model> for Delivery {
 }
 
 /// Deliveries over one connection.
-pub(crate) struct Deliveries<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Deliveries<'c> {
+    pub db: Db<'c>,
 }
 
 /// Everything that a list tells of an attempt.
@@ -108,7 +106,7 @@ const LISTED: [Column; 15] = [
 ];
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> DeliveryRepository for Deliveries<'_, C> {
+impl DeliveryRepository for Deliveries<'_> {
     async fn find(&mut self, tenant: TenantId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let row = row::Entity::find_by_id((Col(tenant), Col(id)));
         self.db.one(row).await

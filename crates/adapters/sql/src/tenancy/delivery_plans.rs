@@ -9,7 +9,7 @@ use portico_tenancy::{
     ports::{DeliveryPlans, Listener, PlannedDelivery},
     webhook::Webhook,
 };
-use sea_orm::{ActiveValue::Set, ConnectionTrait};
+use sea_orm::ActiveValue::Set;
 
 use super::{deliveries::row, webhooks};
 use crate::{
@@ -23,7 +23,7 @@ const CHUNK: usize = 1000;
 /// Has webhooks looked after at a time, in the order of their keys: whoever locks several of them does so in this order. One that
 /// a worker holds is not given to another one; the worker notices by the generation.
 pub(super) async fn touch(
-    db: &Db<'_, impl ConnectionTrait>,
+    db: &Db<'_>,
     due: &BTreeMap<(TenantId, WebhookId), Timestamp>,
 ) -> Result<(), StoreError> {
     let due: Vec<_> = due.iter().collect();
@@ -49,7 +49,7 @@ pub(super) async fn touch(
 
 /// Locks the rows of webhooks in a table, in the order of their keys: whoever changes several of them one after the other does this first.
 pub(super) async fn hold(
-    db: &Db<'_, impl ConnectionTrait>,
+    db: &Db<'_>,
     (table, id): (&str, &str),
     mut keys: Vec<(TenantId, WebhookId)>,
 ) -> Result<(), StoreError> {
@@ -73,10 +73,7 @@ pub(super) async fn hold(
 }
 
 /// Stores deliveries, and has their webhooks looked after.
-pub(super) async fn plan(
-    db: &Db<'_, impl ConnectionTrait>,
-    deliveries: Vec<PlannedDelivery>,
-) -> Result<(), StoreError> {
+pub(super) async fn plan(db: &Db<'_>, deliveries: Vec<PlannedDelivery>) -> Result<(), StoreError> {
     let mut due: BTreeMap<(TenantId, WebhookId), Timestamp> = BTreeMap::new();
     for delivery in &deliveries {
         let first = due.entry((delivery.tenant, delivery.webhook)).or_insert(delivery.due_at);
@@ -109,12 +106,12 @@ pub(super) async fn plan(
 }
 
 /// Plans over one connection.
-pub(crate) struct Plans<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Plans<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> DeliveryPlans for Plans<'_, C> {
+impl DeliveryPlans for Plans<'_> {
     async fn listeners(&mut self, tenants: Vec<TenantId>) -> Result<Vec<Listener>, StoreError> {
         let mut listeners = Vec::new();
         for tenants in tenants.chunks(CHUNK) {

@@ -9,14 +9,14 @@ use portico_tenancy::{
     ports::{DeliveryFigures, DeliveryQueue, Due, DueDelivery, Health, Outcome},
     webhook::WebhookStatus,
 };
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{deliveries::row, delivery_plans, webhooks};
 use crate::{
     SqlStore,
-    db::{Db, Params, placeholders},
+    db::{Db, Params, StatementConnection, placeholders},
     outbox::events,
 };
 
@@ -62,10 +62,7 @@ struct ServedRow {
 ///
 /// One that is pending has no end. By the word for its state Postgres would use the index of what is pending: of that it knows, at
 /// best, that it was empty at some time, and would read all of it for each batch.
-async fn note(
-    db: &Db<'_, impl ConnectionTrait>,
-    outcomes: &[Outcome],
-) -> Result<HashSet<DeliveryId>, StoreError> {
+async fn note(db: &Db<'_>, outcomes: &[Outcome]) -> Result<HashSet<DeliveryId>, StoreError> {
     const WIDTH: usize = 8;
     let mut noted = HashSet::with_capacity(outcomes.len());
     for outcomes in outcomes.chunks(CHUNK) {
@@ -115,10 +112,7 @@ struct Sum {
 }
 
 /// Counts failures in a row. Answers how those webhooks are doing that have any.
-async fn count(
-    db: &Db<'_, impl ConnectionTrait>,
-    mut outcomes: Vec<&Outcome>,
-) -> Result<Vec<Health>, StoreError> {
+async fn count(db: &Db<'_>, mut outcomes: Vec<&Outcome>) -> Result<Vec<Health>, StoreError> {
     outcomes.sort_by_key(|outcome| outcome.finished_at);
     let mut sums: BTreeMap<(TenantId, WebhookId), Sum> = BTreeMap::new();
     for outcome in outcomes {
@@ -243,7 +237,7 @@ impl DeliveryQueue for SqlStore {
 
     async fn settle(&self, outcomes: Vec<Outcome>) -> Result<Vec<Health>, StoreError> {
         let transaction = self.transaction().await?;
-        let db = Db(&transaction);
+        let db = transaction.db();
         let noted = note(&db, &outcomes).await?;
         let new = |outcome: &&Outcome| noted.contains(&outcome.id);
         let next: Vec<_> = outcomes.iter().filter(new).filter_map(|outcome| outcome.next.clone()).collect();

@@ -3,15 +3,14 @@
 use async_trait::async_trait;
 use portico_kernel::{Month, StoreError, Timestamp};
 use portico_tenancy::{growth::Figure, ports::GrowthRepository};
-use sea_orm::ConnectionTrait;
 use time::{Date, Duration};
 use uuid::Uuid;
 
 use crate::db::Db;
 
 /// Figures over one connection.
-pub(crate) struct Growth<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Growth<'c> {
+    pub db: Db<'c>,
 }
 
 /// The least id that is made at a time: ids of events begin with the milliseconds of their making, and have an index.
@@ -26,7 +25,7 @@ fn time_of(id: Uuid) -> Option<Timestamp> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> GrowthRepository for Growth<'_, C> {
+impl GrowthRepository for Growth<'_> {
     async fn last_day(&mut self) -> Result<Option<Date>, StoreError> {
         let last: Option<Option<Date>> = self.db.row("select max(day) from activity_days", ()).await?;
         Ok(last.flatten())

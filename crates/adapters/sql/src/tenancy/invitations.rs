@@ -6,7 +6,7 @@ use portico_tenancy::{
     invitation::{Invitation, InvitationStatus, ReceivedInvitation},
     ports::InvitationRepository,
 };
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
 
 use crate::{
     columns::{Col, words},
@@ -16,8 +16,8 @@ use crate::{
 words!(InvitationStatus);
 
 /// Invitations over one connection.
-pub(crate) struct Invitations<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Invitations<'c> {
+    pub db: Db<'c>,
 }
 
 const COLUMNS: &str = "tenant_id, id, email, role, language, status, invited_by, sends, requested_at, expires_at, created_at, updated_at";
@@ -109,7 +109,7 @@ fn with_status(status: Option<InvitationStatus>) -> &'static str {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> InvitationRepository for Invitations<'_, C> {
+impl InvitationRepository for Invitations<'_> {
     async fn insert(&mut self, invitation: &Invitation) -> Result<(), StoreError> {
         let sql = format!(
             "insert into invitations ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"

@@ -10,7 +10,7 @@ use portico_tenancy::{
     tenant::TenantStatus,
 };
 use sea_orm::{
-    ConnectionTrait, FromQueryResult,
+    FromQueryResult,
     sea_query::{Alias, Expr, ExprTrait, Func, JoinType, Order, Query, SelectStatement},
 };
 
@@ -23,8 +23,8 @@ use crate::{
 words!(TenantRole);
 
 /// Memberships over one connection.
-pub(crate) struct Memberships<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Memberships<'c> {
+    pub db: Db<'c>,
 }
 
 #[derive(FromQueryResult)]
@@ -91,7 +91,7 @@ fn members(tenant: TenantId) -> SelectStatement {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> MembershipRepository for Memberships<'_, C> {
+impl MembershipRepository for Memberships<'_> {
     async fn insert(&mut self, membership: &Membership) -> Result<(), StoreError> {
         let sql = "insert into memberships (tenant_id, user_id, role, joined_at) values ($1, $2, $3, $4)";
         let values = (membership.tenant, membership.user, membership.role, membership.joined_at);

@@ -10,8 +10,7 @@ use portico_tenancy::{
     seal::{Chain, Digest, Opening, Part, Salt, Seal},
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter,
-    sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, sea_query::OnConflict,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -162,11 +161,11 @@ struct SealedRow {
 }
 
 /// The seals over one connection.
-pub(crate) struct Seals<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Seals<'c> {
+    pub db: Db<'c>,
 }
 
-impl<C: ConnectionTrait> Seals<'_, C> {
+impl Seals<'_> {
     /// How far all of these readers have come; `None` without any.
     async fn read_by_all(&self, readers: &[&'static str]) -> Result<Option<Position>, StoreError> {
         Ok(positions(&self.db, readers).await?.into_iter().min_by_key(Position::place))
@@ -185,7 +184,7 @@ impl<C: ConnectionTrait> Seals<'_, C> {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SealRepository for Seals<'_, C> {
+impl SealRepository for Seals<'_> {
     async fn chains(&mut self, tenants: Vec<TenantId>) -> Result<Vec<Chain>, StoreError> {
         let ids = tenants.into_iter().map(Col);
         let found = chain_row::Entity::find().filter(chain_row::Column::TenantId.is_in(ids));
@@ -384,7 +383,7 @@ fn oldest_entry((tenant, retention_days, at): (TenantId, Option<u32>, Option<Tim
 /// opens the digests of those values away from the seal.
 ///
 /// Nothing is sealed until the unit of work ends: an entry that is being sealed right now would be sealed as it was.
-pub(crate) async fn redact(db: &Db<'_, impl ConnectionTrait>, erased: &Event) -> Result<(), StoreError> {
+pub(crate) async fn redact(db: &Db<'_>, erased: &Event) -> Result<(), StoreError> {
     hold(db, SEALER).await?;
     let dialect = db.dialect();
     let sql = format!(

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use portico_kernel::{StoreError, TenantId, Timestamp};
 use portico_tenancy::{ports::SettingsRepository, settings::TenantSettings};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
 
 use crate::{columns::Col, db::Db};
 
 /// Settings over one connection.
-pub(crate) struct Settings<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Settings<'c> {
+    pub db: Db<'c>,
 }
 
 #[derive(FromQueryResult)]
@@ -38,7 +38,7 @@ impl From<SettingsRow> for TenantSettings {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> SettingsRepository for Settings<'_, C> {
+impl SettingsRepository for Settings<'_> {
     async fn find(&mut self, tenant: TenantId) -> Result<Option<TenantSettings>, StoreError> {
         let sql = "select tenant_id, language, time_zone, support_email, audit_retention_days, updated_at, version \
              from tenant_settings where tenant_id = $1";

@@ -9,8 +9,8 @@ use portico_tenancy::{
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
     sea_query::{Alias, Expr, ExprTrait, Query},
 };
 
@@ -130,12 +130,12 @@ fn changeable(tenant: &Tenant) -> row::ActiveModel {
 }
 
 /// Tenants over one connection.
-pub(crate) struct Tenants<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Tenants<'c> {
+    pub db: Db<'c>,
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> TenantRepository for Tenants<'_, C> {
+impl TenantRepository for Tenants<'_> {
     async fn insert(&mut self, tenant: &Tenant) -> Result<(), StoreError> {
         let row = row::ActiveModel {
             id: Set(Col(tenant.id)),

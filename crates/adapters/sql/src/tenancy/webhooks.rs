@@ -8,7 +8,7 @@ use portico_tenancy::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
 };
 
 use crate::{
@@ -85,8 +85,8 @@ impl From<row::Model> for Webhook {
 }
 
 /// Webhooks over one connection.
-pub(crate) struct Webhooks<'c, C> {
-    pub db: Db<'c, C>,
+pub(crate) struct Webhooks<'c> {
+    pub db: Db<'c>,
 }
 
 /// What an update may change.
@@ -115,7 +115,7 @@ fn changes(webhook: &Webhook) -> row::ActiveModel {
 }
 
 #[async_trait]
-impl<C: ConnectionTrait + Send> WebhookRepository for Webhooks<'_, C> {
+impl WebhookRepository for Webhooks<'_> {
     async fn insert(&mut self, webhook: &Webhook, most: u64) -> Result<bool, StoreError> {
         let tenant = webhook.tenant;
         // Holds the row of the tenant, so that of two at once the second one counts the first one's webhook.
