@@ -21,7 +21,7 @@ use portico_feature_sites::{
     flows::templates,
     hosting::{Forms, Hosting, LiveSites},
     settings::BandwidthLimit,
-    state::{App as Sites, compute},
+    state::App as Sites,
 };
 use portico_feature_support::state::App as Support;
 use portico_feature_tenancy::state::App as Tenancy;
@@ -319,7 +319,7 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
         generator: writer::from_settings(&settings, &env)?,
         resolver: Arc::new(HickoryResolver::new(settings.dns.servers.clone(), settings.dns.timeout)),
         renderer,
-        compute: Arc::new(compute()),
+        pools: Arc::default(),
         previews: Arc::default(),
         completions: Arc::default(),
         core: core.clone(),

@@ -1,7 +1,7 @@
 //! Work that keeps a processor busy, on bounded pools of threads that let requests go first (ADR 111).
 //!
-//! Hashing of passwords, pictures and rendering of sites have a [`Pool`] each. Its threads belong to it for good, so that they can have a
-//! lower priority than those that answer requests, which cannot be taken back without a privilege.
+//! Hashing of passwords, pictures, deployments of sites and previews have a [`Pool`] each. Its threads belong to it for good, so that they
+//! can have a lower priority than those that answer requests, which cannot be taken back without a privilege.
 
 use std::{
     collections::VecDeque,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::ServerHandle, web};
@@ -34,6 +35,8 @@ pub struct TestSpan {
     pub failed: bool,
     /// Whether it ended after it began.
     pub in_order: bool,
+    /// From its beginning to its end.
+    pub took: Duration,
     /// Attributes of the resource: the process that sent it.
     pub resource: BTreeMap<String, String>,
 }
@@ -128,6 +131,7 @@ fn read(span: sent::Span) -> TestSpan {
         parent: hex(&span.parent_span_id),
         kind: format!("{:?}", span.kind()),
         in_order: span.start_time_unix_nano > 0 && span.end_time_unix_nano >= span.start_time_unix_nano,
+        took: Duration::from_nanos(span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano)),
         attributes: attributes(&span.attributes),
         events: span.events.into_iter().map(|event| event.name).collect(),
         failed: span.status.is_some_and(|status| status.code() == sent::status::StatusCode::Error),

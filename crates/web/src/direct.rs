@@ -23,7 +23,7 @@ use crate::{
     connection::{Answering, Exchange},
     middleware::{Seen, request_id, seal},
     pieces::InPieces,
-    traces::TRACE_PARENT,
+    traces,
 };
 
 /// A request without a body, for a path in its normal form, that is answered before it comes to the application.
@@ -34,13 +34,10 @@ pub struct DirectRequest<'r> {
 }
 
 impl<'r> DirectRequest<'r> {
-    /// None where more has to be done than this does: for requests with a trace or with the host in their target, and while the server
-    /// asks clients to close their connections.
+    /// None where more has to be done than this does: for requests with the host in their target, and while the server asks clients to
+    /// close their connections.
     pub fn begin(api: &'r Api, head: &'r RequestHead) -> Option<Self> {
-        let is_plain = head.uri.authority().is_none()
-            && api.ready.load(Ordering::Acquire)
-            && !api.core.tracer.is_on()
-            && !head.headers.contains_key(TRACE_PARENT);
+        let is_plain = head.uri.authority().is_none() && api.ready.load(Ordering::Acquire);
         is_plain.then(|| Self { api, head, started: Instant::now() })
     }
 
@@ -56,13 +53,18 @@ impl<'r> DirectRequest<'r> {
         client::find(peer, &server.trusted_proxies, server.forwarded_header, &self.head.headers)
     }
 
-    /// Adds the headers of every response, counts the answer, and writes its line of the access log. `path` is the one for logs.
+    /// Adds the headers of every response, records its span, counts the answer, and writes its line of the access log. `path` is the one
+    /// for logs.
     pub fn finish<B>(self, response: &mut Response<B>, path: &str, address: IpAddr) {
-        let id = request_id(self.api, &self.head.headers);
-        seal(response.headers_mut(), &id, self.api.is_https());
-        let seen =
-            Seen { method: &self.head.method, path, id: &id, address, started: self.started, trace: None };
-        seen.record(None, response.status(), None);
+        let Self { api, head, started } = self;
+        let (method, status) = (&head.method, response.status());
+        let id = request_id(api, &head.headers);
+        seal(response.headers_mut(), &id, api.is_https());
+        // Only now, because a request that is not answered here gets its span from the application.
+        let span = traces::of_request(&api.core.tracer, method.as_str(), path, &head.headers, &id, started);
+        let trace = span.parent().map(|parent| parent.trace_id());
+        traces::answered(&span, method.as_str(), None, status.as_u16());
+        Seen { method, path, id: &id, address, started, trace: trace.as_deref() }.record(None, status, None);
     }
 }
 

@@ -88,7 +88,7 @@ pub async fn around<B: MessageBody + 'static>(
     info.line = Some(line);
     let failures = Failures::for_request(&id);
     let context = RequestContext { info, path: path.clone(), device_mark, failures: Some(failures.clone()) };
-    let span = traces::of_request(&api.core.tracer, method.as_str(), &path, request.headers(), &id);
+    let span = traces::of_request(&api.core.tracer, method.as_str(), &path, request.headers(), &id, started);
     let trace = span.parent().map(|parent| parent.trace_id());
     let seen = Seen { method: &method, path: &path, id: &id, address, started, trace: trace.as_deref() };
     let is_traced = trace.is_some();

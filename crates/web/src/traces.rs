@@ -1,21 +1,30 @@
 //! Traces of requests.
 
+use std::time::Instant;
+
 use actix_web::http::header::{HeaderMap, HeaderName};
 use portico_kernel::TraceParent;
 use portico_runtime::traces::{Span, Tracer};
 
 /// Header with the trace context of a client.
-pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Maximum length of a path in traces, in characters.
 const PATH: usize = 256;
 
-/// The span of a request. Probes and metrics have none: they would be most of the data.
-pub fn of_request(tracer: &Tracer, method: &str, path: &str, headers: &HeaderMap, id: &str) -> Span {
+/// The span of a request that began at `started`. Probes and metrics have none: they would be most of the data.
+pub fn of_request(
+    tracer: &Tracer,
+    method: &str,
+    path: &str,
+    headers: &HeaderMap,
+    id: &str,
+    started: Instant,
+) -> Span {
     if path.starts_with("/api/health") || path == "/api/metrics" {
         return Span::none();
     }
-    let span = tracer.asked("HTTP", asked_by(headers));
+    let span = tracer.asked("HTTP", asked_by(headers), started);
     if span.is_recorded() {
         span.set("http.request.method", method.to_owned());
         span.set("url.path", path.chars().take(PATH).collect::<String>());

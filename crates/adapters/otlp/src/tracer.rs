@@ -1,6 +1,12 @@
 //! Creation of spans, and their export.
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use opentelemetry::{
     Context, InstrumentationScope, KeyValue, time,
@@ -115,20 +121,22 @@ impl Tracer {
         Ok(Self(Some(Arc::new(Sending { provider, tracer, ratio }))))
     }
 
-    /// Whether there is a collector. Without one, a span only carries the trace of who asked.
-    pub fn is_on(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Begins a span for an external request. The caller's trace is continued, but the sampling decision is ours: the same
-    /// traces in every process, selected by their id.
-    pub fn asked(&self, name: impl Into<Cow<'static, str>>, parent: Option<TraceParent>) -> Span {
+    /// A span for an external request that began at `started`. The caller's trace is continued, but the sampling decision is
+    /// ours: the same traces in every process, selected by their id.
+    pub fn asked(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        parent: Option<TraceParent>,
+        started: Instant,
+    ) -> Span {
         let Some(sending) = &self.0 else { return parent.map_or_else(Span::none, carried) };
         let context = match parent {
             Some(parent) => remote(TraceParent { sampled: sending.chooses(parent), ..parent }),
             None => Context::new(),
         };
-        sending.begin(SpanBuilder::from_name(name).with_kind(SpanKind::Server), &context)
+        let started = before(time::now(), started.elapsed());
+        let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Server).with_start_time(started);
+        sending.begin(builder, &context)
     }
 
     /// Begins a span that follows from `parent`. Without one, it begins a new trace.
@@ -164,7 +172,7 @@ impl Tracer {
             let attributes = attributes.into_iter().map(|(name, value)| KeyValue::new(name, value));
             let builder = SpanBuilder::from_name(name)
                 .with_kind(SpanKind::Client)
-                .with_start_time(end.checked_sub(took).unwrap_or(end))
+                .with_start_time(before(end, took))
                 .with_attributes(attributes.collect::<Vec<_>>());
             let mut span = sending.tracer.build_with_context(builder, parent);
             if failed {
@@ -211,6 +219,11 @@ impl Drop for Sending {
         let provider = self.provider.clone();
         std::thread::spawn(move || drop(provider.shutdown_with_timeout(PATIENCE)));
     }
+}
+
+/// The time that was this long before `end`.
+fn before(end: SystemTime, took: Duration) -> SystemTime {
+    end.checked_sub(took).unwrap_or(end)
 }
 
 fn carried(parent: TraceParent) -> Span {

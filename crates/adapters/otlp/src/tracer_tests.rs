@@ -43,19 +43,21 @@ fn tracer(ratio: f64, endpoint: &str) -> (Tracer, Arc<Fake>) {
 async fn switched_off_a_trace_is_carried_on_and_none_is_begun() {
     let off = Tracer::off();
     let parent: TraceParent = STRANGER.parse().unwrap();
-    for span in [off.asked("GET /", Some(parent)), off.begin(Work::Later, "job", Some(parent))] {
+    for span in
+        [off.asked("GET /", Some(parent), Instant::now()), off.begin(Work::Later, "job", Some(parent))]
+    {
         assert_eq!(span.parent(), Some(parent));
         assert!(!span.is_recorded());
         assert_eq!(span.run(async { current() }).await, Some(parent));
     }
-    assert_eq!(off.asked("GET /", None).run(async { current() }).await, None);
+    assert_eq!(off.asked("GET /", None, Instant::now()).run(async { current() }).await, None);
     assert_eq!(current(), None);
 }
 
 #[tokio::test]
 async fn spans_of_one_trace_follow_from_each_other_and_are_sent() {
     let (tracer, fake) = tracer(1.0, "http://collector.test:4318/");
-    let request = tracer.asked("GET", None);
+    let request = tracer.asked("GET", None, Instant::now());
     let parent = request.run(async { current() }).await.unwrap();
     assert_eq!(request.parent(), Some(parent));
     let job = tracer.begin(Work::Later, "job", Some(parent));
@@ -82,9 +84,9 @@ async fn whether_a_strangers_trace_is_recorded_is_for_us_to_say() {
     let parent: TraceParent = STRANGER.parse().unwrap();
     let (all, _) = tracer(1.0, "http://collector.test");
     let unsampled = TraceParent { sampled: false, ..parent };
-    assert!(all.asked("GET", Some(unsampled)).is_recorded());
+    assert!(all.asked("GET", Some(unsampled), Instant::now()).is_recorded());
     let (none, fake) = tracer(0.0, "http://collector.test");
-    let span = none.asked("GET", Some(parent));
+    let span = none.asked("GET", Some(parent), Instant::now());
     let inside = span.parent().unwrap();
     assert_eq!((span.is_recorded(), inside.trace, inside.sampled), (false, parent.trace, false));
     // A parent that we stored ourselves is trusted.
@@ -97,8 +99,8 @@ async fn whether_a_strangers_trace_is_recorded_is_for_us_to_say() {
     for number in 1..=2000_u128 {
         let trace = std::num::NonZero::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
         let parent = TraceParent { trace: trace.unwrap(), ..parent };
-        let recorded = some.asked("GET", Some(parent)).is_recorded();
-        assert_eq!(recorded, others.asked("GET", Some(parent)).is_recorded());
+        let recorded = some.asked("GET", Some(parent), Instant::now()).is_recorded();
+        assert_eq!(recorded, others.asked("GET", Some(parent), Instant::now()).is_recorded());
         chosen += usize::from(recorded);
     }
     assert!((400..600).contains(&chosen), "{chosen}");
@@ -112,7 +114,7 @@ async fn whether_a_strangers_trace_is_recorded_is_for_us_to_say() {
 async fn a_call_that_has_ended_belongs_to_the_span_of_the_task() {
     let (tracer, fake) = tracer(1.0, "http://collector.test/v1/traces");
     tracer.past("select", Duration::from_millis(5), [("db.query.text", "select 1".to_owned())], false);
-    let span = tracer.asked("GET", None);
+    let span = tracer.asked("GET", None, Instant::now());
     let work = async {
         assert!(tracer.records());
         tracer.past("insert", Duration::from_millis(5), [("db.query.text", "insert".to_owned())], true);

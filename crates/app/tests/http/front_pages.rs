@@ -5,12 +5,16 @@ use std::{collections::BTreeMap, rc::Rc, sync::atomic::Ordering};
 use actix_web::test::{TestRequest, call_service, init_service};
 use portico::server;
 use portico_feature_sites::hosting::{self, Fronts};
-use portico_testkit::server::{Answer, Client, TestServer, eventually};
+use portico_testkit::{
+    collector::TestCollector,
+    server::{Answer, Client, Database, TestServer, eventually},
+};
 use reqwest::Method;
 
 use crate::publishing::{PATIENCE, Shop};
 
-/// A request with a trace is answered by the application.
+/// Encodings that nobody has: with them `Accept-Encoding` is longer than what is remembered, so that the application answers.
+const UNKNOWN: &str = "a-long-name-of-an-encoding, and-another-one-that-nobody-has-heard-of";
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 /// More requests than the server has threads, each of which asks the application first.
 const REQUESTS: usize = 12;
@@ -36,7 +40,9 @@ async fn a_front_page_is_the_same_with_and_without_the_application() {
     shop.deploy().await;
     for accepted in ["", "gzip", "gzip, deflate, br"] {
         let visitor = shop.visitor.with("accept-encoding", accepted);
-        let tag = ask(&visitor.with("traceparent", TRACE), &Method::GET).await.header("etag").to_owned();
+        let by_application = format!("{accepted}, {UNKNOWN}");
+        let tag = ask(&visitor.with("accept-encoding", &by_application), &Method::GET).await;
+        let tag = tag.header("etag").to_owned();
         let again = visitor.with("if-none-match", &format!("\"other\", {tag}"));
         let other = visitor.with("if-none-match", "\"other\"");
         for (visitor, method, status) in [
@@ -46,7 +52,7 @@ async fn a_front_page_is_the_same_with_and_without_the_application() {
             (&again, Method::HEAD, 304),
             (&other, Method::GET, 200),
         ] {
-            let full = ask(&visitor.with("traceparent", TRACE), &method).await;
+            let full = ask(&visitor.with("accept-encoding", &by_application), &method).await;
             assert_eq!(full.status.as_u16(), status, "{method} {accepted}");
             assert_eq!(full.header("x-content-type-options"), "nosniff");
             let mut ids = Vec::new();
@@ -132,7 +138,6 @@ async fn a_page_is_remembered_for_equal_requests_until_something_changes() {
         ("another host", TestRequest::with_uri("/").insert_header(("host", "other.localhost"))),
         ("no host", TestRequest::with_uri("/")),
         ("other encodings", to("/").insert_header(("accept-encoding", "gzip"))),
-        ("a trace", to("/").insert_header(("traceparent", TRACE))),
     ] {
         assert_eq!(answered(other), None, "{what}");
     }
@@ -143,4 +148,61 @@ async fn a_page_is_remembered_for_equal_requests_until_something_changes() {
     remembered().await;
     shop.client.delete(&shop.path).await.expect(204);
     assert_eq!(answered(to("/")), None, "the site is deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_page_has_the_same_span_with_and_without_the_application() {
+    let collector = TestCollector::start().await;
+    let server = TestServer::start_with(Database::Sqlite, |settings| {
+        settings.telemetry.otlp_endpoint = Some(collector.url().parse().unwrap());
+    })
+    .await;
+    let shop = Shop::open(&server, server.email("traced")).await;
+    shop.deploy().await;
+    let site = shop.client.get(&shop.path).await.expect(200);
+    let host = site["url"].as_str().unwrap().trim_start_matches("http://");
+    let (hosting, fronts) = (&server.app.sites.hosting, Rc::<Fronts>::default());
+    let app = init_service(server::application(server.app.clone(), fronts.clone())).await;
+    let request = |id: &str, trace: Option<&str>| {
+        let request = TestRequest::with_uri("/").insert_header(("host", host));
+        let request = request.insert_header(("x-request-id", id));
+        match trace {
+            Some(trace) => request.insert_header(("traceparent", trace)).to_request(),
+            None => request.to_request(),
+        }
+    };
+    for (trace, by_application, direct) in [(Some(TRACE), "a-1", "d-1"), (None, "a-2", "d-2")] {
+        let answered = eventually(PATIENCE, async || {
+            call_service(&app, request(by_application, trace)).await;
+            let answer = hosting::answer(hosting, &fronts, request(direct, trace).head(), None);
+            answer.map(|answer| answer.status().as_u16())
+        });
+        assert_eq!(answered.await, Some(200));
+        let spans = eventually(PATIENCE, async || {
+            server.app.core.tracer.flush().await;
+            let spans = collector.spans();
+            let of = |id: &str| {
+                let mut spans = spans.iter();
+                spans
+                    .find(|span| span.attributes.get("portico.request_id").is_some_and(|of| of == id))
+                    .cloned()
+            };
+            of(by_application).zip(of(direct))
+        });
+        let (mut full, mut short) = spans.await.expect("a span of each");
+        for (span, id) in [(&mut full, by_application), (&mut short, direct)] {
+            assert_eq!(span.attributes.remove("portico.request_id").as_deref(), Some(id));
+            assert!(span.in_order && !span.failed && span.events.is_empty(), "{span:?}");
+        }
+        assert_eq!((&*short.name, &*short.kind, &*short.attributes["url.path"]), ("GET", "Server", "/"));
+        assert_eq!(short.attributes["http.response.status_code"], "200");
+        assert_eq!((&short.name, &short.kind, &short.attributes), (&full.name, &full.kind, &full.attributes));
+        match trace {
+            Some(trace) => assert!([&full, &short].iter().all(|span| {
+                trace.contains(&span.trace) && trace.contains(&span.parent) && !span.parent.is_empty()
+            })),
+            None => assert!(full.trace != short.trace && full.parent.is_empty() && short.parent.is_empty()),
+        }
+    }
+    server.stop().await;
 }

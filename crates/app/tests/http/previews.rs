@@ -1,5 +1,8 @@
 //! Preview links that show a draft to every client that has them.
 
+use std::{sync::mpsc, thread::available_parallelism};
+
+use futures_util::{FutureExt, future::join_all};
 use portico_kernel::TenantId;
 use portico_sites::{preview::PreviewGrant, site::SiteStatus};
 use portico_tenancy::tenant::TenantStatus;
@@ -8,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    publishing::{Shop, stylesheet, walk},
+    publishing::{PATIENCE, Shop, stylesheet, walk},
     sites::events,
 };
 
@@ -242,4 +245,32 @@ async fn who_may_make_a_link_and_for_how_long() {
     server.client().post_empty(&at).await.expect(401);
     let stranger = server.customer(server.email("somebody")).await;
     stranger.post_empty(&at).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_waits_for_nothing_that_deployments_calculate() {
+    let server = TestServer::start().await;
+    let shop = Shop::open(&server, server.email("waits")).await;
+    let root = preview(&server, &shop).await;
+    // One more than there are threads.
+    let (ends, mut busy): (Vec<_>, Vec<_>) = (0..=available_parallelism().map_or(1, usize::from))
+        .map(|_| {
+            let (end, ended) = mpsc::channel::<()>();
+            (end, Box::pin(server.app.sites.pools.deployments.run(move || ended.recv().is_ok())))
+        })
+        .unzip();
+    for work in &mut busy {
+        assert!(work.as_mut().now_or_never().is_none());
+    }
+    let shown = async {
+        let anonymous = server.client();
+        let home = anonymous.get(&root).await;
+        assert_eq!(home.status.as_u16(), 200, "{}", home.text);
+        let templates = anonymous.get("/api/v1/templates").await.expect(200);
+        let template = templates["items"][0]["id"].as_str().unwrap();
+        anonymous.get(&format!("/api/v1/templates/{template}/preview")).await.expect(200);
+    };
+    tokio::time::timeout(PATIENCE, shown).await.expect("both are shown at once");
+    drop(ends);
+    assert!(join_all(busy).await.iter().all(|done| *done == Ok(false)));
 }

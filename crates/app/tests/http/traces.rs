@@ -1,6 +1,6 @@
 //! Traces: from a request through its event to the job and what that runs, in one trace.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portico_kernel::{Event, TraceParent};
 use portico_recurrente::WebhookSecrets;
@@ -206,6 +206,20 @@ async fn a_request_without_a_trace_begins_one_and_probes_have_none() {
     assert!(requests.iter().all(|span| span.parent.is_empty() && span.trace.len() == 32 && !span.failed));
     assert_ne!(requests[0].trace, requests[1].trace);
     assert_eq!(requests[0].name, "GET /api/v1/templates");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_of_a_request_begins_when_the_request_came() {
+    let collector = TestCollector::start().await;
+    let server = traced(Database::Sqlite, &collector, 1.0).await;
+    let ago = Duration::from_secs(5);
+    let came = Instant::now().checked_sub(ago).unwrap();
+    drop(server.app.core.tracer.asked("came before", None, came));
+    server.app.core.tracer.flush().await;
+    let spans = collector.spans();
+    let span = spans.iter().find(|span| span.name == "came before").expect("the span");
+    assert!(span.took >= ago && span.took < ago + Duration::from_secs(5), "{span:?}");
     server.stop().await;
 }
 

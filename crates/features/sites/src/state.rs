@@ -41,19 +41,28 @@ pub struct App {
     pub resolver: Arc<dyn DomainResolver>,
     /// Renders sites.
     pub renderer: Arc<dyn SiteRenderer>,
-    /// Where sites are rendered, and their files hashed and compressed.
-    pub compute: Arc<Pool>,
+    /// Where sites are rendered.
+    pub pools: Arc<Pools>,
     /// Caches of rendered previews.
     pub previews: Arc<RenderedPreviews>,
     /// Locks of wizards that are being completed.
     pub completions: Arc<KeyedLocks>,
 }
 
-/// What [`App::compute`] is: a thread for each processor. It refuses nothing, because those who ask are bounded: each of the concurrent jobs
-/// asks for eight files at most, and all requests for two drafts and for the preview of each template once.
-pub fn compute() -> Pool {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    Pool::new("sites", PoolSize { threads, waiting: usize::MAX })
+/// The pools of this feature, of a thread for each processor. They refuse nothing, because those who ask are bounded.
+pub struct Pools {
+    /// Deployments, with hashing and compressing their files: each of the concurrent jobs asks for eight files at most.
+    pub deployments: Pool,
+    /// Previews, for which somebody waits: all requests ask for two drafts, and for the preview of each template once.
+    pub previews: Pool,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let size = PoolSize { threads, waiting: usize::MAX };
+        Self { deployments: Pool::new("deployments", size), previews: Pool::new("previews", size) }
+    }
 }
 
 impl App {

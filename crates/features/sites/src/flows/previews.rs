@@ -100,7 +100,8 @@ async fn draft(app: &App, tenant: TenantId, site: SiteId) -> Result<Arc<Draft>, 
     let render = async {
         let turn = timeout(PATIENCE, app.previews.drafts.turns.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(Refusal::Busy)?;
-        let rendered = render(app, snapshot.clone()).await.map_err(|error| failed(&error))?;
+        let rendered =
+            render(app, &app.pools.previews, snapshot.clone()).await.map_err(|error| failed(&error))?;
         Ok(Arc::new(Draft {
             rendered: rendered.into_iter().map(|file| (file.path, file.bytes.into())).collect(),
             stored: stored.iter().map(|file| (file.path.clone(), file.key.clone())).collect(),

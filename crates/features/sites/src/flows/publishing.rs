@@ -5,6 +5,7 @@ mod compress;
 mod pictures;
 mod store;
 
+use portico_compute::Pool;
 use portico_kernel::{DeploymentId, Fault, Job, Scope, SiteId};
 use portico_runtime::worker::jobs::{self, JobError};
 use portico_sites::{
@@ -71,7 +72,7 @@ pub async fn build(app: &App, build: BuildDeployment, job: &Job) -> Result<(), J
     };
     let place = LiveSite { tenant: job.tenant_id, site: site_id, deployment: deployment_id };
     let Prepared { snapshot, stored } = prepare(app, parts).await?;
-    let rendered = render(app, snapshot).await?;
+    let rendered = render(app, &app.pools.deployments, snapshot).await?;
 
     let kept = store::kept(app, place, retire(app, &scope, site_id).await?).await?;
     let manifests: Vec<_> = kept.iter().map(|(_, manifest)| manifest.clone()).collect();
@@ -199,9 +200,9 @@ pub fn theme(branding: &Branding, look: Option<&Look>) -> Theme {
 }
 
 /// Renders on a pool of threads, because it is CPU-bound.
-pub async fn render(app: &App, snapshot: SiteSnapshot) -> Result<Vec<RenderedFile>, JobError> {
+pub async fn render(app: &App, pool: &Pool, snapshot: SiteSnapshot) -> Result<Vec<RenderedFile>, JobError> {
     let renderer = app.renderer.clone();
-    let rendered = app.compute.run(move || renderer.render(&snapshot)).await;
+    let rendered = pool.run(move || renderer.render(&snapshot)).await;
     match rendered {
         Ok(Ok(files)) => Ok(files),
         Ok(Err(error)) => Err(JobError::Fatal(error.to_string())),

@@ -40,7 +40,7 @@ async fn render(app: &App, template: Template) -> Result<Arc<Preview>, RenderErr
     let branding = Branding::default_of(TenantId::PLATFORM, app.core.env.now());
     let theme = theme(&branding, Some(&template.look));
     let snapshot = preview(&template, format!("{}{base}", app.api.public_url), theme);
-    let rendered = app.compute.run(move || renderer.render(&snapshot)).await;
+    let rendered = app.pools.previews.run(move || renderer.render(&snapshot)).await;
     let files = rendered.map_err(|error| RenderError(error.to_string()))??;
     Ok(Arc::new(assemble(&template, &base, files)))
 }

@@ -206,7 +206,9 @@ pub(super) fn asked(hosting: &Hosting, domain: &str) -> Option<HostName> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use portico_kernel::AnnouncementListener;
+    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -240,6 +242,23 @@ mod tests {
         let back = hosts.at_by(&shop, async { Ok(HostContent::Paused) }).await.unwrap();
         assert!(matches!(back, HostAnswer { at: HostContent::Paused, stale: None }));
         assert!(hosts.at_by(&other, async { Ok(HostContent::Nothing) }).await.is_ok(), "all may ask again");
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_ends_late_does_not_undo_what_a_later_one_found() {
+        let (hosts, shop) = (hosts(Duration::from_secs(60)), HostName::Subdomain("shop".into()));
+        let (answer, answered) = oneshot::channel();
+        let slow = async { answered.await.map_err(|error| StoreError::Unavailable(error.into())) };
+        let mut slow = Box::pin(hosts.at_by(&shop, slow));
+        assert!(slow.as_mut().now_or_never().is_none());
+        hosts.signals.announcements_lost();
+        assert!(hosts.at_by(&shop, async { Ok(HostContent::Paused) }).await.is_ok());
+        assert!(answer.send(HostContent::Idle).is_ok());
+        assert!(matches!(slow.await.unwrap().at, HostContent::Idle));
+
+        hosts.signals.announcements_lost();
+        let found = hosts.at_by(&shop, away()).await.unwrap();
+        assert!(matches!(found, HostAnswer { at: HostContent::Paused, stale: Some(_) }));
     }
 
     #[tokio::test]

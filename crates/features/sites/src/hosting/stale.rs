@@ -87,6 +87,8 @@ pub(super) struct LastKnown {
     bound: Duration,
     sites: BoundedCache<HostName, (HostContent, Instant)>,
     nothing: BoundedCache<HostName, Instant>,
+    /// Held while an answer is recorded.
+    recording: Mutex<()>,
 }
 
 impl LastKnown {
@@ -96,12 +98,19 @@ impl LastKnown {
             bound,
             sites: BoundedCache::new(SITES, Some(bound)),
             nothing: BoundedCache::new(NAMES_OF_NOTHING, Some(bound)),
+            recording: Mutex::default(),
         }
     }
 
-    /// Records the answer `at` to a lookup that began at `asked`.
+    /// Records the answer `at` to a lookup that began at `asked`, unless there is one to a lookup that began later. After a change is
+    /// announced a host name is looked up again, while an earlier lookup may be under way.
     pub(super) fn keep(&self, host: &HostName, at: &HostContent, asked: Instant) {
         if self.bound.is_zero() {
+            return;
+        }
+        let _recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.sites.get(host).map(|(_, asked)| asked).or_else(|| self.nothing.get(host));
+        if last.is_some_and(|last| last > asked) {
             return;
         }
         // Forgotten first, so that `find` returns no outdated answer between the two steps.
@@ -186,6 +195,21 @@ mod tests {
         let off = LastKnown::new(Duration::ZERO);
         off.keep(&shop, &HostContent::Paused, now);
         assert!(off.find(&shop, now).is_none());
+    }
+
+    #[test]
+    fn an_answer_does_not_replace_that_of_a_lookup_that_began_later() {
+        let (bound, first) = (Duration::from_secs(60), Instant::now());
+        let (second, third) = (first + Duration::from_millis(1), first + Duration::from_millis(2));
+        let (said, shop) = (LastKnown::new(bound), HostName::Subdomain("shop".into()));
+        said.keep(&shop, &HostContent::Nothing, second);
+        said.keep(&shop, &HostContent::Idle, first);
+        assert!(matches!(said.find(&shop, third).unwrap().at, HostContent::Nothing));
+        said.keep(&shop, &HostContent::Paused, third);
+        for late in [HostContent::Nothing, HostContent::Idle] {
+            said.keep(&shop, &late, second);
+            assert!(matches!(said.find(&shop, third).unwrap().at, HostContent::Paused));
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Plan {
             }
         }
         // Hashing is CPU-bound, and there can be megabytes of it.
-        let hashed = app.compute.run(move || {
+        let hashed = app.pools.deployments.run(move || {
             for RenderedFile { path, bytes } in rendered {
                 plan.add(path, bytes);
             }
@@ -144,7 +144,7 @@ impl Plan {
         let bytes = match encoding {
             Encoding::Identity => content.to_vec(),
             _ => {
-                let compressed = app.compute.run(move || compress(&content, encoding)).await;
+                let compressed = app.pools.deployments.run(move || compress(&content, encoding)).await;
                 let compressed = compressed.map_err(|error| JobError::Retry(error.to_string()))?;
                 compressed.map_err(|error| JobError::Fatal(format!("{key}: {error}")))?
             }
