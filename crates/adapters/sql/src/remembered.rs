@@ -112,7 +112,7 @@ mod tests {
         TenantId::from_uuid(Uuid::from_u128(number as u128 + 1))
     }
 
-    fn event(kind: &EventDeclaration, tenant: TenantId) -> Event {
+    fn event(kind: &'static EventDeclaration, tenant: TenantId) -> Event {
         let scope = Scope::anonymous(RequestInfo::default());
         Event::new(&env(), &scope, kind, Uuid::from_u128(7)).in_tenant(tenant)
     }
