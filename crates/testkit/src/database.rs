@@ -146,6 +146,23 @@ impl TestDatabase {
         tamper(&self.url, statement, ids).await
     }
 
+    /// How often the statement that is like `pattern` was run on this Postgres database, and how many pages it read, in memory or not.
+    ///
+    /// # Panics
+    /// When none was, or no Postgres is there.
+    pub async fn calls_and_pages(&self, pattern: &str) -> (i64, i64) {
+        self.tamper("create extension if not exists pg_stat_statements", &[]).await;
+        let mut connection = PgConnection::connect(&self.url).await.expect("the database is there");
+        sqlx::query_as(
+            "select calls, shared_blks_hit + shared_blks_read from pg_stat_statements where query like $1 \
+             and dbid = (select oid from pg_database where datname = current_database()) /* by a test */",
+        )
+        .bind(pattern)
+        .fetch_one(&mut connection)
+        .await
+        .expect("the statement was run")
+    }
+
     /// Closes the connections and removes the database.
     async fn close(self) {
         self.store.close().await;
