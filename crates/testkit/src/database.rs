@@ -72,6 +72,33 @@ pub async fn tamper(url: &str, statement: &str, ids: &[Uuid]) -> u64 {
 /// Marks statements that a test runs itself.
 pub(crate) const BY_A_TEST: &str = "/* by a test */";
 
+/// A transaction past the program on a Postgres database. It holds what it has locked until it is released, or its connection is dropped.
+pub struct Holder(PgConnection);
+
+impl Holder {
+    /// Begins a transaction on the database at `url`, and runs a statement in it.
+    ///
+    /// # Panics
+    /// When the statement fails, or locks no row.
+    pub async fn begin(url: &str, statement: &str) -> Self {
+        let mut connection = PgConnection::connect(url).await.expect("the database is there");
+        connection.execute("begin").await.expect("a transaction begins");
+        // Written in a test, so no input of users is in it.
+        let statement = AssertSqlSafe(format!("{statement} {BY_A_TEST}"));
+        let held = connection.execute(statement).await.expect("the statement runs").rows_affected();
+        assert!(held > 0, "there is a row to hold");
+        Self(connection)
+    }
+
+    /// Ends the transaction without a change.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn release(mut self) {
+        self.0.execute("rollback").await.expect("the transaction ends");
+    }
+}
+
 /// What is left of a database when its connections are closed.
 enum Remains {
     Directory(PathBuf),
