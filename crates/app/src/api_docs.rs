@@ -25,11 +25,11 @@ const STYLE: &str = "text/css; charset=utf-8";
 pub fn configure(config: &mut ServiceConfig) {
     config
         .route("/api/openapi.json", file(DOCUMENT, "application/json").guard(fn_guard(host::is_own)))
-        .route("/api/docs", web::get().guard(fn_guard(host::is_own)).to(|| async { redirect("/api/docs/") }))
+        .route("/api/docs", read().guard(fn_guard(host::is_own)).to(|| async { redirect("/api/docs/") }))
         .service(
             web::scope("/api/docs")
                 .guard(fn_guard(host::is_own))
-                .route("/", web::get().to(page))
+                .route("/", read().to(page))
                 .route("/docs.css", text(STYLE, include_str!("../assets/docs.css")))
                 .route("/docs.js", text(SCRIPT, include_str!("../assets/docs.js")))
                 .route("/swagger-ui.css", file(SWAGGER_UI_STYLE, STYLE))
@@ -47,11 +47,14 @@ async fn page() -> HttpResponse {
 }
 
 fn text(content_type: &'static str, content: &'static str) -> Route {
-    web::get().to(move || async move { HttpResponse::Ok().content_type(content_type).body(content) })
+    read().to(move || async move { HttpResponse::Ok().content_type(content_type).body(content) })
 }
 
 fn file(file: Packed, content_type: &'static str) -> Route {
-    web::route()
-        .guard(guard::Any(guard::Get()).or(guard::Head()))
-        .to(move |request: HttpRequest| async move { respond(&request, file, content_type) })
+    read().to(move |request: HttpRequest| async move { respond(&request, file, content_type) })
+}
+
+/// A route for GET and HEAD.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

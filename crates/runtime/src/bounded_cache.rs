@@ -11,8 +11,8 @@ use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 /// Up to this capacity a cache has one part and holds exactly as many entries. Larger ones have parts that are locked separately.
 const SMALL: usize = 1024;
 
-/// About what an entry of a cache by weight weighs. Half as many keys as there is room for by this are remembered after their entry made room: one
-/// that is asked for again then stays.
+/// About what an entry of a cache by weight weighs. Half as many keys as there is room for by this are remembered after their entry made
+/// room: one that is asked for again then stays.
 const TYPICAL_WEIGHT: u64 = 8 * 1024;
 
 /// Keeps values up to a capacity and, where it has one, for its time to live. What was asked for seldom makes room.

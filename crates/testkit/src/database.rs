@@ -72,6 +72,33 @@ pub async fn tamper(url: &str, statement: &str, ids: &[Uuid]) -> u64 {
 /// Marks statements that a test runs itself.
 pub(crate) const BY_A_TEST: &str = "/* by a test */";
 
+/// A transaction past the program on a Postgres database. It holds what it has locked until it is released, or its connection is dropped.
+pub struct Holder(PgConnection);
+
+impl Holder {
+    /// Begins a transaction on the database at `url`, and runs a statement in it.
+    ///
+    /// # Panics
+    /// When the statement fails, or locks no row.
+    pub async fn begin(url: &str, statement: &str) -> Self {
+        let mut connection = PgConnection::connect(url).await.expect("the database is there");
+        connection.execute("begin").await.expect("a transaction begins");
+        // Written in a test, so no input of users is in it.
+        let statement = AssertSqlSafe(format!("{statement} {BY_A_TEST}"));
+        let held = connection.execute(statement).await.expect("the statement runs").rows_affected();
+        assert!(held > 0, "there is a row to hold");
+        Self(connection)
+    }
+
+    /// Ends the transaction without a change.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn release(mut self) {
+        self.0.execute("rollback").await.expect("the transaction ends");
+    }
+}
+
 /// What is left of a database when its connections are closed.
 enum Remains {
     Directory(PathBuf),
@@ -144,6 +171,23 @@ impl TestDatabase {
     /// Runs a statement past the program, as a client with its own connection can. See [`tamper`].
     pub async fn tamper(&self, statement: &str, ids: &[Uuid]) -> u64 {
         tamper(&self.url, statement, ids).await
+    }
+
+    /// How often the statement that is like `pattern` was run on this Postgres database, and how many pages it read, in memory or not.
+    ///
+    /// # Panics
+    /// When none was, or no Postgres is there.
+    pub async fn calls_and_pages(&self, pattern: &str) -> (i64, i64) {
+        self.tamper("create extension if not exists pg_stat_statements", &[]).await;
+        let mut connection = PgConnection::connect(&self.url).await.expect("the database is there");
+        sqlx::query_as(
+            "select calls, shared_blks_hit + shared_blks_read from pg_stat_statements where query like $1 \
+             and dbid = (select oid from pg_database where datname = current_database()) /* by a test */",
+        )
+        .bind(pattern)
+        .fetch_one(&mut connection)
+        .await
+        .expect("the statement was run")
     }
 
     /// Closes the connections and removes the database.

@@ -1,7 +1,7 @@
 //! Reading an input so that all invalid fields are reported at once.
 //!
-//! serde stops at the first error. So the invalid part is recorded and removed, and reading starts again: input types have
-//! a default for every field, therefore a removed field does not fail a second time.
+//! serde stops at the first error. So the invalid part is recorded and removed, and reading starts again: most input types have
+//! a default for every field, therefore a removed field does not fail a second time. What fails for want of one is not told.
 
 mod node;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use self::node::{Input, Node, Record, Step, text};
 
-/// Maximum number of invalid fields reported. It bounds how often an input is read, and how large the answer to one gets.
+/// Maximum number of invalid fields removed and reported. It bounds how often an input is read, and how large the answer to one gets.
 const MAX_ERRORS: usize = 50;
 
 /// Maximum number of characters reported of a name. Names of our fields are shorter.
@@ -47,6 +47,7 @@ fn read<T: DeserializeOwned>(mut source: Source) -> Result<T, Vec<FieldError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
+    let mut removed = Vec::new();
     loop {
         let mut record = Record::default();
         let read = T::deserialize(Node { input: source.input(), record: &mut record });
@@ -57,7 +58,7 @@ fn read<T: DeserializeOwned>(mut source: Source) -> Result<T, Vec<FieldError>> {
             }
             Err(error) => {
                 let place = record.place();
-                if !source.remove(&place, &error, &mut errors) {
+                if !source.remove(place, &error, &mut removed, &mut errors) {
                     return Err(errors);
                 }
             }
@@ -110,8 +111,16 @@ impl Source {
     }
 
     /// Reports what cannot be read, and removes it. Returns whether reading may start again.
-    fn remove(&mut self, place: &Place, error: &serde_json::Error, errors: &mut Vec<FieldError>) -> bool {
-        let (code, removed) = match self {
+    ///
+    /// What something removed was part of may be wrong without it: that is removed as well, and no error of the client's.
+    fn remove(
+        &mut self,
+        place: Place,
+        error: &serde_json::Error,
+        removed: &mut Vec<Vec<String>>,
+        errors: &mut Vec<FieldError>,
+    ) -> bool {
+        let (code, is_removed) = match self {
             Self::Body(json) => ("invalid_type", remove(json, &place.steps)),
             Self::Query(pairs) => {
                 let before = pairs.len();
@@ -119,8 +128,11 @@ impl Source {
                 ("invalid_value", pairs.len() < before)
             }
         };
-        errors.push(FieldError::new(place.field.clone(), code, message(error)));
-        removed && errors.len() < MAX_ERRORS
+        if !removed.iter().any(|steps| steps.starts_with(&place.steps)) {
+            errors.push(FieldError::new(place.field, code, message(error)));
+        }
+        removed.push(place.steps);
+        is_removed && removed.len() < MAX_ERRORS
     }
 }
 

@@ -16,6 +16,14 @@ impl Folder {
         let url = format!("sqlite://{}", self.0.join("portico.db").display());
         SqlStore::connect(&StoreOptions::new(url)).await.unwrap()
     }
+
+    /// Opened for the first time, with a table to fill.
+    async fn with_table(&self) -> SqlStore {
+        let store = self.open().await;
+        let table = "create table filler (number integer primary key, content blob)";
+        store.write().execute(table, ()).await.unwrap();
+        store
+    }
 }
 
 impl Drop for Folder {
@@ -38,12 +46,7 @@ async fn numbers(store: &SqlStore) -> Vec<i64> {
 #[tokio::test]
 async fn what_is_acknowledged_around_a_full_disk_is_there_after_a_restart() {
     let folder = Folder::new("full_disk");
-    let store = folder.open().await;
-    store
-        .write()
-        .execute("create table filler (number integer primary key, content blob)", ())
-        .await
-        .unwrap();
+    let store = folder.with_table().await;
     store.ping().await.unwrap();
     let (mut acknowledged, mut number) = (Vec::new(), 0);
     for round in 0..3 {
@@ -77,12 +80,7 @@ async fn what_is_acknowledged_around_a_full_disk_is_there_after_a_restart() {
 #[tokio::test]
 async fn a_file_that_takes_nothing_is_not_ready_until_it_does() {
     let folder = Folder::new("not_ready");
-    let store = folder.open().await;
-    store
-        .write()
-        .execute("create table filler (number integer primary key, content blob)", ())
-        .await
-        .unwrap();
+    let store = folder.with_table().await;
     write(&store, 1).await.unwrap();
     store.health.failed_to_write();
     // Another program has the write lock for longer than a probe waits.
@@ -100,12 +98,7 @@ async fn a_file_that_takes_nothing_is_not_ready_until_it_does() {
 #[tokio::test]
 async fn a_transaction_that_met_a_failure_takes_no_more_statements() {
     let folder = Folder::new("broken");
-    let store = folder.open().await;
-    store
-        .write()
-        .execute("create table filler (number integer primary key, content blob)", ())
-        .await
-        .unwrap();
+    let store = folder.with_table().await;
     store.write().script("pragma max_page_count = 4").await.unwrap();
     let work = store.begin().await.unwrap();
     let insert = "insert into filler (number, content) values ($1, zeroblob($2))";
@@ -120,12 +113,7 @@ async fn a_transaction_that_met_a_failure_takes_no_more_statements() {
 #[tokio::test]
 async fn a_conflict_says_nothing_about_the_database() {
     let folder = Folder::new("conflict");
-    let store = folder.open().await;
-    store
-        .write()
-        .execute("create table filler (number integer primary key, content blob)", ())
-        .await
-        .unwrap();
+    let store = folder.with_table().await;
     write(&store, 1).await.unwrap();
     let work = store.begin().await.unwrap();
     let insert = "insert into filler (number) values ($1)";

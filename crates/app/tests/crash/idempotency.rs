@@ -11,7 +11,11 @@ use std::{
     time::Duration,
 };
 
-use portico_testkit::{TestDatabase, database::tamper, server::eventually};
+use portico_testkit::{
+    TestDatabase,
+    database::{Holder, tamper},
+    server::eventually,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -197,13 +201,8 @@ async fn an_effect_whose_answer_is_not_written_yet_goes_with_the_process() {
     let mut stream = begin(&server, &person, "between", form.len());
     stream.write_all(&form[..20]).unwrap();
     until("select 1 from idempotency_keys where key = 'between'").await;
-    let holder = url.to_owned();
-    let holding = tokio::spawn(async move {
-        let hold = "select pg_sleep(3) from (select key from idempotency_keys where key = 'between' for update) held";
-        tamper(&holder, hold, &[]).await
-    });
-    until("select 1 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()")
-        .await;
+    let holder =
+        Holder::begin(url, "select key from idempotency_keys where key = 'between' for update").await;
     stream.write_all(&form[20..]).unwrap();
     until(
         "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' \
@@ -211,8 +210,7 @@ async fn an_effect_whose_answer_is_not_written_yet_goes_with_the_process() {
     )
     .await;
     server.kill();
-    assert!(!holding.is_finished(), "killed while the row was held");
-    assert_eq!(holding.await.unwrap(), 1);
+    holder.release().await;
 
     let server = Server::start(folder.path(), &settings).await;
     let person = person.at(&server);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Read};
 
 use portico_testkit::server::TestServer;
-use reqwest::Method;
+use reqwest::{Method, redirect::Policy};
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
@@ -154,6 +154,31 @@ async fn the_page_has_all_that_it_loads() {
         // What Swagger UI has for other pages is not in the program.
         let other = ask(server, Method::GET, "/api/docs/swagger-ui-es-bundle.js", &[]).await;
         assert_eq!(other.status, 404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_and_its_files_answer_head_as_get() {
+    TestServer::shared(async |server| {
+        let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+        let ask = async |method: Method, path: &str| {
+            http.request(method, format!("{}{path}", server.url)).send().await.unwrap()
+        };
+        for (path, status) in [
+            ("/api/docs", 302),
+            ("/api/docs/", 200),
+            ("/api/docs/docs.css", 200),
+            ("/api/docs/docs.js", 200),
+            ("/api/docs/swagger-ui.css", 200),
+        ] {
+            let (get, head) = (ask(Method::GET, path).await, ask(Method::HEAD, path).await);
+            assert_eq!((get.status().as_u16(), head.status().as_u16()), (status, status), "{path}");
+            for name in ["location", "content-type", "content-length", "content-security-policy"] {
+                assert_eq!(head.headers().get(name), get.headers().get(name), "{path} {name}");
+            }
+            assert!(head.bytes().await.unwrap().is_empty(), "{path}");
+        }
     })
     .await;
 }

@@ -62,26 +62,40 @@ struct ServedRow {
 ///
 /// One that is pending has no end. By the word for its state Postgres would use the index of what is pending: of that it knows, at
 /// best, that it was empty at some time, and would read all of it for each batch.
+///
+/// Rows are locked in the order of their keys: another process may note the same ones when leases have ended.
 async fn note(db: &Db<'_>, outcomes: &[Outcome]) -> Result<HashSet<DeliveryId>, StoreError> {
     const WIDTH: usize = 8;
     let mut noted = HashSet::with_capacity(outcomes.len());
+    let mut outcomes: Vec<&Outcome> = outcomes.iter().collect();
+    outcomes.sort_unstable_by_key(|outcome| (outcome.tenant, outcome.id));
+    let lock = db.dialect().for_update;
+    // Where nothing is locked, the order would only have SQLite read the table in it.
+    let source = if lock.is_empty() {
+        "batch".to_owned()
+    } else {
+        format!(
+            "(select batch.* from batch join webhook_deliveries d on d.tenant_id = batch.tenant_id and d.id = batch.id \
+             where d.finished_at is null order by d.tenant_id, d.id {lock})"
+        )
+    };
     for outcomes in outcomes.chunks(CHUNK) {
-        let Some(last) = outcomes.last() else { continue };
+        let Some(&last) = outcomes.last() else { continue };
         // Few lengths, so that few statements have to be prepared. That the last one is there twice changes nothing.
         let length = outcomes.len().next_power_of_two();
         let rows: Vec<String> =
             (0..length).map(|row| format!("({})", placeholders(row * WIDTH + 1, WIDTH))).collect();
         let sql = format!(
-            "with outcome (tenant_id, id, status, response_status, response_body, duration_ms, error, finished_at) \
-             as (values {}) \
+            "with batch (tenant_id, id, status, response_status, response_body, duration_ms, error, finished_at) \
+             as (values {rows}) \
              update webhook_deliveries set status = outcome.status, response_status = outcome.response_status, \
              response_body = outcome.response_body, duration_ms = outcome.duration_ms, error = outcome.error, \
-             finished_at = outcome.finished_at from outcome \
+             finished_at = outcome.finished_at from {source} as outcome \
              where webhook_deliveries.tenant_id = outcome.tenant_id and webhook_deliveries.id = outcome.id \
              and webhook_deliveries.finished_at is null returning webhook_deliveries.id",
-            rows.join(", ")
+            rows = rows.join(", "),
         );
-        let padded = outcomes.iter().chain(std::iter::repeat(last)).take(length);
+        let padded = outcomes.iter().copied().chain(std::iter::repeat(last)).take(length);
         let values = padded.flat_map(|outcome| {
             (
                 outcome.tenant,

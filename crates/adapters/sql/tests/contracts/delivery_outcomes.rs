@@ -10,6 +10,7 @@ use time::Duration;
 
 use crate::{
     delivery_queue::{hook, key, outcome, plan_one},
+    fixtures::at_once,
     webhooks::{plan, planned},
 };
 
@@ -80,6 +81,33 @@ async fn any_number_of_attempts_is_noted_at_once_and_each_of_them_once() {
             store.settle(vec![succeeded(&next_id)]).await.unwrap();
             assert_eq!(store.figures(env.now()).await.unwrap().pending, 0, "{number}");
         }
+    })
+    .await;
+}
+
+/// As of workers that go on after their leases have ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_attempts_are_noted_once_in_whatever_order_several_tell_of_them() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let webhook = hook(store, &env, "one").await;
+        let planned: Vec<_> = (0..600).map(|_| planned(&env, &webhook, env.new_id(), Some(1))).collect();
+        let outcomes: Vec<_> =
+            planned.iter().map(|one| outcome(&env, &webhook, one.id, DeliveryStatus::Failed)).collect();
+        plan(store, planned).await;
+        let settled = at_once(store, 8, |store, number| {
+            let mut outcomes = outcomes.clone();
+            if number % 2 == 0 {
+                outcomes.reverse();
+            }
+            async move { store.settle(outcomes).await }
+        })
+        .await;
+        for health in settled {
+            health.unwrap();
+        }
+        let stored = store.reader().webhooks().find(webhook.tenant, webhook.id).await.unwrap().unwrap();
+        assert_eq!(stored.failures, 600, "each is counted once");
     })
     .await;
 }

@@ -296,24 +296,14 @@ async fn of_a_hundred_thousand_purchases_only_the_index_is_read() {
     assert_eq!(sums.len(), 12 * 20 * 2 * 2, "months, products, currencies, accounts");
 
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
-    sqlx::query("create extension if not exists pg_stat_statements /* by a test */")
-        .execute(&mut connection)
-        .await
-        .unwrap();
     let (pages, of_table): (i64, i64) = sqlx::query_as(
         "select pg_relation_size('ledger_entries_report_idx') / 8192, pg_relation_size('ledger_entries') / 8192 /* by a test */",
     )
     .fetch_one(&mut connection)
     .await
     .unwrap();
-    let (calls, read): (i64, i64) = sqlx::query_as(
-        "select calls, shared_blks_hit + shared_blks_read from pg_stat_statements where query like $1 \
-         and dbid = (select oid from pg_database where datname = current_database()) /* by a test */",
-    )
-    .bind("%from ledger_entries where subject is not null and live =%")
-    .fetch_one(&mut connection)
-    .await
-    .unwrap();
+    let statement = "%from ledger_entries where subject is not null and live =%";
+    let (calls, read) = database.calls_and_pages(statement).await;
     assert_eq!(calls, 5);
     // Each page of the index once, and a way down to each month.
     assert!(

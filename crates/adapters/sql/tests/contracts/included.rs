@@ -13,7 +13,7 @@ use portico_identity::{ports::IdentityRepositories, user::User};
 use portico_kernel::{Env, Fault, Meter, TenantId, TenantRole};
 use portico_sites::{ports::SiteRepositories, site::Frozen};
 use portico_sql::SqlStore;
-use portico_testkit::{env, on_each_database};
+use portico_testkit::{TestDatabase, env, on_each_database};
 
 use crate::{
     fixtures::{at_once, join, plan_of, stored_tenant, stored_user, subscribe},
@@ -228,4 +228,14 @@ async fn a_site_that_only_staff_change_is_told_also_where_there_is_plenty_of_roo
         }
     })
     .await;
+}
+
+/// Postgres parses the condition of a trigger again for each statement (migration 122).
+#[tokio::test(flavor = "multi_thread")]
+async fn what_counts_texts_that_are_added_has_no_condition_on_postgres() {
+    let database = TestDatabase::postgres().await;
+    let counting = "select 1 from pg_trigger where tgname like '%\\_counted\\_insert'";
+    assert!(database.tamper(counting, &[]).await > 0, "the triggers are there");
+    let with_condition = format!("{counting} and tgqual is not null");
+    assert_eq!(database.tamper(&with_condition, &[]).await, 0);
 }

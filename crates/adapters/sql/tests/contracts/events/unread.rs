@@ -3,7 +3,6 @@
 use portico_kernel::{Outbox, TenantId};
 use portico_sql::SqlStore;
 use portico_testkit::{TestDatabase, env, on_each_database};
-use sqlx::{Connection, PgConnection};
 
 use super::{take, take_all};
 use crate::{
@@ -57,17 +56,8 @@ async fn that_there_is_nothing_to_read_is_known_without_reading_the_log() {
         assert!(!unread(store, &["one"]).await);
     }
 
-    let mut connection = PgConnection::connect(database.url()).await.unwrap();
-    let install = "create extension if not exists pg_stat_statements /* by a test */";
-    sqlx::query(install).execute(&mut connection).await.unwrap();
-    let (calls, pages): (i64, i64) = sqlx::query_as(
-        "select calls, shared_blks_hit + shared_blks_read from pg_stat_statements where query like $1 \
-         and dbid = (select oid from pg_database where datname = current_database()) /* by a test */",
-    )
-    .bind("%from events where (transaction_id, sequence) >%")
-    .fetch_one(&mut connection)
-    .await
-    .unwrap();
+    let statement = "%from events where (transaction_id, sequence) >%";
+    let (calls, pages) = database.calls_and_pages(statement).await;
     assert_eq!(calls, ASKED);
     assert!(pages <= ASKED * 10, "{pages} pages are read to answer {calls} times");
 }
