@@ -83,7 +83,6 @@ mod m20261123_000116_tenant_lists;
 mod m20261123_000118_attachment_scans;
 mod m20261123_000121_deferred_jobs;
 mod m20261123_000122_counting_triggers;
-mod m20261124_000123_versions_go_with_pages;
 
 /// Runs the migrations in order.
 pub struct Migrator;
@@ -164,7 +163,6 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000118_attachment_scans::Migration),
             Box::new(m20261123_000121_deferred_jobs::Migration),
             Box::new(m20261123_000122_counting_triggers::Migration),
-            Box::new(m20261124_000123_versions_go_with_pages::Migration),
         ]
     }
 }

@@ -10,7 +10,7 @@ use sea_orm::DbBackend;
 use crate::{
     connection::{Connection, Connections, Transaction, notification},
     db::{Db, StatementConnection},
-    remembered::Remembered,
+    roomy::RoomyTenants,
 };
 
 /// The channel of `NOTIFY`.
@@ -23,7 +23,7 @@ pub struct Repositories<C> {
     pub(crate) connection: C,
     pub(crate) written: Written,
     /// Of the whole process.
-    pub(crate) remembered: Arc<Remembered>,
+    pub(crate) roomy: Arc<RoomyTenants>,
     listener: Option<Arc<dyn CommitListener>>,
     observer: Option<Arc<dyn StoreObserver>>,
 }
@@ -48,11 +48,11 @@ pub type SqlReader = Repositories<ReadConnection>;
 impl<C> Repositories<C> {
     pub(crate) fn new(
         connection: C,
-        remembered: Arc<Remembered>,
+        roomy: Arc<RoomyTenants>,
         listener: Option<Arc<dyn CommitListener>>,
         observer: Option<Arc<dyn StoreObserver>>,
     ) -> Self {
-        Self { connection, written: Written::default(), remembered, listener, observer }
+        Self { connection, written: Written::default(), roomy, listener, observer }
     }
 
     /// The trace of the work at hand.
@@ -77,7 +77,9 @@ impl SqlUnitOfWork {
             .filter(|_| self.connection.backend() == DbBackend::Postgres)
             .and_then(|listener| listener.announcement(&self.written.events));
         self.connection.commit_with(announcement.map(|text| notification(CHANNEL, text))).await?;
-        self.remembered.forget(&self.written.events);
+        for event in self.written.events.iter().filter(|event| event.kind.starts_with("subscription.")) {
+            self.roomy.forget(event.tenant);
+        }
         if let Some(listener) = self.listener
             && (self.written.jobs || !self.written.events.is_empty())
         {

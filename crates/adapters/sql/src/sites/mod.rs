@@ -28,11 +28,7 @@ mod wizards;
 
 impl<C: StatementConnection> SiteRepositories for Repositories<C> {
     fn sites<'c>(&'c mut self) -> Box<dyn SiteRepository + 'c> {
-        Box::new(sites::Sites {
-            db: self.connection.db(),
-            unfrozen: &mut self.written.unfrozen,
-            remembered: &self.remembered,
-        })
+        Box::new(sites::Sites { db: self.connection.db(), unfrozen: &mut self.written.unfrozen })
     }
 
     fn pages<'c>(&'c mut self) -> Box<dyn PageRepository + 'c> {

@@ -1,7 +1,5 @@
 //! Sites.
 
-use std::time::Instant;
-
 use async_trait::async_trait;
 use portico_kernel::{List, Money, PageId, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
@@ -25,7 +23,6 @@ use crate::{
     dialect::contains,
     error::store_error,
     frozen,
-    remembered::Remembered,
     tenancy::subdomains,
 };
 use row::Column;
@@ -108,8 +105,6 @@ pub(crate) struct Sites<'c> {
     pub db: Db<'c>,
     /// Where those are noted that were seen, and may be changed by others than staff.
     pub unfrozen: &'c mut Vec<(TenantId, SiteId)>,
-    /// Of the whole process.
-    pub remembered: &'c Remembered,
 }
 
 #[async_trait]
@@ -208,13 +203,6 @@ impl SiteRepository for Sites<'_> {
     }
 
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
-        // What the transaction has changed itself, it sees; and what it may take back is not for others.
-        let is_as_others_see = self.db.0.has_only_read();
-        let now = Instant::now();
-        if is_as_others_see && let Some(site) = self.remembered.primary_site(tenant, now) {
-            self.unfrozen.push((tenant, site));
-            return Ok(Some(site));
-        }
         let query = row::Entity::find()
             .select_only()
             .column(Column::Id)
@@ -227,9 +215,6 @@ impl SiteRepository for Sites<'_> {
         let Some((Col(site), is_frozen)) = found else { return Ok(None) };
         if !is_frozen {
             self.unfrozen.push((tenant, site));
-            if is_as_others_see {
-                self.remembered.note_primary_site(tenant, site, now);
-            }
         }
         Ok(Some(site))
     }
