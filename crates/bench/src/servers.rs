@@ -95,8 +95,8 @@ pub async fn under_load_with(
     command
         .env("PORTICO__SECURITY__JWT_SECRET", JWT_SECRET)
         // Clients of a closed loop ask again at once. With the default of a second, admission refuses them as soon as 58 waiters
-        // would wait for more than a quarter of it: a pause of 25 ms of the database (6 of 20 connections write: 0.25 s × 6 / 59)
-        // is enough, and a refusal costs so little that thousands follow before the next permit is released. The bare server
+        // would wait for more than a quarter of it, because their queue stands: a pause of 25 ms of the database (6 of 20 connections
+        // write: 0.25 s × 6 / 59) is enough, and a refusal costs so little that thousands follow before the next permit is released. The bare server
         // queues without a limit, too. Waiting longer makes latencies worse, not better. A minute is
         // the most that can be set.
         .env("PORTICO__ADMISSION__WAIT", "1m");

@@ -16,8 +16,8 @@ pub struct Admission {
     pub writes: Option<usize>,
     /// Concurrent requests that hash a password. Default: two for each processor.
     pub logins: Option<usize>,
-    /// The longest wait of reads and changes in the queue. A request whose expected wait exceeds a quarter of it is refused
-    /// at once.
+    /// The longest wait of reads and changes in the queue. A request whose expected wait exceeds it is refused at once; in a queue
+    /// that has stood for as long, one whose expected wait exceeds a quarter of it.
     #[serde(with = "duration")]
     pub wait: Duration,
 }
