@@ -26,7 +26,10 @@ use portico_feature_sites::{
 use portico_feature_support::state::App as Support;
 use portico_feature_tenancy::state::App as Tenancy;
 use portico_identity::{
-    account::Registration, password::PasswordRule, ports::OpenIdProvider, session::SessionLifetimes,
+    account::Registration,
+    password::{PasswordMeter, PasswordRule},
+    ports::OpenIdProvider,
+    session::SessionLifetimes,
     throttle::ThrottleRule,
 };
 use portico_images::BoundedImages;
@@ -44,7 +47,7 @@ use portico_runtime::{
 use portico_sandbox::Mailbox;
 use portico_security::{
     AesSealer, Argon2Hasher, FactorKeys, JwtIssuer, MacKeyDigests, MacLinkSigner, MacMarks, OidcProvider,
-    ProviderConfig, Secrets, SystemClock, SystemRandom, ZxcvbnMeter,
+    ProviderConfig, Secrets, SystemClock, SystemRandom,
 };
 use portico_sql::{MigrationState, SqlStore, StoreOptions};
 use portico_web::{
@@ -219,13 +222,15 @@ pub async fn build(settings: Settings, address: SocketAddr) -> anyhow::Result<Ap
     let mailer = Arc::new(TemplateMailer::new(transport, settings.links.pages(&parsed)?)?);
     let mail = Mailing { core: core.clone(), mailer, rule: settings.email.rule() };
     let front_ends = [Some(&parsed), settings.links.app_url.as_ref()].into_iter().flatten();
+    let hasher = Argon2Hasher::new(security.argon2_memory_kib, security.argon2_passes)?;
+    let meter = Arc::new(hasher.meter(security.password_min_score));
     let identity = Identity {
         core: core.clone(),
         api: api.clone(),
         own_origins: front_ends.map(|url| url.origin().ascii_serialization()).collect(),
         mail: mail.clone(),
-        hasher: Arc::new(Argon2Hasher::new(security.argon2_memory_kib, security.argon2_passes)?),
-        password_rule: password_rule(security),
+        hasher: Arc::new(hasher),
+        password_rule: password_rule(security, meter),
         lifetimes: session_lifetimes(security),
         tokens: core.access.tokens.clone(),
         marks: core.access.marks.clone(),
@@ -382,14 +387,14 @@ fn document() -> anyhow::Result<Arc<Document>> {
 }
 
 /// Requirements of the settings on passwords.
-fn password_rule(security: &Security) -> PasswordRule {
+fn password_rule(security: &Security, meter: Arc<dyn PasswordMeter>) -> PasswordRule {
     PasswordRule {
         min_length: security.password_min_length,
         uppercase: security.password_uppercase,
         lowercase: security.password_lowercase,
         digit: security.password_digit,
         special: security.password_special,
-        meter: Arc::new(ZxcvbnMeter::new(security.password_min_score)),
+        meter,
         ..PasswordRule::default()
     }
 }

@@ -15,7 +15,7 @@ use portico_identity::{
 use portico_kernel::Random;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::SystemRandom;
+use crate::{SystemRandom, ZxcvbnMeter};
 
 /// Cost of one hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct Argon2Hasher {
     random: Arc<dyn Random>,
     /// A well-formed hash that matches no password, to spend the same time where there is no account.
     decoy: PasswordHash,
-    pool: Pool,
+    pool: Arc<Pool>,
 }
 
 thread_local! {
@@ -98,7 +98,12 @@ impl Argon2Hasher {
             "A".repeat(22),
             "A".repeat(43),
         ));
-        Ok(Self { params, random, decoy, pool: Pool::new("passwords", pool) })
+        Ok(Self { params, random, decoy, pool: Arc::new(Pool::new("passwords", pool)) })
+    }
+
+    /// Judges the strength of passwords on the threads that hash them. Requires at least this score, see [`ZxcvbnMeter::new`].
+    pub fn meter(&self, min_score: u8) -> ZxcvbnMeter {
+        ZxcvbnMeter::new(min_score, self.pool.clone())
     }
 
     /// Runs `work` on a thread of the pool. An aborted request does not let another one in while its work still runs.

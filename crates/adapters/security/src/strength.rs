@@ -2,9 +2,15 @@
 //! and 70,000 words and names, and two additional rules, because users who must use four classes of characters all do it in
 //! the same way.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Debug},
+    sync::Arc,
+};
 
-use portico_identity::password::PasswordMeter;
+use async_trait::async_trait;
+use portico_compute::{Pool, PoolError};
+use portico_identity::{IdentityError, password::PasswordMeter};
 use secrecy::{ExposeSecret, SecretString};
 use zxcvbn::{Entropy, feedback::Suggestion, matching::patterns::MatchPattern, zxcvbn};
 
@@ -28,18 +34,52 @@ const STRICT: u8 = 3;
 /// Maximum number of words about the user, and the maximum length of each.
 const WORDS: (usize, usize) = (30, 64);
 
-/// Rates passwords with zxcvbn. The lists are unpacked at first use.
-#[derive(Clone, Copy, Debug)]
+/// Rates passwords with zxcvbn, on threads of a pool. The lists are unpacked at first use.
 pub struct ZxcvbnMeter {
-    min_score: u8,
+    judge: Judge,
+    pool: Arc<Pool>,
 }
 
 impl ZxcvbnMeter {
     /// Requires at least this score: 0 (anything) to 4 (10^10 guesses or more). The authors recommend 3.
-    pub fn new(min_score: u8) -> Self {
-        Self { min_score: min_score.min(4) }
+    pub fn new(min_score: u8, pool: Arc<Pool>) -> Self {
+        Self { judge: Judge { min_score: min_score.min(4) }, pool }
     }
+}
 
+impl Debug for ZxcvbnMeter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZxcvbnMeter").field("judge", &self.judge).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl PasswordMeter for ZxcvbnMeter {
+    async fn weakness(
+        &self,
+        password: &SecretString,
+        about: &[&str],
+    ) -> Result<Option<String>, IdentityError> {
+        let judge = self.judge;
+        if judge.min_score == 0 {
+            return Ok(None);
+        }
+        let (password, words) = (password.clone(), words(about));
+        let judged = self.pool.run(move || judge.weakness(password.expose_secret(), &words)).await;
+        judged.map_err(|error| match error {
+            PoolError::Overloaded => IdentityError::Overloaded,
+            PoolError::Panicked => IdentityError::Internal(format!("strength of a password: {error}")),
+        })
+    }
+}
+
+/// The judgement, on the calling thread.
+#[derive(Clone, Copy, Debug)]
+struct Judge {
+    min_score: u8,
+}
+
+impl Judge {
     fn weakness_of(&self, part: &str, words: &[&str]) -> Option<String> {
         let whole = zxcvbn(part, words);
         if u8::from(whole.score()) < self.min_score {
@@ -63,18 +103,12 @@ impl ZxcvbnMeter {
                 .to_owned()
         })
     }
-}
 
-impl PasswordMeter for ZxcvbnMeter {
-    fn weakness(&self, password: &SecretString, about: &[&str]) -> Option<String> {
-        if self.min_score == 0 {
-            return None;
-        }
-        let password: Vec<char> = password.expose_secret().chars().map(without_rare_substitutes).collect();
+    fn weakness(&self, password: &str, words: &BTreeSet<String>) -> Option<String> {
+        let password: Vec<char> = password.chars().map(without_rare_substitutes).collect();
         // Two repetitions are judged like any number of them.
         let period = period(&password);
         let password = &password[..password.len().min(2 * period)];
-        let words = words(about);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let judge = |part: &[char]| self.weakness_of(&part.iter().collect::<String>(), &words);
         if password.len() <= LONGEST_PART {
@@ -132,12 +166,35 @@ fn explain(entropy: &Entropy) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::{
+        sync::mpsc,
+        time::{Duration, Instant},
+    };
+
+    use futures_util::poll;
+    use portico_compute::PoolSize;
 
     use super::*;
 
     fn weakness(password: &str, about: &[&str]) -> Option<String> {
-        ZxcvbnMeter::new(3).weakness(&password.into(), about)
+        Judge { min_score: 3 }.weakness(password, &words(about))
+    }
+
+    #[tokio::test]
+    async fn it_is_judged_on_the_pool_and_refused_where_too_much_waits() {
+        let pool = Arc::new(Pool::new("test", PoolSize { threads: 1, waiting: 0 }));
+        let meter = ZxcvbnMeter::new(3, pool.clone());
+        let password: SecretString = "Password1!".into();
+        assert!(meter.weakness(&password, &[]).await.unwrap().is_some());
+        assert_eq!(meter.weakness(&"Corr3ct-horse".into(), &[]).await.unwrap(), None);
+        let (free, held) = mpsc::channel::<()>();
+        let mut busy = Box::pin(pool.run(move || held.recv().is_ok()));
+        assert!(poll!(&mut busy).is_pending());
+        assert!(matches!(meter.weakness(&password, &[]).await, Err(IdentityError::Overloaded)));
+        let anything = ZxcvbnMeter::new(0, pool.clone());
+        assert_eq!(anything.weakness(&password, &[]).await.unwrap(), None, "nothing to judge");
+        free.send(()).unwrap();
+        assert_eq!(busy.await, Ok(true));
     }
 
     /// All of them have eight characters and four classes, or nearly so, and are in lists of breached passwords or follow
@@ -219,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_score_can_be_set() {
-        let judge = |score: u8, password: &str| ZxcvbnMeter::new(score).weakness(&password.into(), &[]);
+        let judge = |min_score: u8, password: &str| Judge { min_score }.weakness(password, &words(&[]));
         assert_eq!(judge(0, "Password1!"), None);
         assert!(judge(1, "P@ssw0rd").is_some() && judge(1, "Password1!").is_none());
         assert!(judge(4, "7mJ!q-Zp4").is_some());

@@ -73,12 +73,12 @@ pub struct ValidRegistration {
 }
 
 impl Registration {
-    /// Checks every field. Errors: [`IdentityError::Invalid`] with all broken rules.
-    pub fn validate(self, rule: &PasswordRule) -> Result<ValidRegistration, IdentityError> {
+    /// Checks every field. Errors: [`IdentityError::Invalid`] with all broken rules; [`IdentityError::Overloaded`].
+    pub async fn validate(self, rule: &PasswordRule) -> Result<ValidRegistration, IdentityError> {
         let mut violations = Violations::default();
         let email = violations.take("email", EmailAddress::parse(&self.email));
         let about = [self.email.as_str(), self.full_name.as_str()];
-        violations.extend(rule.check("password", &self.password, &about));
+        violations.extend(rule.check("password", &self.password, &about).await?);
         if let Some(email) = &email {
             violations.extend(resembles_address("password", &self.password, email));
         }
@@ -253,8 +253,8 @@ mod tests {
         }
     }
 
-    fn broken(registration: Registration) -> Vec<(String, String)> {
-        match registration.validate(&PasswordRule::default()) {
+    async fn broken(registration: Registration) -> Vec<(String, String)> {
+        match registration.validate(&PasswordRule::default()).await {
             Err(IdentityError::Invalid(errors)) => {
                 errors.into_iter().map(|error| (error.field, error.code.into_owned())).collect()
             }
@@ -262,21 +262,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_empty_registration_names_every_missing_field() {
+    #[tokio::test]
+    async fn an_empty_registration_names_every_missing_field() {
         let expected = [("email", "required"), ("password", "required"), ("fullName", "required")];
-        assert_eq!(broken(Registration::default()), expected.map(|(f, c)| (f.to_owned(), c.to_owned())));
+        let expected = expected.map(|(f, c)| (f.to_owned(), c.to_owned()));
+        assert_eq!(broken(Registration::default()).await, expected);
     }
 
-    #[test]
-    fn optional_fields_are_checked_too() {
+    #[tokio::test]
+    async fn optional_fields_are_checked_too() {
         let bad = Registration {
             full_name: "Ada\nLovelace".into(),
             phone: Some("call me".into()),
             language: Some("klingon".into()),
             ..registration()
         };
-        let fields: Vec<_> = broken(bad).into_iter().map(|(field, _)| field).collect();
+        let fields: Vec<_> = broken(bad).await.into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["fullName", "phone", "language"]);
     }
 
@@ -292,7 +293,7 @@ mod tests {
         let mut store = Store::default();
         let (scope, env) = (store.anonymous(), store.env());
         let tenant = env.new_id();
-        let valid = registration().validate(&PasswordRule::default()).unwrap();
+        let valid = registration().validate(&PasswordRule::default()).await.unwrap();
         let mut accounts = Accounts::new(&mut store, &scope, &env);
         let user = accounts.register(valid, hash("Corr3ct-horse")).await.unwrap();
         accounts.registered(&user, tenant).await.unwrap();
@@ -330,7 +331,7 @@ mod tests {
         let mut store = Store::default();
         store.user("ada@example.com", true);
         let (scope, env) = (store.anonymous(), store.env());
-        let valid = registration().validate(&PasswordRule::default()).unwrap();
+        let valid = registration().validate(&PasswordRule::default()).await.unwrap();
         let user = Accounts::new(&mut store, &scope, &env).register(valid, hash("x")).await.unwrap();
         assert!(!user.email_verified);
     }

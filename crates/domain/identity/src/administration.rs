@@ -113,8 +113,8 @@ fn trimmed(text: Option<String>) -> Option<String> {
 }
 
 impl NewUser {
-    /// Checks every field. Errors: [`IdentityError::Invalid`] with all broken rules.
-    pub fn validate(self, rule: &PasswordRule) -> Result<ValidNewUser, IdentityError> {
+    /// Checks every field. Errors: [`IdentityError::Invalid`] with all broken rules; [`IdentityError::Overloaded`].
+    pub async fn validate(self, rule: &PasswordRule) -> Result<ValidNewUser, IdentityError> {
         let mut violations = Violations::default();
         let email = violations.take("email", EmailAddress::parse(&self.email));
         check_name(&mut violations, &self.full_name);
@@ -126,7 +126,7 @@ impl NewUser {
         check_company(&mut violations, company.as_deref());
         if let Some(password) = &self.password {
             let about = [self.email.as_str(), self.full_name.as_str()];
-            violations.extend(rule.check("password", password, &about));
+            violations.extend(rule.check("password", password, &about).await?);
             if let Some(email) = &email {
                 violations.extend(resembles_address("password", password, email));
             }
@@ -234,12 +234,13 @@ impl SetPassword {
         }
     }
 
-    /// The new password for another user's account. Errors: [`IdentityError::Invalid`] with all broken rules.
-    pub fn validate_for(self, user: &User, rule: &PasswordRule) -> Result<SecretString, IdentityError> {
+    /// The new password for another user's account. Errors: [`IdentityError::Invalid`] with all broken rules;
+    /// [`IdentityError::Overloaded`].
+    pub async fn validate_for(self, user: &User, rule: &PasswordRule) -> Result<SecretString, IdentityError> {
         let mut violations = Violations::default();
-        violations.extend(rule.check("newPassword", &self.new_password, &[]));
+        violations.extend(rule.check("newPassword", &self.new_password, &[]).await?);
         if violations.is_empty() {
-            violations.extend(rule.check_for("newPassword", &self.new_password, user));
+            violations.extend(rule.check_for("newPassword", &self.new_password, user).await?);
         }
         violations.into_result().map_err(IdentityError::Invalid)?;
         Ok(self.new_password)

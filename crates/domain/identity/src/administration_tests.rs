@@ -128,14 +128,14 @@ async fn an_account_is_made_unless_its_address_is_proven() {
     let mut cast = cast();
     let (env, scope) = (cast.store.env(), cast.scope.clone());
     let new = |email: &str| NewUser { email: email.into(), full_name: " New ".into(), ..NewUser::default() };
-    let valid = |email: &str| new(email).validate(&PasswordRule::default()).unwrap();
+    let valid = async |email: &str| new(email).validate(&PasswordRule::default()).await.unwrap();
     let mut accounts = Accounts::new(&mut cast.store, &scope, &env);
-    let error = accounts.make(valid("ada@example.com"), None).await.unwrap_err();
+    let error = accounts.make(valid("ada@example.com").await, None).await.unwrap_err();
     assert_eq!(error.code(), "email_taken");
-    let user = accounts.make(valid("new@example.com"), None).await.unwrap();
+    let user = accounts.make(valid("new@example.com").await, None).await.unwrap();
     assert_eq!((user.email_verified, user.full_name.as_str()), (false, "New"));
     let bad = NewUser { phone: Some("x".into()), password: Some("short".into()), ..NewUser::default() };
-    let Err(IdentityError::Invalid(errors)) = bad.validate(&PasswordRule::default()) else { panic!() };
+    let Err(IdentityError::Invalid(errors)) = bad.validate(&PasswordRule::default()).await else { panic!() };
     let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
     assert_eq!(fields[..3], ["email", "fullName", "phone"]);
     assert!(fields[3..].iter().all(|field| *field == "password") && fields.len() > 3);

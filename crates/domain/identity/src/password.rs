@@ -2,26 +2,37 @@
 
 use std::{fmt::Debug, sync::Arc};
 
+use async_trait::async_trait;
 use portico_kernel::{FieldError, RuleMessage};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::user::{EmailAddress, User};
+use crate::{
+    IdentityError,
+    user::{EmailAddress, User},
+};
 
 /// Judges how hard a password is to guess.
+#[async_trait]
 pub trait PasswordMeter: Debug + Send + Sync {
     /// Why the password is too easy to guess, in sentences for a person; `None` when it is not. `about` are texts about the
-    /// person that an attacker knows. MUST refuse passwords that are widely known from breaches, and MUST answer within a few
-    /// milliseconds for any password and any texts, because it is called on threads that answer requests.
-    fn weakness(&self, password: &SecretString, about: &[&str]) -> Option<String>;
+    /// person that an attacker knows. MUST refuse passwords that are widely known from breaches, MUST need no more than a few
+    /// milliseconds of a processor for any password and any texts, and MUST NOT take them from threads that answer requests. Waits as
+    /// hashing does: call it outside of a unit of work.
+    async fn weakness(
+        &self,
+        password: &SecretString,
+        about: &[&str],
+    ) -> Result<Option<String>, IdentityError>;
 }
 
 /// Finds nothing too easy: for tests about something else.
 #[derive(Debug)]
 pub struct NoMeter;
 
+#[async_trait]
 impl PasswordMeter for NoMeter {
-    fn weakness(&self, _: &SecretString, _: &[&str]) -> Option<String> {
-        None
+    async fn weakness(&self, _: &SecretString, _: &[&str]) -> Result<Option<String>, IdentityError> {
+        Ok(None)
     }
 }
 
@@ -62,9 +73,22 @@ impl Default for PasswordRule {
 impl PasswordRule {
     /// Every rule that the password breaks, as errors of `field`. `about` are texts that are known of the person, such as address
     /// and name. How easy it is to guess is reported only for a password that keeps all other rules: one that has to be changed
-    /// anyway is not worth judging.
-    pub fn check(&self, field: &str, secret: &SecretString, about: &[&str]) -> Vec<FieldError> {
-        let password = secret.expose_secret();
+    /// anyway is not worth judging. Errors: [`IdentityError::Overloaded`].
+    pub async fn check(
+        &self,
+        field: &str,
+        password: &SecretString,
+        about: &[&str],
+    ) -> Result<Vec<FieldError>, IdentityError> {
+        let mut errors = self.check_form(field, password.expose_secret());
+        if errors.is_empty() {
+            errors.extend(self.guessable(field, password, about).await?);
+        }
+        Ok(errors)
+    }
+
+    /// The rules that need no judgement.
+    fn check_form(&self, field: &str, password: &str) -> Vec<FieldError> {
         if password.is_empty() {
             return vec![FieldError::new(field, "required", "This field is required.")];
         }
@@ -97,21 +121,31 @@ impl PasswordRule {
             "missing_special",
             "Use at least one character that is neither a letter nor a digit.".into(),
         );
-        if errors.is_empty() {
-            errors.extend(self.guessable(field, secret, about));
-        }
         errors
     }
 
-    /// The rules that depend on the user, for a password that passed [`PasswordRule::check`] before the user was known.
-    pub fn check_for(&self, field: &str, password: &SecretString, user: &User) -> Option<FieldError> {
-        resembles_address(field, password, &user.email)
-            .or_else(|| self.guessable(field, password, &[user.email.as_str(), &user.full_name]))
+    /// The rules that depend on the user, for a password that passed [`PasswordRule::check`] before the user was known. Errors:
+    /// [`IdentityError::Overloaded`].
+    pub async fn check_for(
+        &self,
+        field: &str,
+        password: &SecretString,
+        user: &User,
+    ) -> Result<Option<FieldError>, IdentityError> {
+        match resembles_address(field, password, &user.email) {
+            Some(error) => Ok(Some(error)),
+            None => self.guessable(field, password, &[user.email.as_str(), &user.full_name]).await,
+        }
     }
 
-    fn guessable(&self, field: &str, password: &SecretString, about: &[&str]) -> Option<FieldError> {
-        let reason = self.meter.weakness(password, about)?;
-        Some(FieldError::new(field, "too_guessable", reason))
+    async fn guessable(
+        &self,
+        field: &str,
+        password: &SecretString,
+        about: &[&str],
+    ) -> Result<Option<FieldError>, IdentityError> {
+        let reason = self.meter.weakness(password, about).await?;
+        Ok(reason.map(|reason| FieldError::new(field, "too_guessable", reason)))
     }
 }
 
@@ -129,7 +163,7 @@ mod tests {
     use super::*;
 
     fn codes(password: &str) -> Vec<String> {
-        let errors = PasswordRule::default().check("password", &password.into(), &[]);
+        let errors = PasswordRule::default().check_form("password", password);
         assert!(errors.iter().all(|error| error.field == "password"));
         errors.into_iter().map(|error| error.code.into_owned()).collect()
     }
@@ -157,42 +191,51 @@ mod tests {
     #[test]
     fn a_rule_can_be_switched_off() {
         let rule = PasswordRule { special: false, min_length: 4, ..PasswordRule::default() };
-        assert!(rule.check("password", &"Abc1".into(), &[]).is_empty());
+        assert!(rule.check_form("password", "Abc1").is_empty());
     }
 
     /// Finds everything that contains a known text too easy.
     #[derive(Debug)]
     struct Texts;
 
+    #[async_trait]
     impl PasswordMeter for Texts {
-        fn weakness(&self, password: &SecretString, about: &[&str]) -> Option<String> {
+        async fn weakness(
+            &self,
+            password: &SecretString,
+            about: &[&str],
+        ) -> Result<Option<String>, IdentityError> {
             let known = |text: &&&str| password.expose_secret().contains(**text);
-            about.iter().find(known).map(|text| format!("It contains {text}."))
+            Ok(about.iter().find(known).map(|text| format!("It contains {text}.")))
         }
     }
 
-    #[test]
-    fn the_meter_judges_what_keeps_the_other_rules() {
+    #[tokio::test]
+    async fn the_meter_judges_what_keeps_the_other_rules() {
         let rule = PasswordRule { meter: Arc::new(Texts), ..PasswordRule::default() };
-        let codes = |password: &str| -> Vec<_> {
-            let errors = rule.check("new", &password.into(), &["Ada", "Lovelace"]);
-            errors.into_iter().map(|error| (error.code.into_owned(), error.message.into_owned())).collect()
+        let codes = async |password: &str| {
+            let errors = rule.check("new", &password.into(), &["Ada", "Lovelace"]).await.unwrap();
+            let told = errors.into_iter().map(|error| (error.code.into_owned(), error.message.into_owned()));
+            told.collect::<Vec<_>>()
         };
         let expected = ("too_guessable".to_owned(), "It contains Lovelace.".to_owned());
-        assert_eq!(codes("Lovelace-1815"), [expected]);
-        assert_eq!(codes("Lovelace")[0].0, "missing_digit", "not judged");
-        assert!(codes("Babbage-1791").is_empty());
+        assert_eq!(codes("Lovelace-1815").await, [expected]);
+        assert_eq!(codes("Lovelace").await[0].0, "missing_digit", "not judged");
+        assert!(codes("Babbage-1791").await.is_empty());
     }
 
-    #[test]
-    fn the_account_is_looked_at_when_it_is_known() {
+    #[tokio::test]
+    async fn the_account_is_looked_at_when_it_is_known() {
         let mut store = crate::fixture::Store::default();
         let user = store.user("ada.1@example.com", true);
         let rule = PasswordRule { meter: Arc::new(Texts), ..PasswordRule::default() };
-        let code = |password: &str| rule.check_for("new", &password.into(), &user).map(|error| error.code);
-        assert_eq!(code("Ada.1@example.com").as_deref(), Some("same_as_email"));
-        assert_eq!(code("x-Ada Lovelace-1").as_deref(), Some("too_guessable"));
-        assert_eq!(code("Babbage-1791"), None);
+        let code = async |password: &str| {
+            let error = rule.check_for("new", &password.into(), &user).await.unwrap();
+            error.map(|error| error.code)
+        };
+        assert_eq!(code("Ada.1@example.com").await.as_deref(), Some("same_as_email"));
+        assert_eq!(code("x-Ada Lovelace-1").await.as_deref(), Some("too_guessable"));
+        assert_eq!(code("Babbage-1791").await, None);
     }
 
     #[test]

@@ -89,9 +89,10 @@ impl ForgotPassword {
 }
 
 impl ResetPassword {
-    /// Checks token and password for form. Errors: [`IdentityError::Invalid`] with all broken rules.
-    pub fn validate(self, rule: &PasswordRule) -> Result<ValidReset, IdentityError> {
-        let mut errors = rule.check("password", &self.password, &[]);
+    /// Checks token and password, as far as it can be done without the account. Errors: [`IdentityError::Invalid`] with all broken
+    /// rules; [`IdentityError::Overloaded`].
+    pub async fn validate(self, rule: &PasswordRule) -> Result<ValidReset, IdentityError> {
+        let mut errors = rule.check("password", &self.password, &[]).await?;
         let token = match valid_token(&self.token) {
             Err(IdentityError::Invalid(more)) => {
                 errors.splice(0..0, more);
@@ -107,12 +108,13 @@ impl ResetPassword {
 }
 
 impl ChangePassword {
-    /// Checks both passwords for form. Errors: [`IdentityError::Invalid`] with all broken rules.
-    pub fn validate(self, rule: &PasswordRule) -> Result<ValidChange, IdentityError> {
+    /// Checks both passwords, as far as it can be done without the account. Errors: [`IdentityError::Invalid`] with all broken rules;
+    /// [`IdentityError::Overloaded`].
+    pub async fn validate(self, rule: &PasswordRule) -> Result<ValidChange, IdentityError> {
         let mut violations = Violations::default();
         let current = self.current_password.expose_secret();
         violations.check(!current.is_empty(), "currentPassword", "required", "This field is required.");
-        violations.extend(rule.check("newPassword", &self.new_password, &[]));
+        violations.extend(rule.check("newPassword", &self.new_password, &[]).await?);
         violations.check(
             current.is_empty() || current != self.new_password.expose_secret(),
             "newPassword",
@@ -121,6 +123,17 @@ impl ChangePassword {
         );
         violations.into_result().map_err(IdentityError::Invalid)?;
         Ok(ValidChange { current: self.current_password, new: self.new_password, rule: rule.clone() })
+    }
+}
+
+impl ValidReset {
+    /// Checks against the account: the password must not be derived from it. Waits as hashing does: call it outside of a unit of work.
+    /// Errors: [`IdentityError::Invalid`], [`IdentityError::Overloaded`].
+    pub async fn verify(&self, user: &User) -> Result<(), IdentityError> {
+        match self.rule.check_for("password", &self.password, user).await? {
+            Some(error) => Err(IdentityError::Invalid(vec![error])),
+            None => Ok(()),
+        }
     }
 }
 
@@ -135,7 +148,7 @@ impl ValidChange {
         let right = hasher.verify(self.current.clone(), credential.password.clone()).await?;
         let mut violations = Violations::default();
         violations.check(right, "currentPassword", "wrong_password", "This is not your current password.");
-        violations.extend(self.rule.check_for("newPassword", &self.new, &credential.user));
+        violations.extend(self.rule.check_for("newPassword", &self.new, &credential.user).await?);
         violations.into_result().map_err(if right {
             IdentityError::Invalid
         } else {
@@ -180,11 +193,26 @@ impl Accounts<'_> {
         Ok(Some((Recipient::for_user(&user), token)))
     }
 
-    /// Uses a reset link up: sets the password, revokes what was begun with the old one, and takes the address as verified,
-    /// because the link was read there. Where it was not verified until then, a stranger may have made the account, and all its
-    /// other credentials are revoked too. Where it was, second factors, passkeys and linked accounts stay: a mailbox alone must
-    /// not replace them. Errors: [`IdentityError::InvalidToken`]; [`IdentityError::Invalid`] when the password is derived from
-    /// the account (then the link stays valid).
+    /// The account whose password a link resets. Uses nothing up. Errors: [`IdentityError::InvalidToken`].
+    pub async fn account_of_reset(
+        &mut self,
+        reset: &ValidReset,
+        issuer: &dyn TokenIssuer,
+    ) -> Result<User, IdentityError> {
+        let (hash, now) = (issuer.digest(&reset.token), self.env.now());
+        let id = self.repositories.one_time_tokens().find(hash, TokenPurpose::PasswordReset, now).await?;
+        self.resettable(id.ok_or(IdentityError::InvalidToken)?).await
+    }
+
+    async fn resettable(&mut self, id: UserId) -> Result<User, IdentityError> {
+        let user = self.repositories.users().find(id).await?;
+        user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)
+    }
+
+    /// Uses a reset link up after [`ValidReset::verify`] passed: sets the password, revokes what was begun with the old one, and
+    /// takes the address as verified, because the link was read there. Where it was not verified until then, a stranger may have
+    /// made the account, and all its other credentials are revoked too. Where it was, second factors, passkeys and linked accounts stay: a mailbox alone must
+    /// not replace them. Errors: [`IdentityError::InvalidToken`].
     pub async fn reset_password(
         &mut self,
         reset: &ValidReset,
@@ -192,12 +220,7 @@ impl Accounts<'_> {
         issuer: &dyn TokenIssuer,
     ) -> Result<User, IdentityError> {
         let id = self.use_link(&reset.token, TokenPurpose::PasswordReset, issuer).await?;
-        let user = self.repositories.users().find(id).await?;
-        let user =
-            user.filter(|user| user.status == UserStatus::Active).ok_or(IdentityError::InvalidToken)?;
-        if let Some(error) = reset.rule.check_for("password", &reset.password, &user) {
-            return Err(IdentityError::Invalid(vec![error]));
-        }
+        let user = self.resettable(id).await?;
         let extent = match user.email_verified {
             true => Extent::Begun { except: None },
             false => Extent::Everything,

@@ -18,7 +18,7 @@ use crate::state::App;
 /// Registers a user and signs them in. The answer does not depend on whether the address is registered already; that is
 /// only revealed by mail to the address, sent in the background.
 pub async fn register(app: &App, scope: &Scope, registration: Registration) -> Result<SignedIn, Problem> {
-    let registration = registration.validate(&app.password_rule)?;
+    let registration = registration.validate(&app.password_rule).await?;
     let hash = app.hasher.hash(registration.password.clone()).await?;
 
     let mut work = app.core.begin().await?;
@@ -52,7 +52,7 @@ async fn create(
     role: PlatformRole,
     promotes: bool,
 ) -> Result<(User, bool), Problem> {
-    let registration = registration.validate(&app.password_rule)?;
+    let registration = registration.validate(&app.password_rule).await?;
     let scope = Scope::system(None, RequestInfo { id: "command-line".to_owned(), ..RequestInfo::default() });
     let hash = app.hasher.hash(registration.password.clone()).await?;
 

@@ -52,7 +52,7 @@ pub struct PreparedUser {
 /// 403; 422 with the fields that are invalid.
 pub async fn prepare(app: &App, scope: &Scope, new: NewUser) -> Result<PreparedUser, Problem> {
     scope.require_platform(Permission::PlatformUsers)?;
-    let new = new.validate(&app.password_rule)?;
+    let new = new.validate(&app.password_rule).await?;
     let password = match &new.password {
         Some(password) => Some(app.hasher.hash(password.clone()).await?),
         None => None,
@@ -93,7 +93,7 @@ pub async fn set_password(app: &App, scope: &Scope, id: UserId, input: SetPasswo
         change_own_password(&mut *work, app, scope, change).await?;
         return Ok(work.commit().await?);
     }
-    let password = input.validate_for(&user, &app.password_rule)?;
+    let password = input.validate_for(&user, &app.password_rule).await?;
     let hash = app.hasher.hash(password).await?;
     let mut work = app.core.begin().await?;
     Accounts::new(&mut *work, scope, &app.core.env).set_password(id, hash).await?;
@@ -115,7 +115,7 @@ pub async fn check_own_password(
     scope: &Scope,
     change: ChangePassword,
 ) -> Result<CheckedPassword, Problem> {
-    let change = change.validate(&app.password_rule)?;
+    let change = change.validate(&app.password_rule).await?;
     let credential = Accounts::new(&mut *app.core.reader(), scope, &app.core.env).own_credential().await?;
     // Throttled, because a stolen session must not allow guessing the password.
     let attempt = throttle::admit(&app.throttling, &app.core, scope, &credential.user.email).await?;

@@ -348,7 +348,12 @@ async fn reset_password(
     visitor: Visitor,
     body: Body<ResetPassword>,
 ) -> Result<HttpResponse, Problem> {
-    let reset = body.0.validate(&app.password_rule)?;
+    let reset = body.0.validate(&app.password_rule).await?;
+    // The password is judged and hashed before a unit of work is opened.
+    let user = Accounts::new(&mut *app.core.reader(), &visitor.0, &app.core.env)
+        .account_of_reset(&reset, &*app.tokens)
+        .await?;
+    reset.verify(&user).await?;
     let hash = app.hasher.hash(reset.password.clone()).await?;
     let mut work = app.core.begin().await?;
     let user = Accounts::new(&mut *work, &visitor.0, &app.core.env)
