@@ -435,6 +435,11 @@ impl Connection<'_> {
         }
     }
 
+    /// Whether this is a transaction that has neither changed nor locked anything yet.
+    pub fn has_only_read(&self) -> bool {
+        matches!(self, Self::Transaction(transaction) if !transaction.has_begun())
+    }
+
     async fn query(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         match self {
             Self::Single(connections) | Self::ReadOnly(connections) => connections.query(statement).await,

@@ -1,6 +1,6 @@
 //! The repositories over one connection: an open transaction, or a pool to read from.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use portico_kernel::{
     CommitListener, Event, SiteId, StoreError, TenantId, TraceParent, trace::StoreObserver,
@@ -10,7 +10,7 @@ use sea_orm::DbBackend;
 use crate::{
     connection::{Connection, Connections, Transaction, notification},
     db::{Db, StatementConnection},
-    roomy::RoomyTenants,
+    remembered::Remembered,
 };
 
 /// The channel of `NOTIFY`.
@@ -23,7 +23,7 @@ pub struct Repositories<C> {
     pub(crate) connection: C,
     pub(crate) written: Written,
     /// Of the whole process.
-    pub(crate) roomy: Arc<RoomyTenants>,
+    pub(crate) remembered: Arc<Remembered>,
     listener: Option<Arc<dyn CommitListener>>,
     observer: Option<Arc<dyn StoreObserver>>,
 }
@@ -37,6 +37,8 @@ pub(crate) struct Written {
     pub content: bool,
     /// Sites that not only staff may change, by what was read here.
     pub unfrozen: Vec<(TenantId, SiteId)>,
+    /// Tenants whose sites were changed.
+    pub changed_sites: Vec<TenantId>,
 }
 
 /// The repositories over an open transaction. Dropped without [`SqlUnitOfWork::commit`], it rolls back.
@@ -48,11 +50,11 @@ pub type SqlReader = Repositories<ReadConnection>;
 impl<C> Repositories<C> {
     pub(crate) fn new(
         connection: C,
-        roomy: Arc<RoomyTenants>,
+        remembered: Arc<Remembered>,
         listener: Option<Arc<dyn CommitListener>>,
         observer: Option<Arc<dyn StoreObserver>>,
     ) -> Self {
-        Self { connection, written: Written::default(), roomy, listener, observer }
+        Self { connection, written: Written::default(), remembered, listener, observer }
     }
 
     /// The trace of the work at hand.
@@ -77,9 +79,7 @@ impl SqlUnitOfWork {
             .filter(|_| self.connection.backend() == DbBackend::Postgres)
             .and_then(|listener| listener.announcement(&self.written.events));
         self.connection.commit_with(announcement.map(|text| notification(CHANNEL, text))).await?;
-        for event in self.written.events.iter().filter(|event| event.kind.starts_with("subscription.")) {
-            self.roomy.forget(event.tenant);
-        }
+        self.remembered.forget(&self.written.events, &self.written.changed_sites, Instant::now());
         if let Some(listener) = self.listener
             && (self.written.jobs || !self.written.events.is_empty())
         {

@@ -18,9 +18,9 @@ use crate::{
     connection::{Connection, Connections, Health, PoolFigures, Slots, Source, Transaction},
     db::{Db, StatementConnection},
     error::store_error,
+    remembered::Remembered,
     repositories::{ReadConnection, Repositories, SqlReader, SqlUnitOfWork},
     restored,
-    roomy::RoomyTenants,
 };
 
 /// Where the database is and how much of it to use.
@@ -71,7 +71,7 @@ pub struct SqlStore {
     /// For background work, where that has connections of its own.
     background: Option<Connections>,
     pub(crate) health: Arc<Health>,
-    roomy: Arc<RoomyTenants>,
+    remembered: Arc<Remembered>,
     listener: Option<Arc<dyn CommitListener>>,
     observer: Option<Arc<dyn StoreObserver>>,
 }
@@ -130,12 +130,17 @@ impl SqlStore {
     /// Begins a unit of work. On SQLite it holds the only writing connection until it ends.
     pub async fn begin(&self) -> Result<SqlUnitOfWork, StoreError> {
         let transaction = self.transaction().await?;
-        Ok(Repositories::new(transaction, self.roomy.clone(), self.listener.clone(), self.observer.clone()))
+        Ok(Repositories::new(
+            transaction,
+            self.remembered.clone(),
+            self.listener.clone(),
+            self.observer.clone(),
+        ))
     }
 
     /// The repositories for reading, without a transaction.
     pub fn reader(&self) -> SqlReader {
-        Repositories::new(ReadConnection(self.reader.clone()), self.roomy.clone(), None, None)
+        Repositories::new(ReadConnection(self.reader.clone()), self.remembered.clone(), None, None)
     }
 
     /// Whether the database answers within a second, and takes what is written as far as is known: where writing failed, it

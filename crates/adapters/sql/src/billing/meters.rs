@@ -129,7 +129,7 @@ impl SqlUnitOfWork {
         pages: &[PageId],
     ) -> Result<(Option<Frozen>, Option<StorageRoom>), StoreError> {
         let now = Instant::now();
-        let is_roomy = self.roomy.has(tenant, now);
+        let is_roomy = self.remembered.has_room(tenant, now);
         // With much room nothing but this answer can be against the rows, and they need not be there yet; and it may be known.
         let has_only_read = is_roomy && !self.connection.has_begun();
         let is_unfrozen = |site: &SiteId| self.written.unfrozen.contains(&(tenant, *site));
@@ -163,7 +163,7 @@ impl SqlUnitOfWork {
         }
         let (files, texts, included, verified, frozen) = Row::read(&found).map_err(unread)?;
         let room = room(files, texts, included, verified);
-        self.roomy.note(tenant, &room, now);
+        self.remembered.note_room(tenant, &room, now);
         Ok((frozen, Some(room)))
     }
 }

@@ -28,7 +28,12 @@ mod wizards;
 
 impl<C: StatementConnection> SiteRepositories for Repositories<C> {
     fn sites<'c>(&'c mut self) -> Box<dyn SiteRepository + 'c> {
-        Box::new(sites::Sites { db: self.connection.db(), unfrozen: &mut self.written.unfrozen })
+        Box::new(sites::Sites {
+            db: self.connection.db(),
+            unfrozen: &mut self.written.unfrozen,
+            changed: &mut self.written.changed_sites,
+            remembered: &self.remembered,
+        })
     }
 
     fn pages<'c>(&'c mut self) -> Box<dyn PageRepository + 'c> {

@@ -1,5 +1,7 @@
 //! Sites.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use portico_kernel::{List, Money, PageId, PageRequest, SiteId, StoreError, TenantId};
 use portico_sites::{
@@ -23,6 +25,7 @@ use crate::{
     dialect::contains,
     error::store_error,
     frozen,
+    remembered::Remembered,
     tenancy::subdomains,
 };
 use row::Column;
@@ -105,11 +108,16 @@ pub(crate) struct Sites<'c> {
     pub db: Db<'c>,
     /// Where those are noted that were seen, and may be changed by others than staff.
     pub unfrozen: &'c mut Vec<(TenantId, SiteId)>,
+    /// Where the tenants are noted whose sites are changed.
+    pub changed: &'c mut Vec<TenantId>,
+    /// Of the whole process.
+    pub remembered: &'c Remembered,
 }
 
 #[async_trait]
 impl SiteRepository for Sites<'_> {
     async fn insert(&mut self, site: &Site) -> Result<(), StoreError> {
+        self.changed.push(site.tenant_id);
         subdomains::claim(&self.db, site.tenant_id, &site.subdomain, site.created_at).await?;
         let row = row::ActiveModel {
             tenant_id: Set(Col(site.tenant_id)),
@@ -193,6 +201,7 @@ impl SiteRepository for Sites<'_> {
     }
 
     async fn set_over_limit(&mut self, tenant: TenantId, keep: Option<u64>) -> Result<Vec<Site>, StoreError> {
+        self.changed.push(tenant);
         // The mark is compared with the row as it is, not as it was ranked: whoever waited for another one to do the same changes nothing.
         let sql = format!(
             "update sites set over_limit = ranked.is_over, version = sites.version + 1 from ({RANKED}) ranked \
@@ -203,6 +212,13 @@ impl SiteRepository for Sites<'_> {
     }
 
     async fn primary(&mut self, tenant: TenantId) -> Result<Option<SiteId>, StoreError> {
+        // A unit of work sees its own changes, which others see only when it has committed.
+        let is_as_others_see = self.db.0.has_only_read();
+        let asked = Instant::now();
+        if is_as_others_see && let Some(site) = self.remembered.primary_site(tenant, asked) {
+            self.unfrozen.push((tenant, site));
+            return Ok(Some(site));
+        }
         let query = row::Entity::find()
             .select_only()
             .column(Column::Id)
@@ -215,6 +231,9 @@ impl SiteRepository for Sites<'_> {
         let Some((Col(site), is_frozen)) = found else { return Ok(None) };
         if !is_frozen {
             self.unfrozen.push((tenant, site));
+            if is_as_others_see {
+                self.remembered.note_primary_site(tenant, site, asked);
+            }
         }
         Ok(Some(site))
     }
@@ -243,6 +262,7 @@ impl SiteRepository for Sites<'_> {
 
     async fn update(&mut self, site: &Site) -> Result<(), StoreError> {
         let (tenant, id) = (site.tenant_id, site.id);
+        self.changed.push(tenant);
         let stored = self.find(tenant, id).await?.ok_or(StoreError::Stale)?;
         if stored.version != site.version {
             return Err(StoreError::Stale);
@@ -272,6 +292,7 @@ impl SiteRepository for Sites<'_> {
     }
 
     async fn delete(&mut self, tenant: TenantId, id: SiteId) -> Result<bool, StoreError> {
+        self.changed.push(tenant);
         // The site before its name, as in `update`, whose row is held in the same way.
         let Some(site) = self.lock_for_deletion(tenant, id).await? else { return Ok(false) };
         subdomains::claim(&self.db, tenant, &site.subdomain, site.updated_at).await?;

@@ -49,7 +49,7 @@ pub(super) async fn connect_postgres(options: &StoreOptions) -> Result<SqlStore,
         background: Some(Connections::new(source(&background), limit, health.clone()).patient(limit)),
         pools: Pools::Postgres { requests, background },
         health,
-        roomy: Arc::default(),
+        remembered: Arc::default(),
         listener: None,
         observer: None,
     })

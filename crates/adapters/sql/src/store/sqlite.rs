@@ -72,7 +72,7 @@ pub(super) async fn connect_sqlite(options: &StoreOptions) -> Result<SqlStore, S
         background: None,
         pools: Pools::Sqlite { writer, readers },
         health,
-        roomy: Arc::default(),
+        remembered: Arc::default(),
         listener: None,
         observer: None,
     })
