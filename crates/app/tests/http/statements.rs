@@ -26,7 +26,8 @@ use crate::{
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/statements.md");
 
 const INTRODUCTION: &str = "# Statements of each operation\n\n\
-    What a successful request sends to Postgres, in this order, when the session of the caller is known to the process already and \
+    What a successful request sends to Postgres, in this order, when the session of the caller is known to the process already, the \
+    primary site of the tenant is not (for 0.9 s after it was read; then pages and navigation need one `select sites` less), and \
     answers are not kept (those that can be are answered without a statement the second time). Each is a round trip. `select` stands \
     for reading, with the first table that is read; a statement that writes to several tables names all of them. Background work that \
     follows (events, jobs, mails) is not included, nor are files.\n\n\
@@ -118,6 +119,14 @@ fn by_request(spans: &[TestSpan]) -> BTreeMap<String, Vec<String>> {
     found
 }
 
+/// What is counted does not depend on how long ago the primary site was read: the process forgets it with each change of the sites.
+async fn forget_primary_site(server: &TestServer, fixture: &Fixture) {
+    let tenant = fixture.ids["tenantId"].parse().unwrap();
+    let mut work = server.app.core.begin().await.unwrap();
+    work.sites().set_over_limit(tenant, None).await.unwrap();
+    work.commit().await.unwrap();
+}
+
 fn trace(number: usize) -> String {
     format!("{:032x}", number + 1)
 }
@@ -151,6 +160,7 @@ async fn every_operation_sends_the_statements_that_are_documented() {
         let parent = format!("00-{}-00f067aa0ba902b7-01", trace(number));
         callers.all[position].1.client.headers.insert("traceparent".into(), parent);
         let client = callers.all[position].1.client.clone();
+        forget_primary_site(&server, &fixture).await;
         let answer = match particular(&server, &fixture, &client, (method, path)).await {
             Some(answer) => Ok(answer),
             None => check(&server, &fixture, &mut callers, *rule, position, 100 + number).await,
@@ -200,8 +210,10 @@ async fn every_operation_sends_the_statements_that_are_documented() {
         let row = |statements: &[String]| {
             format!("| `{method} {path}` | {} | {} |\n", statements.len(), statements.join(", "))
         };
-        // What a call before has changed can be announced to this process at this very moment, so that it looks the session up.
-        let rest = statements.split_first().filter(|(first, _)| *first == "select sessions");
+        // What a call before has changed can be announced to this process at this very moment, so that it looks the session up; and
+        // the primary site, read by what was prepared, is not known any more on a slow machine.
+        let unknown = ["select sessions", "select sites"];
+        let rest = statements.split_first().filter(|(first, _)| unknown.contains(&first.as_str()));
         let known = rest.map(|(_, rest)| row(rest)).filter(|row| documented.contains(row));
         document += &known.unwrap_or_else(|| row(&statements));
     }
