@@ -28,7 +28,7 @@ use self::{one_time_tokens::Tokens, sessions::SessionRows};
 use crate::{
     ports::{
         Credential, IdentityRepositories, MockTokenIssuer, OneTimeTokenRepository, PasswordHash,
-        SessionRepository, UserRepository,
+        SessionRepository, TenantsAtSignIn, UserRepository,
     },
     session::Session,
     token::OneTimeToken,
@@ -403,15 +403,16 @@ impl UserRepository for Users<'_> {
     async fn default_tenant(&mut self, _: UserId) -> Result<Option<TenantId>, StoreError> {
         Ok(Some(self.1))
     }
-    async fn starting_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError> {
-        self.default_tenant(id).await
+    async fn tenants_at_sign_in(&mut self, id: UserId) -> Result<TenantsAtSignIn, StoreError> {
+        let default = self.default_tenant(id).await?;
+        Ok(TenantsAtSignIn { default, starting: default })
     }
     async fn remember_tenant(&mut self, _: UserId, tenant: TenantId) -> Result<(), StoreError> {
         self.1 = tenant;
         Ok(())
     }
-    async fn lock(&mut self, _: UserId) -> Result<(), StoreError> {
-        Ok(())
+    async fn lock(&mut self, id: UserId) -> Result<Option<Credential>, StoreError> {
+        self.credential(id).await
     }
     async fn touch_login(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
         let row = self.0.users.iter_mut().find(|row| row.user.id == id);

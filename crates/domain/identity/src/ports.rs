@@ -49,6 +49,15 @@ pub struct Credential {
     pub password: Option<PasswordHash>,
 }
 
+/// Tenants of a user who signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantsAtSignIn {
+    /// As [`UserRepository::default_tenant`].
+    pub default: Option<TenantId>,
+    /// Where the session begins: the active tenant that was stored last, if the user is still a member of it, else the default.
+    pub starting: Option<TenantId>,
+}
+
 /// Users.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -81,15 +90,15 @@ pub trait UserRepository: Send {
     /// The active tenant that the user has been a member of for longest.
     async fn default_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError>;
 
-    /// Where a new session of the user begins: the active tenant that was stored last, if the user is still a member of it, else
-    /// [`UserRepository::default_tenant`].
-    async fn starting_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError>;
+    /// The tenants that a sign-in of the user needs, read together.
+    async fn tenants_at_sign_in(&mut self, id: UserId) -> Result<TenantsAtSignIn, StoreError>;
 
     /// Stores where the user wants to begin. Does not change the version.
     async fn remember_tenant(&mut self, id: UserId, tenant: TenantId) -> Result<(), StoreError>;
 
-    /// Locks the user's row until this unit of work ends: every other one that writes to it waits. Changes nothing.
-    async fn lock(&mut self, id: UserId) -> Result<(), StoreError>;
+    /// Locks the user's row until this unit of work ends: every other one that writes to it waits. Changes nothing. Answers the
+    /// user's credential as it is once the row is locked.
+    async fn lock(&mut self, id: UserId) -> Result<Option<Credential>, StoreError>;
 
     /// Records a sign-in. Does not change the version.
     async fn touch_login(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError>;

@@ -124,8 +124,7 @@ impl Sessions<'_> {
     ) -> Result<Reauthenticated, IdentityError> {
         let (user, _) = self.scope.require_not_impersonated()?;
         // A password that is set at the same moment is either seen below, or ends this session afterwards.
-        self.repositories.users().lock(user).await?;
-        let current = self.repositories.users().credential(user).await?.ok_or(Denied::Unauthenticated)?;
+        let current = self.repositories.users().lock(user).await?.ok_or(Denied::Unauthenticated)?;
         let right = verified.is_some_and(|verified| {
             verified.user.id == user && verified.password.is_some() && verified.password == current.password
         });

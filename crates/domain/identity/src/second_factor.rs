@@ -66,17 +66,14 @@ async fn methods_of(
     repositories: &mut dyn IdentityRepositories,
     user: UserId,
 ) -> Result<Vec<FactorMethod>, IdentityError> {
-    let totp = repositories.second_factors().totp(user).await?;
-    let totp = totp.is_some_and(|totp| totp.confirmed_at.is_some());
-    let passkey = !repositories.passkeys().list(user).await?.is_empty();
-    if !totp && !passkey {
+    let stored = repositories.second_factors().stored(user).await?;
+    if !stored.totp && !stored.passkeys {
         return Ok(Vec::new());
     }
-    let recovery = repositories.second_factors().recovery_codes_left(user).await? > 0;
     let all = [
-        (totp, FactorMethod::Totp),
-        (recovery, FactorMethod::RecoveryCode),
-        (passkey, FactorMethod::Passkey),
+        (stored.totp, FactorMethod::Totp),
+        (stored.recovery_codes, FactorMethod::RecoveryCode),
+        (stored.passkeys, FactorMethod::Passkey),
     ];
     Ok(all.into_iter().filter(|(there, _)| *there).map(|(_, method)| method).collect())
 }
@@ -212,9 +209,10 @@ impl Accounts<'_> {
     pub async fn reset_second_factors(&mut self, user: UserId) -> Result<(), IdentityError> {
         self.scope.require_platform(Permission::PlatformUsers)?;
         self.scope.forbid_impersonation()?;
-        self.repositories.users().lock(user).await?;
-        let found = self.repositories.users().find(user).await?;
-        found.filter(|found| found.status != UserStatus::Deleted).ok_or(IdentityError::NotFound("user"))?;
+        let found = self.repositories.users().lock(user).await?;
+        found
+            .filter(|found| found.user.status != UserStatus::Deleted)
+            .ok_or(IdentityError::NotFound("user"))?;
         let totp = self.repositories.second_factors().delete_totp(user).await?;
         let passkeys = self.repositories.passkeys().delete_all(user).await?;
         self.repositories.second_factors().replace_recovery_codes(user, &[], self.env.now()).await?;

@@ -221,7 +221,8 @@ impl<'a> Sessions<'a> {
     /// Begins a session for a user who has just registered, in their tenant.
     pub async fn start(&mut self, user: &User, tenant: Option<TenantId>) -> Result<Session, IdentityError> {
         self.repositories.users().touch_login(user.id, self.env.now()).await?;
-        self.insert(user.id, tenant).await
+        let home = audit_tenant(self.repositories, user.id).await?;
+        self.insert(user.id, tenant, home).await
     }
 
     /// Begins a session, in the user's default tenant, for a credential whose password was verified before this unit
@@ -230,8 +231,7 @@ impl<'a> Sessions<'a> {
     pub async fn sign_in(&mut self, verified: &Credential) -> Result<SignInStep, IdentityError> {
         // The lock first: a password reset that runs at the same time is then either seen below, or waits for this unit of
         // work and ends the session that begins here.
-        self.repositories.users().lock(verified.user.id).await?;
-        let credential = self.repositories.users().credential(verified.user.id).await?;
+        let credential = self.repositories.users().lock(verified.user.id).await?;
         let Some(credential) = credential.filter(|current| current.password == verified.password) else {
             return Err(IdentityError::InvalidCredentials);
         };
@@ -255,11 +255,18 @@ impl<'a> Sessions<'a> {
         let now = self.env.now();
         self.repositories.users().touch_login(user.id, now).await?;
         user.last_login_at = Some(now);
-        let tenant = self.repositories.users().starting_tenant(user.id).await?;
-        Ok(SignedIn { session: self.insert(user.id, tenant).await?, user })
+        let tenants = self.repositories.users().tenants_at_sign_in(user.id).await?;
+        let home = tenants.default.unwrap_or(TenantId::PLATFORM);
+        Ok(SignedIn { session: self.insert(user.id, tenants.starting, home).await?, user })
     }
 
-    async fn insert(&mut self, user: UserId, tenant: Option<TenantId>) -> Result<Session, IdentityError> {
+    /// `home` is the user's [`audit_tenant`].
+    async fn insert(
+        &mut self,
+        user: UserId,
+        tenant: Option<TenantId>,
+        home: TenantId,
+    ) -> Result<Session, IdentityError> {
         let now = self.env.now();
         let session = Session {
             id: self.env.new_id(),
@@ -278,7 +285,6 @@ impl<'a> Sessions<'a> {
         };
         self.repositories.sessions().insert(&session).await?;
         // Not the active tenant: a company's audit trail, which its admins read, must not reveal where its members sign in from.
-        let home = audit_tenant(self.repositories, user).await?;
         let event = Event::new(self.env, self.scope, &events::SESSION_STARTED, session.id.uuid())
             .in_tenant(home)
             .by_user(user)

@@ -1,7 +1,10 @@
 //! Authenticator apps and recovery codes.
 
 use async_trait::async_trait;
-use portico_identity::{ports::SecondFactorRepository, totp::Totp};
+use portico_identity::{
+    ports::{SecondFactorRepository, StoredFactors},
+    totp::Totp,
+};
 use portico_kernel::{StoreError, Timestamp, UserId};
 use uuid::Uuid;
 
@@ -14,6 +17,16 @@ pub(crate) struct SecondFactors<'c> {
 
 #[async_trait]
 impl SecondFactorRepository for SecondFactors<'_> {
+    async fn stored(&mut self, user: UserId) -> Result<StoredFactors, StoreError> {
+        let sql = "select \
+             exists (select 1 from authenticator_apps where user_id = $1 and confirmed_at is not null) as totp, \
+             exists (select 1 from recovery_codes where user_id = $1) as recovery_codes, \
+             exists (select 1 from passkeys where user_id = $1) as passkeys";
+        let found: Option<(bool, bool, bool)> = self.db.row(sql, [user]).await?;
+        let (totp, recovery_codes, passkeys) = found.unwrap_or_default();
+        Ok(StoredFactors { totp, recovery_codes, passkeys })
+    }
+
     async fn totp(&mut self, user: UserId) -> Result<Option<Totp>, StoreError> {
         let sql = "select sealed, confirmed_at, created_at from authenticator_apps where user_id = $1";
         let found = self.db.row(sql, [user]).await?;

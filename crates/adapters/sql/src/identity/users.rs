@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use portico_identity::{
-    ports::{Credential, PasswordHash, UserRepository},
+    ports::{Credential, PasswordHash, TenantsAtSignIn, UserRepository},
     user::{EmailAddress, User, UserStatus},
 };
 use portico_kernel::{PlatformRole, StaffAreas, StoreError, TenantId, Timestamp, UserId};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
+};
 
 use crate::{
     columns::{Col, documents, words},
@@ -109,6 +111,13 @@ fn changeable(user: &User) -> row::ActiveModel {
     }
 }
 
+/// The active tenants of user `$1`.
+const ACTIVE_TENANTS: &str = "select m.tenant_id from memberships m join tenants t on t.id = m.tenant_id \
+    where m.user_id = $1 and t.status = 'active'";
+
+/// Their order by the time that the user has been a member of them.
+const OLDEST_FIRST: &str = "order by m.joined_at, m.tenant_id";
+
 /// Users over one connection.
 pub(crate) struct Users<'c> {
     pub db: Db<'c>,
@@ -170,24 +179,25 @@ impl UserRepository for Users<'_> {
     }
 
     async fn default_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError> {
-        let sql = "select m.tenant_id from memberships m join tenants t on t.id = m.tenant_id \
-             where m.user_id = $1 and t.status = 'active' order by m.joined_at, m.tenant_id limit 1";
-        self.db.row(sql, [id]).await
+        self.db.row(&format!("{ACTIVE_TENANTS} {OLDEST_FIRST} limit 1"), [id]).await
     }
 
-    async fn starting_tenant(&mut self, id: UserId) -> Result<Option<TenantId>, StoreError> {
-        let sql = "select m.tenant_id from memberships m join tenants t on t.id = m.tenant_id join users u on u.id = m.user_id \
-             where m.user_id = $1 and t.status = 'active' \
-             order by case when m.tenant_id = u.last_tenant_id then 0 else 1 end, m.joined_at, m.tenant_id limit 1";
-        self.db.row(sql, [id]).await
+    async fn tenants_at_sign_in(&mut self, id: UserId) -> Result<TenantsAtSignIn, StoreError> {
+        let sql = format!(
+            "select ({ACTIVE_TENANTS} {OLDEST_FIRST} limit 1) as oldest, \
+             ({ACTIVE_TENANTS} and m.tenant_id = (select last_tenant_id from users where id = $1)) as latest"
+        );
+        let found: Option<(Option<TenantId>, Option<TenantId>)> = self.db.row(&sql, [id]).await?;
+        let (default, last) = found.unwrap_or_default();
+        Ok(TenantsAtSignIn { default, starting: last.or(default) })
     }
 
     async fn remember_tenant(&mut self, id: UserId, tenant: TenantId) -> Result<(), StoreError> {
         self.db.execute("update users set last_tenant_id = $2 where id = $1", (id, tenant)).await.map(drop)
     }
 
-    async fn lock(&mut self, id: UserId) -> Result<(), StoreError> {
-        self.db.execute("update users set version = version where id = $1", [id]).await.map(drop)
+    async fn lock(&mut self, id: UserId) -> Result<Option<Credential>, StoreError> {
+        self.db.one(row::Entity::find_by_id(Col(id)).lock(LockType::NoKeyUpdate)).await
     }
 
     async fn touch_login(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {

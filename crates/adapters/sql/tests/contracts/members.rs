@@ -9,7 +9,7 @@ use portico_billing::{
     subscription::SubscriptionStatus,
 };
 use portico_identity::{
-    ports::IdentityRepositories,
+    ports::{IdentityRepositories, TenantsAtSignIn},
     session::TenantAccess,
     user::{User, UserStatus},
 };
@@ -333,10 +333,13 @@ async fn a_session_begins_where_it_was_left_and_sees_what_the_tenant_allows() {
         let running = session(&env, ada, Some(home));
         let mut work = store.begin().await.unwrap();
         work.sessions().insert(&running).await.unwrap();
-        assert_eq!(work.users().starting_tenant(ada).await.unwrap(), Some(home));
+        let tenants = |starting| TenantsAtSignIn { default: Some(home), starting: Some(starting) };
+        assert_eq!(work.users().tenants_at_sign_in(ada).await.unwrap(), tenants(home));
         work.users().remember_tenant(ada, acme.id).await.unwrap();
-        assert_eq!(work.users().starting_tenant(ada).await.unwrap(), Some(acme.id));
+        assert_eq!(work.users().tenants_at_sign_in(ada).await.unwrap(), tenants(acme.id));
         assert_eq!(work.users().default_tenant(ada).await.unwrap(), Some(home));
+        let nobody = TenantsAtSignIn { default: None, starting: None };
+        assert_eq!(work.users().tenants_at_sign_in(env.new_id()).await.unwrap(), nobody);
         let now = env.now();
         assert!(
             !work.sessions().switch(env.new_id(), running.id, acme.id, now).await.unwrap(),
@@ -357,7 +360,7 @@ async fn a_session_begins_where_it_was_left_and_sees_what_the_tenant_allows() {
             let state = work.sessions().caller(running.id, Some(acme.id), now).await.unwrap().unwrap();
             assert_eq!((state.membership.is_some(), state.access), (membership, access), "{status:?}");
         }
-        assert_eq!(work.users().starting_tenant(ada).await.unwrap(), Some(home), "that one is gone");
+        assert_eq!(work.users().tenants_at_sign_in(ada).await.unwrap(), tenants(home), "that one is gone");
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use portico_identity::{
     passkey::{Passkey, PasskeyChallenge, PasskeyPurpose},
     pending_sign_in::PendingSignIn,
-    ports::{IdentityRepositories, PasswordHash},
+    ports::{IdentityRepositories, PasswordHash, StoredFactors},
     totp::Totp,
     user::User,
 };
@@ -215,7 +215,8 @@ async fn a_new_password_deletes_the_sign_ins_that_wait() {
         let bob = stored_user(store, &env, "bob@example.com").await;
         let (hers, his) = (stored_pending(store, &env, &ada).await, stored_pending(store, &env, &bob).await);
         let mut work = store.begin().await.unwrap();
-        work.users().lock(ada.id).await.unwrap();
+        assert_eq!(work.users().lock(ada.id).await.unwrap().unwrap().user, ada);
+        assert!(work.users().lock(env.new_id()).await.unwrap().is_none());
         work.users().set_password(ada.id, Some(PasswordHash("$argon2id$new".to_owned()))).await.unwrap();
         work.commit().await.unwrap();
         let mut reader = store.reader();
@@ -223,6 +224,30 @@ async fn a_new_password_deletes_the_sign_ins_that_wait() {
         assert_eq!(reader.pending_sign_ins().find(his.id).await.unwrap(), Some(his));
         let stored = reader.users().find(ada.id).await.unwrap().unwrap();
         assert_eq!(stored.version, ada.version, "a lock changes nothing");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_proves_a_second_factor_is_told_of_one_user() {
+    on_each_database(async |database| {
+        let (env, store) = (env(), database.store());
+        let ada = stored_user(store, &env, "ada@example.com").await;
+        let bob = stored_user(store, &env, "bob@example.com").await;
+        let (app, none) = (totp(&env, &ada, 1), StoredFactors::default());
+        let mut work = store.begin().await.unwrap();
+        assert!(work.second_factors().put_totp(&app).await.unwrap());
+        assert_eq!(work.second_factors().stored(ada.id).await.unwrap(), none, "not confirmed");
+        assert!(work.second_factors().confirm_totp(ada.id, &app.sealed, 5, env.now()).await.unwrap());
+        let mut stored = StoredFactors { totp: true, ..none };
+        assert_eq!(work.second_factors().stored(ada.id).await.unwrap(), stored);
+        work.second_factors().replace_recovery_codes(ada.id, &[[7; 32]], env.now()).await.unwrap();
+        stored.recovery_codes = true;
+        assert_eq!(work.second_factors().stored(ada.id).await.unwrap(), stored);
+        work.passkeys().insert(&passkey(&env, &ada, 1)).await.unwrap();
+        stored.passkeys = true;
+        assert_eq!(work.second_factors().stored(ada.id).await.unwrap(), stored);
+        assert_eq!(work.second_factors().stored(bob.id).await.unwrap(), none);
     })
     .await;
 }

@@ -98,8 +98,8 @@ impl ExternalIdentities<'_> {
 
     /// The account, with its row locked, as [`crate::Sessions::after_first_factor`] requires it.
     async fn locked(&mut self, id: UserId) -> Result<User, IdentityError> {
-        self.repositories.users().lock(id).await?;
-        self.repositories.users().find(id).await?.ok_or(IdentityError::NotFound("user"))
+        let locked = self.repositories.users().lock(id).await?;
+        Ok(locked.ok_or(IdentityError::NotFound("user"))?.user)
     }
 
     /// Takes over a name and a language that changed at the provider since the last sign-in with it, where the account still has

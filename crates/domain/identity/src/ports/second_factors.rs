@@ -12,10 +12,24 @@ use crate::{
     user::User,
 };
 
+/// What a user has stored to prove a second factor with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoredFactors {
+    /// An authenticator app that is confirmed.
+    pub totp: bool,
+    /// A recovery code that was not used.
+    pub recovery_codes: bool,
+    /// A passkey.
+    pub passkeys: bool,
+}
+
 /// Authenticator apps and recovery codes.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait SecondFactorRepository: Send {
+    /// What the user has stored to prove a second factor with.
+    async fn stored(&mut self, user: UserId) -> Result<StoredFactors, StoreError>;
+
     /// The user's authenticator app, confirmed or not.
     async fn totp(&mut self, user: UserId) -> Result<Option<Totp>, StoreError>;
 
