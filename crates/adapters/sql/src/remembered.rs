@@ -28,6 +28,8 @@ pub(crate) struct Remembered {
     roomy: Recent<TenantId, ()>,
     /// The primary sites of tenants, of those that not only staff may change.
     primary_sites: Recent<TenantId, SiteId>,
+    /// Of each tenant the site that was seen last which not only staff may change: whoever adds many pages adds them to one site.
+    unfrozen_sites: Recent<TenantId, SiteId>,
 }
 
 impl Remembered {
@@ -51,6 +53,17 @@ impl Remembered {
     /// Remembers the tenant's primary site, which not only staff may change, as was asked at `asked`.
     pub(crate) fn note_primary_site(&self, tenant: TenantId, site: SiteId, asked: Instant) {
         self.primary_sites.note(tenant, site, asked);
+        self.note_unfrozen(tenant, site, asked);
+    }
+
+    /// Whether not only staff could change this site a moment ago, as far as is known.
+    pub(crate) fn is_unfrozen(&self, tenant: TenantId, site: SiteId, now: Instant) -> bool {
+        self.unfrozen_sites.get(&tenant, now) == Some(site)
+    }
+
+    /// Remembers that not only staff may change the site, as was asked at `asked`.
+    pub(crate) fn note_unfrozen(&self, tenant: TenantId, site: SiteId, asked: Instant) {
+        self.unfrozen_sites.note(tenant, site, asked);
     }
 
     /// Forgets what a unit of work has changed that was committed before `now`: subscriptions, by their events, and sites of tenants.
@@ -60,6 +73,7 @@ impl Remembered {
         }
         for tenant in tenants_with_changed_sites {
             self.primary_sites.forget(*tenant, now);
+            self.unfrozen_sites.forget(*tenant, now);
         }
     }
 }
@@ -157,8 +171,11 @@ mod tests {
         let much = StorageRoom { files: 0, texts: 10, limit: None, verified: true };
         remembered.note_room(tenant, &much, now);
         remembered.note_primary_site(tenant, site, now);
-        let is_known = || (remembered.has_room(tenant, now), remembered.primary_site(tenant, now).is_some());
-
+        let is_known = || {
+            let primary = remembered.primary_site(tenant, now).is_some();
+            assert_eq!(remembered.is_unfrozen(tenant, site, now), primary, "both are known of it");
+            (remembered.has_room(tenant, now), primary)
+        };
         let updated = &portico_billing::events::SUBSCRIPTION_UPDATED;
         remembered.forget(&[event(updated, other)], &[other], now);
         remembered.forget(&[event(&portico_sites::events::PAGE_CREATED, tenant)], &[], now);

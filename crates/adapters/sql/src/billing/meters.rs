@@ -132,7 +132,10 @@ impl SqlUnitOfWork {
         let is_roomy = self.remembered.has_room(tenant, now);
         // With much room nothing but this answer can be against the rows, and they need not be there yet; and it may be known.
         let has_only_read = is_roomy && !self.connection.has_begun();
-        let is_unfrozen = |site: &SiteId| self.written.unfrozen.contains(&(tenant, *site));
+        let is_unfrozen = |site: &SiteId| {
+            self.written.unfrozen.contains(&(tenant, *site))
+                || self.remembered.is_unfrozen(tenant, *site, now)
+        };
         if has_only_read && pages.is_empty() && sites.iter().all(is_unfrozen) {
             return Ok((None, None));
         }
@@ -159,7 +162,12 @@ impl SqlUnitOfWork {
         let found = found.ok_or_else(no_row)?;
         let unread = |error| store_error(DbErr::from(error));
         if is_roomy {
-            return Ok((Row::read(&found).map_err(unread)?, None));
+            let frozen: Option<Frozen> = Row::read(&found).map_err(unread)?;
+            // What the transaction has changed itself, others see only when it has committed.
+            if has_only_read && frozen.is_none() {
+                sites.iter().for_each(|site| self.remembered.note_unfrozen(tenant, *site, now));
+            }
+            return Ok((frozen, None));
         }
         let (files, texts, included, verified, frozen) = Row::read(&found).map_err(unread)?;
         let room = room(files, texts, included, verified);
