@@ -35,11 +35,13 @@ impl Default for Argon2Cost {
     }
 }
 
-/// The pool where none is named: one thread for each processor, each with the memory of a hash, and a queue that is worked off in about
-/// seven seconds at the default cost where nothing else is to be done. Two hundred concurrent sign-ins, with two hashes each, succeed on
-/// any machine.
+/// The pool where none is named: one thread fewer than processors, so that a flood of sign-ins leaves one to requests and to the database,
+/// to which the niceness of these threads may mean nothing (ADR 111). Each has the memory of a hash. The queue is worked off in about seven
+/// seconds at the default cost where nothing else is to be done. Two hundred concurrent sign-ins, with two hashes each, succeed on any
+/// machine.
 fn default_pool() -> PoolSize {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = processors.saturating_sub(1).max(1);
     PoolSize { threads, waiting: (threads * 200).max(400) }
 }
 
