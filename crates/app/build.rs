@@ -50,6 +50,7 @@ fn choose_linking() {
     {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    println!("cargo::rustc-link-arg-bins=-Wl,--icf=safe");
     // Where the linker says where it put each function, and in which order it puts them first: `scripts/order-functions` sets both. Only
     // LLD knows them.
     for (variable, argument) in [

@@ -6,7 +6,10 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use crate::problem::Problem;
+use crate::{
+    problem::Problem,
+    write::{WithJson, to_vec},
+};
 
 /// The entity tag of a version of a resource.
 pub fn etag(version: i64) -> String {
@@ -46,7 +49,7 @@ pub fn resource(request: &HttpRequest, version: i64, body: &impl Serialize) -> R
     if not_modified(request, &tag) {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish());
     }
-    let json = serde_json::to_vec(body).map_err(Problem::internal)?;
+    let json = to_vec(body).map_err(Problem::internal)?;
     Ok(HttpResponse::Ok()
         .insert_header((header::ETAG, tag))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")))
@@ -59,10 +62,10 @@ pub fn created(location: &str, version: i64, body: &impl Serialize) -> HttpRespo
     HttpResponse::Created()
         .insert_header((header::LOCATION, location))
         .insert_header((header::ETAG, etag(version)))
-        .json(body)
+        .with_json(body)
 }
 
 /// 200 with the resource after a change, and its `ETag`.
 pub fn updated(version: i64, body: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::ETAG, etag(version))).json(body)
+    HttpResponse::Ok().insert_header((header::ETAG, etag(version))).with_json(body)
 }

@@ -38,3 +38,4 @@ pub mod response_cache;
 pub mod routing;
 pub mod settings;
 pub mod traces;
+pub mod write;

@@ -4,6 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::heade
 use portico_kernel::{CursorPage, List};
 use serde::Serialize;
 
+use crate::write::WithJson;
+
 /// 200 with a page of a list, and `Link` to the others.
 pub struct Listed<L>(pub L);
 
@@ -65,7 +67,7 @@ impl<L: Serialize + Linked> Responder for Listed<L> {
         if let Some(link) = link(request, &self.0) {
             response.insert_header((header::LINK, link));
         }
-        response.json(self.0)
+        response.with_json(&self.0)
     }
 }
 

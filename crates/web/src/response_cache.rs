@@ -32,6 +32,7 @@ use crate::{
     conditional::{etag, not_modified},
     list::link,
     problem::Problem,
+    write,
 };
 
 /// Subject of a response; part of the key, and decides how long it is kept.
@@ -216,7 +217,7 @@ fn noted<T>(result: Result<T, CacheError>) -> Option<T> {
 
 /// The cached form: the entity tag, a line break, the links, a line break, the body.
 fn make(resource: &impl Serialize, version: Option<i64>, links: Option<String>) -> Result<Vec<u8>, Problem> {
-    let body = serde_json::to_vec(resource).map_err(Problem::internal)?;
+    let body = write::to_vec(resource).map_err(Problem::internal)?;
     let tag = match version {
         Some(version) => etag(version),
         None => {

@@ -7,6 +7,7 @@ use portico_kernel::{Kind, StoreError};
 use portico_web::{
     client,
     problem::{Problem, ProblemBody},
+    write::WithJson,
 };
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -126,5 +127,12 @@ async fn check(app: &App) -> Result<HttpResponse, Problem> {
     let scanner = app.scanner.state().await;
     let status = if [redis, storage, scanner].contains(&PartState::Unavailable) { "degraded" } else { "ok" };
     let version = env!("CARGO_PKG_VERSION");
-    Ok(HttpResponse::Ok().json(Health { status, version, database: PartState::Ok, redis, storage, scanner }))
+    Ok(HttpResponse::Ok().with_json(&Health {
+        status,
+        version,
+        database: PartState::Ok,
+        redis,
+        storage,
+        scanner,
+    }))
 }

@@ -12,6 +12,7 @@ use portico_web::{
     problem::Problem,
     query::{Paged, Paging},
     routing::{KEYED, READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -65,7 +66,7 @@ async fn replay(core: Data<Core>, caller: Caller, id: Path<JobId>) -> Result<Htt
     caller
         .write(&core, async |work| {
             let job = dead_letters::replay(work, &core.env, &caller.0, id.into_inner()).await?;
-            Ok(HttpResponse::Accepted().json(job))
+            Ok(HttpResponse::Accepted().with_json(&job))
         })
         .await
 }

@@ -9,7 +9,7 @@ use actix_web::{
     web::{self, Data, Path, ServiceConfig},
 };
 use portico_sandbox::{Mailbox, MessageId, StoredMessage};
-use portico_web::{headers::PAGE_POLICY, host, problem::Problem, query::Query};
+use portico_web::{headers::PAGE_POLICY, host, problem::Problem, query::Query, write::WithJson};
 use serde::{Deserialize, Serialize};
 
 use crate::state::App;
@@ -49,7 +49,7 @@ async fn list(
     let to = query.0.to;
     let items = mailbox(&app)?.list(to.as_deref()).await.map_err(Problem::internal)?;
     Ok(if wants_json(&request) {
-        HttpResponse::Ok().json(Messages { items })
+        HttpResponse::Ok().with_json(&Messages { items })
     } else {
         page("Mailbox", &list_page(&items, to.as_deref().unwrap_or_default()))
     })
@@ -58,7 +58,7 @@ async fn list(
 async fn read(app: Data<App>, request: HttpRequest, id: Path<String>) -> Result<HttpResponse, Problem> {
     let message = find(&app, &id).await?;
     Ok(if wants_json(&request) {
-        HttpResponse::Ok().json(message)
+        HttpResponse::Ok().with_json(&message)
     } else {
         page(&message.subject, &message_page(&message))
     })

@@ -13,7 +13,7 @@ use portico_billing::money::in_words;
 use portico_kernel::{Kind, Timestamp};
 use portico_payments_sandbox::embedded::EmbeddedSandbox;
 use portico_runtime::settings::sources::duration;
-use portico_web::{body::collect, headers::PAGE_POLICY, host, problem::Problem};
+use portico_web::{body::collect, headers::PAGE_POLICY, host, problem::Problem, write::WithJson};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -67,7 +67,7 @@ async fn list(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, Prob
         checkouts.into_iter().filter_map(|checkout| serde_json::from_value(checkout).ok()).collect();
     let time = sandbox.time().await.map_err(Problem::internal)?;
     if wants_json(&request) {
-        return Ok(HttpResponse::Ok().json(json!({"time": time, "items": items})));
+        return Ok(HttpResponse::Ok().with_json(&json!({"time": time, "items": items})));
     }
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
@@ -87,7 +87,7 @@ async fn move_clock(app: Data<App>, request: HttpRequest, payload: Payload) -> R
     })?;
     let time = sandbox.advance(advance.advance).await.map_err(Problem::internal)?;
     Ok(match is_program {
-        true => HttpResponse::Ok().json(json!({ "time": time })),
+        true => HttpResponse::Ok().with_json(&json!({ "time": time })),
         false => HttpResponse::SeeOther().insert_header((header::LOCATION, SANDBOX_PATH)).finish(),
     })
 }

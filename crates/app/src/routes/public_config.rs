@@ -7,7 +7,10 @@ use actix_web::{
 };
 use portico_feature_identity::routes::oidc::{Provider, configured};
 use portico_identity::{password::PasswordRule, user::LANGUAGES};
-use portico_web::routing::{READ, Routes};
+use portico_web::{
+    routing::{READ, Routes},
+    write::WithJson,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -91,5 +94,5 @@ async fn read(app: Data<App>) -> HttpResponse {
         features: Features { content_generation: app.sites.generator.is_some() },
     };
     let caching = CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(FRESH)]);
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, caching)).json(config)
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, caching)).with_json(&config)
 }

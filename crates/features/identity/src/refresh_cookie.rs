@@ -10,7 +10,7 @@ use actix_web::{
 };
 use portico_identity::session::{RefreshTokenIn, SignedIn, Tokens};
 use portico_kernel::Kind;
-use portico_web::{body, devices, problem::Problem};
+use portico_web::{body, devices, problem::Problem, write::WithJson};
 
 use crate::state::App;
 
@@ -62,7 +62,7 @@ pub fn answer(
     {
         response.cookie(cookie(app, token, lifetime));
     }
-    let mut response = response.json(tokens);
+    let mut response = response.with_json(&tokens);
     devices::give(response.headers_mut());
     Ok(response)
 }

@@ -10,7 +10,7 @@ use portico_billing::{
     purchase::Purchase,
 };
 use portico_kernel::Scope;
-use portico_web::{caller::Caller, problem::Problem};
+use portico_web::{caller::Caller, problem::Problem, write::WithJson};
 
 use super::payments::{call, give_up, report, settle, settle_in};
 use crate::state::App;
@@ -54,7 +54,7 @@ pub async fn create(app: &App, caller: &Caller, order: &Order) -> Result<HttpRes
         let cause = "the checkout that was made cannot be paid".to_owned();
         return Err(PaymentError::Unavailable(cause).into());
     };
-    caller.commit(work, HttpResponse::Created().json(session)).await
+    caller.commit(work, HttpResponse::Created().with_json(&session)).await
 }
 
 /// Stores a purchase with its checkout, in a transaction of its own.

@@ -11,7 +11,7 @@ use portico_billing::{
     subscription_provider::PaymentMethod,
 };
 use portico_kernel::{InvoiceId, Scope};
-use portico_web::{caller::Caller, problem::Problem};
+use portico_web::{caller::Caller, problem::Problem, write::WithJson};
 
 use super::{
     plan_changes::{limit, present},
@@ -68,7 +68,7 @@ pub async fn choose(
     caller
         .write(&app.core, async |work| {
             PaymentMethods::new(&mut *work, scope, &app.core.env).made_default(&chosen).await?;
-            Ok(HttpResponse::Ok().json(&chosen))
+            Ok(HttpResponse::Ok().with_json(&chosen))
         })
         .await
 }

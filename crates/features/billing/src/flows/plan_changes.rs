@@ -15,7 +15,7 @@ use portico_billing::{
 };
 use portico_kernel::{Money, RequestInfo, Scope, TenantId, Timestamp};
 use portico_runtime::store::UnitOfWork;
-use portico_web::{caller::Caller, problem::Problem};
+use portico_web::{caller::Caller, problem::Problem, write::WithJson};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -226,10 +226,9 @@ pub async fn resume(app: &App, caller: &Caller) -> Result<HttpResponse, Problem>
     app.subscriptions.resume(&running.id).await?;
     sync(app, scope, account.tenant_id).await?;
     caller
-        .write(
-            &app.core,
-            async |work| Ok(HttpResponse::Ok().json(shown(app, work, account.tenant_id).await?)),
-        )
+        .write(&app.core, async |work| {
+            Ok(HttpResponse::Ok().with_json(&shown(app, work, account.tenant_id).await?))
+        })
         .await
 }
 
@@ -360,14 +359,14 @@ async fn planned(
                 PlanChanges::new(&mut *work, &caller.0, &app.core.env).end(tenant, call.id).await?;
             }
             let subscription = shown(app, work, tenant).await?;
-            Ok(HttpResponse::Ok().json(PlannedChange { subscription, over_limit }))
+            Ok(HttpResponse::Ok().with_json(&PlannedChange { subscription, over_limit }))
         })
         .await
 }
 
 fn accepted(session: CheckoutSession) -> HttpResponse {
     let CheckoutSession { session_id, url, expires_at } = session;
-    HttpResponse::Accepted().json(UpgradePage { checkout_url: url, session_id, expires_at })
+    HttpResponse::Accepted().with_json(&UpgradePage { checkout_url: url, session_id, expires_at })
 }
 
 async fn shown(

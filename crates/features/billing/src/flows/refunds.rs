@@ -11,7 +11,7 @@ use portico_billing::{
 use portico_kernel::{CheckoutId, Permission, PurchaseId, Scope, StoreError, TenantId};
 use portico_runtime::{logging::chain, store::UnitOfWork};
 use portico_tenancy::customer::Customers;
-use portico_web::{caller::Caller, problem::Problem};
+use portico_web::{caller::Caller, problem::Problem, write::WithJson};
 
 use super::licenses;
 use crate::state::App;
@@ -43,14 +43,14 @@ pub async fn create(
 
     let mut work = app.core.begin().await?;
     let refund = Refunds::new(&mut *work, scope, env).begin(customer, purchase, input).await?;
-    let answer = caller.commit(work, HttpResponse::Created().json(&refund)).await?;
+    let answer = caller.commit(work, HttpResponse::Created().with_json(&refund)).await?;
 
     // No transaction is open. Another process may have taken the request over, and then nothing was committed here.
     if !is_stored(app, &refund).await? {
         return Ok(answer);
     }
     match make(app, scope, checkout.id, &refund).await {
-        Ok(made) => Ok(HttpResponse::Created().json(made)),
+        Ok(made) => Ok(HttpResponse::Created().with_json(&made)),
         Err(error) => {
             tracing::warn!(error = %chain(&error), tenant = %customer, refund = %refund.id, "a refund is made later");
             Ok(answer)

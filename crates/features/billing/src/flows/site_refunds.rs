@@ -12,7 +12,7 @@ use portico_billing::{
 use portico_kernel::{PurchaseId, Scope, TenantId};
 use portico_runtime::logging::chain;
 use portico_sites::{SitesError, sale::Sales};
-use portico_web::{caller::Caller, problem::Problem};
+use portico_web::{caller::Caller, problem::Problem, write::WithJson};
 
 use crate::state::App;
 
@@ -32,7 +32,7 @@ pub async fn create(
     let (scope, env) = (&caller.0, &app.core.env);
     let mut work = app.core.begin().await?;
     let refund = SiteRefunds::new(&mut *work, scope, env).begin(id, input).await?;
-    let answer = caller.commit(work, HttpResponse::Created().json(&refund)).await?;
+    let answer = caller.commit(work, HttpResponse::Created().with_json(&refund)).await?;
 
     // No transaction is open. Another process may have taken the request over, and then nothing was committed here.
     let stored = app.core.reader().site_refunds().of_purchase(refund.tenant_id, id).await?;
@@ -40,7 +40,7 @@ pub async fn create(
         return Ok(answer);
     }
     match make(app, scope, &refund).await {
-        Ok(made) => Ok(HttpResponse::Created().json(made)),
+        Ok(made) => Ok(HttpResponse::Created().with_json(&made)),
         Err(error) => {
             let (tenant, refund) = (refund.tenant_id, refund.id);
             tracing::error!(

@@ -9,6 +9,7 @@ use portico_web::{
     caller::Caller,
     problem::{Problem, ProblemBody},
     routing::{KEYED, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -86,5 +87,5 @@ async fn success(
     violations.into_result().map_err(Problem::invalid)?;
     let purchase = checkout::confirm(&app, &caller.0, body.0.session_id.trim()).await?;
     let mut found = detailed(&app, &mut *app.core.reader(), &caller.0, vec![purchase]).await?;
-    Ok(HttpResponse::Ok().json(found.pop()))
+    Ok(HttpResponse::Ok().with_json(&found.pop()))
 }

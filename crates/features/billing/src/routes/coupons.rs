@@ -19,6 +19,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paging, Query},
     routing::{KEYED, READ, Routes, WRITE},
+    write::WithJson,
 };
 
 /// Adds the routes.
@@ -70,7 +71,7 @@ async fn create(core: Data<Core>, caller: Caller, body: Body<CouponInput>) -> Re
             let made = CouponAdministration::new(&mut *work, &caller.0, &core.env).create(body.0).await?;
             Ok(HttpResponse::Created()
                 .insert_header((header::LOCATION, format!("/api/v1/admin/coupons/{}", made.id)))
-                .json(made))
+                .with_json(&made))
         })
         .await
 }
@@ -89,7 +90,7 @@ async fn create(core: Data<Core>, caller: Caller, body: Body<CouponInput>) -> Re
 async fn read(core: Data<Core>, caller: Caller, path: Path<CouponId>) -> Result<HttpResponse, Problem> {
     let mut repositories = core.reader();
     let coupon = CouponAdministration::new(&mut *repositories, &caller.0, &core.env).get(*path).await?;
-    Ok(HttpResponse::Ok().json(coupon))
+    Ok(HttpResponse::Ok().with_json(&coupon))
 }
 
 /// Replace the terms of a coupon
@@ -117,7 +118,7 @@ async fn update(
     caller
         .write(&core, async |work| {
             let mut administration = CouponAdministration::new(&mut *work, &caller.0, &core.env);
-            Ok(HttpResponse::Ok().json(administration.update(*path, body.0).await?))
+            Ok(HttpResponse::Ok().with_json(&administration.update(*path, body.0).await?))
         })
         .await
 }

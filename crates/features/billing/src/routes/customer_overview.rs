@@ -26,6 +26,7 @@ use portico_web::{
     problem::Problem,
     query::page_request,
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -111,7 +112,7 @@ async fn read(app: Data<App>, caller: Caller, path: Path<TenantId>) -> Result<Ht
         false => None,
     };
     let notes = CustomerNotes::new(&mut *repositories, scope, env).list(id, page).await?.items;
-    Ok(HttpResponse::Ok().json(CustomerOverview {
+    Ok(HttpResponse::Ok().with_json(&CustomerOverview {
         customer,
         people,
         subscription,

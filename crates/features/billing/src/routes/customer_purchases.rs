@@ -19,6 +19,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paging, Query},
     routing::{KEYED, READ, Routes},
+    write::WithJson,
 };
 
 use crate::{flows::refunds, state::App};
@@ -77,7 +78,7 @@ async fn read(
         .check(customer, Permission::PlatformRefunds)
         .await?;
     let purchase = Refunds::new(&mut *repositories, &caller.0, &core.env).purchase(customer, id).await?;
-    Ok(HttpResponse::Ok().json(purchase))
+    Ok(HttpResponse::Ok().with_json(&purchase))
 }
 
 /// Refund a purchase

@@ -8,6 +8,7 @@ use portico_web::{
     problem::Problem,
     query::Query,
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -72,7 +73,7 @@ async fn report(
         .report(app.is_live(), from, to, currency.as_deref())
         .await?;
     if !as_csv {
-        return Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(report));
+        return Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).with_json(&report));
     }
     table(
         "finance.csv",

@@ -13,6 +13,7 @@ use portico_web::{
     caller::Caller,
     problem::Problem,
     routing::{Routes, WRITE},
+    write::WithJson,
 };
 
 /// Adds the route.
@@ -46,7 +47,7 @@ async fn grant(
             let id = path.into_inner();
             Customers::new(&mut *work, &caller.0, &core.env).check(id, Permission::PlatformPlans).await?;
             let mut subscriptions = Subscriptions::new(&mut *work, &caller.0, &core.env);
-            Ok(HttpResponse::Ok().json(subscriptions.grant(id, body.0).await?))
+            Ok(HttpResponse::Ok().with_json(&subscriptions.grant(id, body.0).await?))
         })
         .await
 }

@@ -18,6 +18,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paging, Query},
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -89,7 +90,7 @@ async fn list(core: Data<Core>, caller: Caller, query: Query<Paging>) -> Result<
 async fn read(core: Data<Core>, caller: Caller, path: Path<InvoiceId>) -> Result<HttpResponse, Problem> {
     let mut repositories = core.reader();
     let invoice = Invoices::new(&mut *repositories, &caller.0).get(*path).await?;
-    Ok(HttpResponse::Ok().json(invoice))
+    Ok(HttpResponse::Ok().with_json(&invoice))
 }
 
 /// Read an invoice as a PDF

@@ -13,6 +13,7 @@ use portico_web::{
     caller::Caller,
     problem::Problem,
     routing::{READ, Routes, WRITE},
+    write::WithJson,
 };
 
 /// Adds the routes.
@@ -36,7 +37,7 @@ async fn read(core: Data<Core>, caller: Caller, path: Path<TenantId>) -> Result<
     let mut repositories = core.reader();
     Customers::new(&mut *repositories, &caller.0, &core.env).check(id, Permission::PlatformLimits).await?;
     let limits = Agreements::new(&mut *repositories, &caller.0, &core.env).get(id).await?;
-    Ok(HttpResponse::Ok().json(limits))
+    Ok(HttpResponse::Ok().with_json(&limits))
 }
 
 /// Agree on other limits with a customer
@@ -64,7 +65,7 @@ async fn set(
         .write(&core, async |work| {
             Customers::new(&mut *work, &caller.0, &core.env).check(id, Permission::PlatformLimits).await?;
             let limits = Agreements::new(&mut *work, &caller.0, &core.env).set(id, body.0).await?;
-            Ok(HttpResponse::Ok().json(limits))
+            Ok(HttpResponse::Ok().with_json(&limits))
         })
         .await
 }

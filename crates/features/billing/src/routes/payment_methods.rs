@@ -15,6 +15,7 @@ use portico_web::{
     caller::Caller,
     problem::{Problem, ProblemBody},
     routing::{READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -56,7 +57,7 @@ struct PortalPage {
 async fn list(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let methods = payment_methods::list(&app, &caller.0).await?;
     let (page, total) = (PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, methods.len() as u64);
-    Ok(HttpResponse::Ok().json(List::new(methods, page, total)))
+    Ok(HttpResponse::Ok().with_json(&List::new(methods, page, total)))
 }
 
 /// Put a payment method on file
@@ -77,7 +78,7 @@ async fn list(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
 #[post("/billing/payment-methods")]
 async fn setup(app: Data<App>, caller: Caller, body: Body<SetupRequest>) -> Result<HttpResponse, Problem> {
     let session = payment_methods::setup(&app, &caller.0, &body.0).await?;
-    Ok(HttpResponse::Created().json(session))
+    Ok(HttpResponse::Created().with_json(&session))
 }
 
 /// Choose the default payment method
@@ -142,5 +143,5 @@ async fn remove(app: Data<App>, caller: Caller, path: Path<String>) -> Result<Ht
 #[post("/billing/portal-session")]
 async fn portal(app: Data<App>, caller: Caller, body: Body<PortalRequest>) -> Result<HttpResponse, Problem> {
     let url = payment_methods::portal(&app, &caller.0, &body.0).await?;
-    Ok(HttpResponse::Created().json(PortalPage { url }))
+    Ok(HttpResponse::Created().with_json(&PortalPage { url }))
 }

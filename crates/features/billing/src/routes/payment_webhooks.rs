@@ -10,6 +10,7 @@ use portico_web::{
     caller::Visitor,
     problem::{Problem, ProblemBody},
     routing::{Routes, WRITE},
+    write::WithJson,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -100,5 +101,5 @@ async fn take(
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
     payments::receive(app, &visitor.0, provider, &headers, &body).await?;
-    Ok(HttpResponse::Ok().json(EventReceipt { received: true }))
+    Ok(HttpResponse::Ok().with_json(&EventReceipt { received: true }))
 }

@@ -19,6 +19,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 
 /// Adds the routes.
@@ -69,7 +70,7 @@ async fn create(core: Data<Core>, caller: Caller, body: Body<PlanInput>) -> Resu
             let made = PlanAdministration::new(&mut *work, &caller.0, &core.env).create(body.0).await?;
             Ok(HttpResponse::Created()
                 .insert_header((header::LOCATION, format!("/api/v1/admin/plans/{}", made.plan.id)))
-                .json(made))
+                .with_json(&made))
         })
         .await
 }
@@ -88,7 +89,7 @@ async fn create(core: Data<Core>, caller: Caller, body: Body<PlanInput>) -> Resu
 async fn read(core: Data<Core>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     let mut repositories = core.reader();
     let plan = PlanAdministration::new(&mut *repositories, &caller.0, &core.env).get(&path).await?;
-    Ok(HttpResponse::Ok().json(plan))
+    Ok(HttpResponse::Ok().with_json(&plan))
 }
 
 /// Update a plan
@@ -118,7 +119,7 @@ async fn update(
         .write(&core, async |work| {
             let plan =
                 PlanAdministration::new(&mut *work, &caller.0, &core.env).update(&path, body.0).await?;
-            Ok(HttpResponse::Ok().json(plan))
+            Ok(HttpResponse::Ok().with_json(&plan))
         })
         .await
 }

@@ -12,6 +12,7 @@ use portico_web::{
     caller::Caller,
     problem::{Problem, ProblemBody},
     routing::{KEYED, Routes, WRITE},
+    write::WithJson,
 };
 
 use crate::{
@@ -48,7 +49,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 #[post("/billing/preview")]
 async fn preview(app: Data<App>, caller: Caller, body: Body<PlanWish>) -> Result<HttpResponse, Problem> {
     let preview = plan_changes::preview(&app, &caller.0, &body.0).await?;
-    Ok(HttpResponse::Ok().json(preview))
+    Ok(HttpResponse::Ok().with_json(&preview))
 }
 
 /// Upgrade

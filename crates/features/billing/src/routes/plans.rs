@@ -11,6 +11,7 @@ use portico_web::{
     caller::Caller,
     problem::Problem,
     routing::{READ, Routes},
+    write::WithJson,
 };
 
 /// Adds the routes.
@@ -28,7 +29,7 @@ async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {
     let (request, total) = (PageRequest { page: 1, limit: PageRequest::MAX_LIMIT }, plans.len() as u64);
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
-        .json(List::new(plans, request, total)))
+        .with_json(&List::new(plans, request, total)))
 }
 
 /// Read the subscription
@@ -40,5 +41,5 @@ async fn list(core: Data<Core>) -> Result<HttpResponse, Problem> {
 async fn subscription(core: Data<Core>, caller: Caller) -> Result<HttpResponse, Problem> {
     let mut repositories = core.reader();
     let subscription = TenantSubscriptions::new(&mut *repositories).get(&caller.0, core.env.now()).await?;
-    Ok(HttpResponse::Ok().json(subscription))
+    Ok(HttpResponse::Ok().with_json(&subscription))
 }

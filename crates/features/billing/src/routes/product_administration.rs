@@ -24,6 +24,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 
 /// Adds the routes.
@@ -75,7 +76,7 @@ async fn create(core: Data<Core>, caller: Caller, body: Body<ProductInput>) -> R
             let made = ProductAdministration::new(&mut *work, &caller.0, &core.env).create(body.0).await?;
             Ok(HttpResponse::Created()
                 .insert_header((header::LOCATION, format!("/api/v1/admin/products/{}", made.id)))
-                .json(made))
+                .with_json(&made))
         })
         .await
 }
@@ -94,7 +95,7 @@ async fn create(core: Data<Core>, caller: Caller, body: Body<ProductInput>) -> R
 async fn read(core: Data<Core>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     let mut repositories = core.reader();
     let product = ProductAdministration::new(&mut *repositories, &caller.0, &core.env).get(&path).await?;
-    Ok(HttpResponse::Ok().json(product))
+    Ok(HttpResponse::Ok().with_json(&product))
 }
 
 /// Update a product
@@ -120,7 +121,7 @@ async fn update(
         .write(&core, async |work| {
             let product =
                 ProductAdministration::new(&mut *work, &caller.0, &core.env).update(&path, body.0).await?;
-            Ok(HttpResponse::Ok().json(product))
+            Ok(HttpResponse::Ok().with_json(&product))
         })
         .await
 }
@@ -140,7 +141,7 @@ async fn read_policy(core: Data<Core>, caller: Caller, path: Path<String>) -> Re
     let mut repositories = core.reader();
     ProductAdministration::new(&mut *repositories, &caller.0, &core.env).check(&path).await?;
     let policy = PolicyAdministration::new(&mut *repositories, &caller.0, &core.env).get(&path).await?;
-    Ok(HttpResponse::Ok().json(policy))
+    Ok(HttpResponse::Ok().with_json(&policy))
 }
 
 /// Update the license policy of a product
@@ -167,7 +168,7 @@ async fn set_policy(
             ProductAdministration::new(&mut *work, &caller.0, &core.env).check(&path).await?;
             let policy =
                 PolicyAdministration::new(&mut *work, &caller.0, &core.env).set(&path, &body.0).await?;
-            Ok(HttpResponse::Ok().json(policy))
+            Ok(HttpResponse::Ok().with_json(&policy))
         })
         .await
 }

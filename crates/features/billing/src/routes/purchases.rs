@@ -14,6 +14,7 @@ use portico_web::{
     problem::Problem,
     query::{Paging, Query},
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -88,5 +89,5 @@ async fn read(app: Data<App>, caller: Caller, path: Path<PurchaseId>) -> Result<
     let mut repositories = app.core.reader();
     let purchase = Purchases::new(&mut *repositories, &caller.0).get(*path).await?;
     let mut found = detailed(&app, &mut *repositories, &caller.0, vec![purchase]).await?;
-    Ok(HttpResponse::Ok().json(found.pop()))
+    Ok(HttpResponse::Ok().with_json(&found.pop()))
 }

@@ -15,6 +15,7 @@ use portico_web::{
     problem::Problem,
     query::{Paged, Paging, Query},
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -98,7 +99,7 @@ async fn list(
 async fn read(core: Data<Core>, caller: Caller, path: Path<PurchaseId>) -> Result<HttpResponse, Problem> {
     let mut repositories = core.reader();
     let sale = SiteSaleRegister::new(&mut *repositories, &caller.0).get(*path).await?;
-    Ok(HttpResponse::Ok().json(sale))
+    Ok(HttpResponse::Ok().with_json(&sale))
 }
 
 /// List the sites that were sold

@@ -12,6 +12,7 @@ use portico_web::{
     caller::{Caller, MaybeCaller},
     problem::{Problem, ProblemBody},
     routing::{Routes, WRITE},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -79,7 +80,7 @@ async fn purchase(
     body: OptionalBody<SitePurchase>,
 ) -> Result<HttpResponse, Problem> {
     let checkout = site_sales::purchase(&app, &caller.0, &path, &body.0).await?;
-    Ok(HttpResponse::Created().json(checkout))
+    Ok(HttpResponse::Created().with_json(&checkout))
 }
 
 /// Claim a site
@@ -104,5 +105,5 @@ async fn claim(app: Data<App>, caller: Caller, body: Body<SiteClaim>) -> Result<
     violations.line("token", &body.0.token, 1, TOKEN_MAX);
     violations.into_result().map_err(Problem::invalid)?;
     let sale = site_sales::claim(&app, &caller.0, body.0.token.trim()).await?;
-    Ok(HttpResponse::Accepted().json(ClaimedSite { purchase_id: sale.id, slug: sale.slug }))
+    Ok(HttpResponse::Accepted().with_json(&ClaimedSite { purchase_id: sale.id, slug: sale.slug }))
 }

@@ -14,6 +14,7 @@ use portico_web::{
     caller::Caller,
     problem::{Problem, ProblemBody},
     routing::{KEYED, READ, Routes, WRITE},
+    write::WithJson,
 };
 
 use crate::{
@@ -44,7 +45,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 async fn read(core: Data<Core>, caller: Caller) -> Result<HttpResponse, Problem> {
     let mut repositories = core.reader();
     let subscription = TenantSubscriptions::new(&mut *repositories).get(&caller.0, core.env.now()).await?;
-    Ok(HttpResponse::Ok().json(subscription))
+    Ok(HttpResponse::Ok().with_json(&subscription))
 }
 
 /// Subscribe a tenant

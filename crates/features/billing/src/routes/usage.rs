@@ -11,6 +11,7 @@ use portico_web::{
     problem::Problem,
     query::Query,
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use time::Date;
@@ -82,7 +83,7 @@ async fn of_period(
     let mut repositories = core.reader();
     let report = UsageReports::new(&mut *repositories, &caller.0, &core.env).report(period).await?;
     if !as_csv {
-        return Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(report));
+        return Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).with_json(&report));
     }
     let columns =
         ["periodStart", "periodEnd", "meter", "used", "limit", "unit", "resetsAt"].map(str::to_owned);
@@ -131,7 +132,7 @@ async fn daily(
     let mut repositories = core.reader();
     let usage = UsageReports::new(&mut *repositories, &caller.0, &core.env).daily(from, to).await?;
     if !as_csv {
-        return Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(usage));
+        return Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).with_json(&usage));
     }
     let columns = ["date", "meter", "used", "unit"].map(str::to_owned);
     let cells = |day: &DayOfMeter| {

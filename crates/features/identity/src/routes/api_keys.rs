@@ -19,6 +19,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -262,5 +263,5 @@ async fn usage(
     let UsagePeriod { from, to } = query.0;
     let report =
         ApiKeys::new(&mut *app.core.reader(), &caller.0, &app.core.env).usage(path.1, from, to).await?;
-    Ok(HttpResponse::Ok().json(report))
+    Ok(HttpResponse::Ok().with_json(&report))
 }

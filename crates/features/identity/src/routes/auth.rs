@@ -25,6 +25,7 @@ use portico_web::{
     caller::{Caller, MaybeCaller, Visitor},
     problem::Problem,
     routing::{KEYED, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -75,7 +76,7 @@ struct VerifiedEmail {
 }
 
 pub(super) fn accepted(message: &'static str) -> HttpResponse {
-    HttpResponse::Accepted().json(Accepted { message })
+    HttpResponse::Accepted().with_json(&Accepted { message })
 }
 
 /// Register
@@ -270,7 +271,7 @@ async fn verify_email(
     let verified =
         Accounts::new(&mut *work, &caller.0, &app.core.env).verify_email(&token, &*app.tokens).await?;
     work.commit().await?;
-    Ok(HttpResponse::Ok().json(VerifiedEmail {
+    Ok(HttpResponse::Ok().with_json(&VerifiedEmail {
         email: verified.user.email.to_string(),
         email_verified: true,
         password_required: verified.password_taken,

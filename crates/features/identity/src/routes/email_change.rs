@@ -10,6 +10,7 @@ use portico_web::{
     caller::{Caller, MaybeCaller, Visitor},
     problem::Problem,
     routing::{KEYED, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -94,7 +95,7 @@ async fn confirm_email_change(
         .confirm_email_change(&token, &*app.tokens)
         .await?;
     work.commit().await?;
-    Ok(HttpResponse::Ok().json(ChangedEmail { email: user.email.to_string(), email_verified: true }))
+    Ok(HttpResponse::Ok().with_json(&ChangedEmail { email: user.email.to_string(), email_verified: true }))
 }
 
 /// Stop a change of the email address

@@ -22,6 +22,7 @@ use portico_web::{
     problem::Problem,
     query::Query,
     routing::{READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -91,7 +92,7 @@ struct Departure {
 )]
 #[get("/auth/oidc")]
 async fn providers(app: Data<App>) -> HttpResponse {
-    HttpResponse::Ok().json(all(configured(&app)))
+    HttpResponse::Ok().with_json(&all(configured(&app)))
 }
 
 /// The configured providers, ordered by name.
@@ -142,7 +143,7 @@ async fn begin(
         .same_site(SameSite::Lax)
         .max_age(CookieDuration::seconds(ATTEMPT_LIFETIME.whole_seconds()))
         .finish();
-    Ok(HttpResponse::Ok().cookie(cookie).json(Departure {
+    Ok(HttpResponse::Ok().cookie(cookie).with_json(&Departure {
         authorization_url: departure.authorization_url,
         state: departure.begun.state,
         expires_at: departure.begun.expires_at,
@@ -201,7 +202,7 @@ async fn callback(
 #[get("/auth/identities")]
 async fn list(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let links = ExternalIdentities::new(&mut *app.core.reader(), &caller.0, &app.core.env).list().await?;
-    Ok(HttpResponse::Ok().json(all(links)))
+    Ok(HttpResponse::Ok().with_json(&all(links)))
 }
 
 /// Remove a link

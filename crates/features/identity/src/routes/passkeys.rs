@@ -19,6 +19,7 @@ use portico_web::{
     problem::Problem,
     query::{Paging, Query},
     routing::{MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -119,7 +120,7 @@ async fn add(app: Data<App>, caller: Caller, body: Body<AddPasskey>) -> Result<H
             Ok(HttpResponse::Created()
                 .insert_header((header::LOCATION, location))
                 .insert_header((header::CACHE_CONTROL, "no-store"))
-                .json(AddedPasskey { passkey, recovery_codes }))
+                .with_json(&AddedPasskey { passkey, recovery_codes }))
         }
         Registered::Refused(error) => Err(error.into()),
     }
@@ -168,7 +169,7 @@ async fn rename(
             let view = Accounts::new(&mut *work, &caller.0, &app.core.env)
                 .rename_passkey(id.into_inner(), name)
                 .await?;
-            Ok(HttpResponse::Ok().json(view))
+            Ok(HttpResponse::Ok().with_json(&view))
         })
         .await
 }

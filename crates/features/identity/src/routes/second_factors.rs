@@ -22,6 +22,7 @@ use portico_web::{
     caller::{Caller, Visitor},
     problem::Problem,
     routing::{READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -65,7 +66,7 @@ struct Confirmed {
 
 /// A response with secrets, which must not be cached.
 pub(crate) fn secret(body: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).with_json(&body)
 }
 
 /// The tokens, or the refusal, which is already committed.
@@ -92,7 +93,7 @@ pub(crate) fn answer_outcome(
 #[get("/auth/second-factors")]
 async fn overview(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let view = Accounts::new(&mut *app.core.reader(), &caller.0, &app.core.env).second_factors().await?;
-    Ok(HttpResponse::Ok().json(view))
+    Ok(HttpResponse::Ok().with_json(&view))
 }
 
 /// Begin with an authenticator app

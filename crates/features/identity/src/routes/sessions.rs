@@ -19,6 +19,7 @@ use portico_web::{
     problem::Problem,
     query::{Paging, Query},
     routing::{READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -140,7 +141,7 @@ async fn create_ticket(
     let url = format!("{}{target}{separator}ticket={ticket}", app.api.public_url);
     Ok(HttpResponse::Created()
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(TicketLink { url, expires_at }))
+        .with_json(&TicketLink { url, expires_at }))
 }
 
 /// Switch to another tenant
@@ -167,7 +168,7 @@ async fn switch_tenant(
                 Sessions::new(&mut *work, &caller.0, &app.core.env, lifetimes).switch_tenant(body.0).await?;
             let switched = SwitchedTenant::issue(&*app.tokens, &signed_in, lifetimes, app.core.env.now())?;
             // As for every answer with a token (RFC 6749 section 5.1).
-            Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(switched))
+            Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).with_json(&switched))
         })
         .await
 }

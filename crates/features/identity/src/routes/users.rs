@@ -25,6 +25,7 @@ use portico_web::{
     problem::Problem,
     query::{Paged, Paging, sort},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -229,7 +230,7 @@ struct Erasing {
 
 fn erasing() -> HttpResponse {
     let message = "The account is erased. Its traces in the audit trail follow within minutes.";
-    HttpResponse::Accepted().json(Erasing { message })
+    HttpResponse::Accepted().with_json(&Erasing { message })
 }
 
 /// Erase an account
@@ -312,7 +313,7 @@ async fn impersonate(
                 .impersonate(id.into_inner(), &reason)
                 .await?;
             let tokens = ImpersonationTokens::issue(&*app.tokens, begun, app.core.env.now())?;
-            Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(tokens))
+            Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).with_json(&tokens))
         })
         .await
 }

@@ -13,7 +13,7 @@ use portico_licensing::{
     release_scan::ReleaseScans,
 };
 use portico_runtime::{logging::chain, scanning, worker::jobs::JobError};
-use portico_web::{caller::Caller, problem::Problem};
+use portico_web::{caller::Caller, problem::Problem, write::WithJson};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
@@ -49,7 +49,7 @@ pub async fn upload(
     let file = ReleaseFile { id, name, content_type, size, sha256, scan, signature: None, deleted_at: None };
     let mut work = app.core.begin().await?;
     let stored = Releases::new(&mut *work, scope, env).store_file(release, file).await?;
-    caller.commit(work, HttpResponse::Ok().json(stored)).await
+    caller.commit(work, HttpResponse::Ok().with_json(&stored)).await
 }
 
 /// Stores a file that has this SHA-256, and answers its size. Of one that has another, or does not come whole, nothing is stored.

@@ -13,7 +13,7 @@ use portico_licensing::{
     release::Release,
     release_upload::{ReleaseUpload, ReleaseUploads},
 };
-use portico_web::{caller::Caller, problem::Problem};
+use portico_web::{caller::Caller, problem::Problem, write::WithJson};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
@@ -141,20 +141,20 @@ pub async fn complete(
 ) -> Result<HttpResponse, Problem> {
     caller.0.require_platform(Permission::PlatformReleases)?;
     if let Some(release) = completed(app, caller, release, id).await? {
-        return Ok(HttpResponse::Ok().json(release));
+        return Ok(HttpResponse::Ok().with_json(&release));
     }
     let upload = match whole(app, caller, release, id).await {
         Ok(upload) => upload,
         // Another request may have completed it meanwhile: then its parts are gone, and there is nothing to complain of.
         Err(problem) => {
             let release = completed(app, caller, release, id).await?.ok_or(problem)?;
-            return Ok(HttpResponse::Ok().json(release));
+            return Ok(HttpResponse::Ok().with_json(&release));
         }
     };
     let mut work = app.core.begin().await?;
     let mut uploads = ReleaseUploads::new(&mut *work, &caller.0, &app.core.env);
     let stored = uploads.complete(&upload, app.scan_status()).await?;
-    caller.commit(work, HttpResponse::Ok().json(stored)).await
+    caller.commit(work, HttpResponse::Ok().with_json(&stored)).await
 }
 
 /// The release that has the file of an upload; `None` while it has not.

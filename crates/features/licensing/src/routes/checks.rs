@@ -11,6 +11,7 @@ use portico_web::{
     caller::Visitor,
     problem::{Problem, ProblemBody},
     routing::{READ, Routes, WRITE},
+    write::WithJson,
 };
 
 use crate::state::App;
@@ -38,7 +39,7 @@ pub fn configure(config: &mut Routes<'_, '_>) {
 )]
 #[get("/licenses/keys")]
 async fn keys(app: Data<App>) -> HttpResponse {
-    HttpResponse::Ok().json(VerifyingKeys::of(app.signer.as_deref()))
+    HttpResponse::Ok().with_json(&VerifyingKeys::of(app.signer.as_deref()))
 }
 
 /// Validate a license
@@ -63,7 +64,7 @@ async fn validate(
     let mut repositories = app.core.reader();
     let verdict =
         KeyHolders::new(&mut *repositories, &visitor.0, &app.core.env, &app.vault).validate(&body.0).await?;
-    Ok(HttpResponse::Ok().json(verdict))
+    Ok(HttpResponse::Ok().with_json(&verdict))
 }
 
 /// Activate a license on a machine
@@ -92,7 +93,7 @@ async fn activate(
         KeyHolders::new(&mut *work, &visitor.0, &app.core.env, &app.vault).activate(&body.0).await?;
     work.commit().await?;
     let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(answer.json(activation))
+    Ok(answer.with_json(&activation))
 }
 
 /// Deactivate a license on a machine
@@ -145,7 +146,7 @@ async fn heartbeat(
     let verdict =
         KeyHolders::new(&mut *work, &visitor.0, &app.core.env, &app.vault).heartbeat(&body.0).await?;
     work.commit().await?;
-    Ok(HttpResponse::Ok().json(verdict))
+    Ok(HttpResponse::Ok().with_json(&verdict))
 }
 
 /// Get a license file with a key
@@ -168,5 +169,5 @@ async fn file(app: Data<App>, visitor: Visitor, body: Body<FileRequest>) -> Resu
         .file(&body.0, app.signer.as_deref())
         .await?;
     work.commit().await?;
-    Ok(HttpResponse::Ok().json(made))
+    Ok(HttpResponse::Ok().with_json(&made))
 }

@@ -14,7 +14,7 @@ use portico_licensing::{
     check::{CheckedLicense, KeyHolders, LicenseCheck, LicensedMachine, NewActivation, Verdict, VerdictCode},
     license::LicenseStatus,
 };
-use portico_web::{body::collect, caller::Visitor, host, problem::Problem};
+use portico_web::{body::collect, caller::Visitor, host, problem::Problem, write::WithJson};
 use serde_json::{Map, Value, json};
 
 use crate::state::App;
@@ -261,7 +261,7 @@ fn broken(errors: &[FieldError]) -> HttpResponse {
         fields.insert(name.to_owned(), json!([error.message]));
     }
     let message = errors.first().map(|error| error.message.clone()).unwrap_or_default();
-    HttpResponse::UnprocessableEntity().json(json!({"message": message, "errors": fields}))
+    HttpResponse::UnprocessableEntity().with_json(&json!({"message": message, "errors": fields}))
 }
 
 /// An answer: whether it was done, why not, and what is known of the license.
@@ -270,7 +270,7 @@ fn told(status: StatusCode, done: &str, error: Option<&str>, about: Map<String, 
     answer.insert(done.to_owned(), error.is_none().into());
     answer.insert("error".to_owned(), error.into());
     answer.extend(about);
-    HttpResponse::build(status).json(answer)
+    HttpResponse::build(status).with_json(&answer)
 }
 
 /// `license_key` and `meta`. Ids are whole numbers there; here they are made of ours, so that they are always the same. Whoever has a key

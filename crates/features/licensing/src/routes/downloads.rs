@@ -17,6 +17,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging, Query},
     routing::{READ, Routes, WithHead},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -113,7 +114,7 @@ async fn list(
 async fn read(app: Data<App>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let found = Downloads::new(&mut *repositories, &caller.0, &app.core.env).get(&path).await?;
-    Ok(HttpResponse::Ok().json(found))
+    Ok(HttpResponse::Ok().with_json(&found))
 }
 
 /// Get a link to download a release
@@ -138,7 +139,7 @@ async fn link(app: Data<App>, caller: Caller, path: Path<String>) -> Result<Http
             let lifetime = app.downloads.link_lifetime;
             let made = Downloads::new(&mut *work, &caller.0, &app.core.env).link(&path, lifetime).await?;
             let answer = DownloadUrl { url: downloads::url(&app, &made), expires_at: made.expires };
-            Ok(HttpResponse::Ok().json(answer))
+            Ok(HttpResponse::Ok().with_json(&answer))
         })
         .await
 }

@@ -19,6 +19,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging},
     routing::{KEYED, READ, Routes},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -107,7 +108,7 @@ async fn issue(app: Data<App>, caller: Caller, body: Body<NewLicenses>) -> Resul
             Customers::new(&mut *work, &caller.0, env).check(customer, permission).await?;
             let items =
                 LicenseAdministration::new(&mut *work, &caller.0, env, &app.vault).issue(&body.0).await?;
-            Ok(HttpResponse::Created().json(IssuedLicenses { items }))
+            Ok(HttpResponse::Created().with_json(&IssuedLicenses { items }))
         })
         .await
 }
@@ -130,7 +131,7 @@ async fn read(app: Data<App>, caller: Caller, path: Path<LicenseId>) -> Result<H
     let permission = Permission::PlatformLicenses;
     Customers::new(&mut *repositories, &caller.0, env).check_former(customer, permission).await?;
     let mut administration = LicenseAdministration::new(&mut *repositories, &caller.0, env, &app.vault);
-    Ok(HttpResponse::Ok().json(administration.get(customer, *path).await?))
+    Ok(HttpResponse::Ok().with_json(&administration.get(customer, *path).await?))
 }
 
 /// Suspend a license
@@ -217,7 +218,7 @@ async fn change(
             let permission = Permission::PlatformLicenses;
             Customers::new(&mut *work, &caller.0, env).check_former(customer, permission).await?;
             let mut administration = LicenseAdministration::new(&mut *work, &caller.0, env, &app.vault);
-            Ok(HttpResponse::Ok().json(administration.change(customer, id, by, why).await?))
+            Ok(HttpResponse::Ok().with_json(&administration.change(customer, id, by, why).await?))
         })
         .await
 }

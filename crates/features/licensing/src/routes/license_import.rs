@@ -11,6 +11,7 @@ use portico_web::{
     csv,
     problem::{Problem, ProblemBody},
     routing::{KEYED, Routes},
+    write::WithJson,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -72,7 +73,7 @@ async fn import_licenses(
     caller
         .write(&app.core, async |work| {
             let issued = import(&app, &mut *work, &caller.0, lines).await?;
-            Ok(HttpResponse::Created().json(ImportedLicenses { issued }))
+            Ok(HttpResponse::Created().with_json(&ImportedLicenses { issued }))
         })
         .await
 }

@@ -17,6 +17,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paging, Query},
     routing::{KEYED, READ, Routes, WRITE},
+    write::WithJson,
 };
 
 use crate::state::App;
@@ -62,7 +63,7 @@ async fn list(app: Data<App>, caller: Caller, query: Query<Paging>) -> Result<im
 async fn read(app: Data<App>, caller: Caller, path: Path<LicenseId>) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let license = Licenses::new(&mut *repositories, &caller.0, &app.core.env, &app.vault).get(*path).await?;
-    Ok(HttpResponse::Ok().json(license))
+    Ok(HttpResponse::Ok().with_json(&license))
 }
 
 /// List the machines of a license
@@ -141,7 +142,7 @@ async fn rotate_key(app: Data<App>, caller: Caller, path: Path<LicenseId>) -> Re
     caller
         .write(&app.core, async |work| {
             let mut licenses = Licenses::new(&mut *work, &caller.0, &app.core.env, &app.vault);
-            Ok(HttpResponse::Ok().json(licenses.rotate_key(*path).await?))
+            Ok(HttpResponse::Ok().with_json(&licenses.rotate_key(*path).await?))
         })
         .await
 }
@@ -171,7 +172,7 @@ async fn file(
     caller
         .write(&app.core, async |work| {
             let mut licenses = Licenses::new(&mut *work, &caller.0, &app.core.env, &app.vault);
-            Ok(HttpResponse::Ok().json(licenses.file(*path, &body.0, app.signer.as_deref()).await?))
+            Ok(HttpResponse::Ok().with_json(&licenses.file(*path, &body.0, app.signer.as_deref()).await?))
         })
         .await
 }

@@ -20,6 +20,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -109,7 +110,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewRelease>) -> Resul
         .write(&app.core, async |work| {
             let release = Releases::new(&mut *work, &caller.0, &app.core.env).create(&body.0).await?;
             let location = format!("/api/v1/admin/releases/{}", release.id);
-            Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(release))
+            Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).with_json(&release))
         })
         .await
 }
@@ -128,7 +129,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewRelease>) -> Resul
 async fn read(app: Data<App>, caller: Caller, path: Path<ReleaseId>) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let release = Releases::new(&mut *repositories, &caller.0, &app.core.env).get(*path).await?;
-    Ok(HttpResponse::Ok().json(release))
+    Ok(HttpResponse::Ok().with_json(&release))
 }
 
 /// Update a release
@@ -152,7 +153,7 @@ async fn update(
     caller
         .write(&app.core, async |work| {
             let release = Releases::new(&mut *work, &caller.0, &app.core.env).update(*path, &body.0).await?;
-            Ok(HttpResponse::Ok().json(release))
+            Ok(HttpResponse::Ok().with_json(&release))
         })
         .await
 }
@@ -213,7 +214,7 @@ async fn publish(app: Data<App>, caller: Caller, path: Path<ReleaseId>) -> Resul
             let release = Releases::new(&mut *work, &caller.0, &app.core.env)
                 .publish(*path, app.downloads.publish_unscannable)
                 .await?;
-            Ok(HttpResponse::Ok().json(release))
+            Ok(HttpResponse::Ok().with_json(&release))
         })
         .await
 }
@@ -241,7 +242,7 @@ async fn withdraw(
         .write(&app.core, async |work| {
             let release =
                 Releases::new(&mut *work, &caller.0, &app.core.env).withdraw(*path, &body.0).await?;
-            Ok(HttpResponse::Ok().json(release))
+            Ok(HttpResponse::Ok().with_json(&release))
         })
         .await
 }

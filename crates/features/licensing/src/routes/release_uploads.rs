@@ -17,6 +17,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::Query,
     routing::{KEYED, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -99,7 +100,7 @@ async fn begin(
             let location = format!("/api/v1/admin/releases/{}/uploads/{}", upload.release_id, upload.id);
             Ok(HttpResponse::Created()
                 .insert_header((header::LOCATION, location))
-                .json(UploadState::new(upload, [])))
+                .with_json(&UploadState::new(upload, [])))
         })
         .await
 }
@@ -128,7 +129,7 @@ async fn read(
 ) -> Result<HttpResponse, Problem> {
     let (release, id) = path.into_inner();
     let (upload, parts) = release_uploads::state(&app, &caller, release, id).await?;
-    Ok(HttpResponse::Ok().json(UploadState::new(upload, parts)))
+    Ok(HttpResponse::Ok().with_json(&UploadState::new(upload, parts)))
 }
 
 /// Upload a part

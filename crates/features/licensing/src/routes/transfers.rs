@@ -14,6 +14,7 @@ use portico_web::{
     caller::Caller,
     problem::{Problem, ProblemBody},
     routing::{KEYED, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -61,7 +62,7 @@ async fn offer(
     caller
         .write(&app.core, async |work| {
             let made = transfer::offer(&app, &mut *work, &caller.0, *path, &body.0.email).await?;
-            Ok(HttpResponse::Created().json(made))
+            Ok(HttpResponse::Created().with_json(&made))
         })
         .await
 }
@@ -107,7 +108,7 @@ async fn accept(app: Data<App>, caller: Caller, body: Body<AcceptLicense>) -> Re
     caller
         .write(&app.core, async |work| {
             let license = transfer::accept(&app, &mut *work, &caller.0, &body.0).await?;
-            Ok(HttpResponse::Ok().json(license))
+            Ok(HttpResponse::Ok().with_json(&license))
         })
         .await
 }

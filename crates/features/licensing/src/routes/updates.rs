@@ -13,6 +13,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::Query,
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -68,7 +69,7 @@ async fn newest(
     let mut repositories = app.core.reader();
     let found = Updates::new(&mut *repositories, &app.core.env).newest(query, app.signer.as_deref()).await?;
     Ok(match found {
-        Some(manifest) => HttpResponse::Ok().json(manifest),
+        Some(manifest) => HttpResponse::Ok().with_json(&manifest),
         None => HttpResponse::NoContent().finish(),
     })
 }

@@ -14,6 +14,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     routing::{KEYED, Routes},
+    write::WithJson,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -138,7 +139,7 @@ async fn optimize_content(
     body: Body<OptimizeContent>,
 ) -> Result<HttpResponse, Problem> {
     let answer = |written: WrittenSection| {
-        HttpResponse::Ok().json(ContentProposal {
+        HttpResponse::Ok().with_json(&ContentProposal {
             id: written.id,
             kind: written.task.brief.kind,
             content: written.draft.content,
@@ -177,7 +178,7 @@ async fn optimize_seo(
 ) -> Result<HttpResponse, Problem> {
     let answer = |written: WrittenSeo| {
         let draft = written.draft;
-        HttpResponse::Ok().json(SeoProposal {
+        HttpResponse::Ok().with_json(&SeoProposal {
             id: written.id,
             open_graph: OpenGraphProposal {
                 title: draft.title.clone(),
@@ -245,7 +246,7 @@ async fn generate_page(
         };
         match made {
             Some((location, version)) => conditional::created(&location, version, &proposal),
-            None => HttpResponse::Ok().json(proposal),
+            None => HttpResponse::Ok().with_json(&proposal),
         }
     };
     writing::page(&app, caller, body.0, answer).await

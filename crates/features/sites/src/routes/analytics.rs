@@ -11,6 +11,7 @@ use portico_web::{
     problem::Problem,
     query::Query,
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use time::Date;
@@ -58,5 +59,5 @@ async fn read(
     let mut repositories = app.core.reader();
     let mut analytics = Analytics::new(&mut *repositories, &caller.0, &app.core.env);
     let found = analytics.read(*path, query.0.from, query.0.to).await?;
-    Ok(HttpResponse::Ok().json(found))
+    Ok(HttpResponse::Ok().with_json(&found))
 }

@@ -15,6 +15,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -124,7 +125,7 @@ async fn upload(
         let total = made.len() as u64;
         let items = made.into_iter().map(|asset| AssetView::new(&app, asset)).collect();
         let request = PageRequest { page: 1, limit: PageRequest::MAX_LIMIT };
-        HttpResponse::Created().json(List::new(items, request, total))
+        HttpResponse::Created().with_json(&List::new(items, request, total))
     };
     assets::upload(&app, &caller, files, answer).await
 }

@@ -20,6 +20,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paging, Query},
     routing::{KEYED, READ, Routes},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -144,7 +145,7 @@ async fn deploy(
                     header::LOCATION,
                     format!("/api/v1/sites/{}/deployments/{}", site.id, deployment.id),
                 ))
-                .json(DeploymentView::new(&app, &site, deployment)))
+                .with_json(&DeploymentView::new(&app, &site, deployment)))
         })
         .await
 }
@@ -180,7 +181,7 @@ async fn status(app: Data<App>, caller: Caller, path: Path<SiteId>) -> Result<Ht
             stock_pictures,
         }),
     };
-    Ok(HttpResponse::Ok().json(status))
+    Ok(HttpResponse::Ok().with_json(&status))
 }
 
 /// List deployments
@@ -228,7 +229,7 @@ async fn read(
     let mut repositories = app.core.reader();
     let deployment =
         Deployments::new(&mut *repositories, &caller.0, &app.core.env).get(path.0, path.1).await?;
-    Ok(HttpResponse::Ok().json(DeploymentView::new(&app, &site, deployment)))
+    Ok(HttpResponse::Ok().with_json(&DeploymentView::new(&app, &site, deployment)))
 }
 
 /// Roll back to a deployment

@@ -14,6 +14,7 @@ use portico_web::{
     query::Query,
     response_cache::About,
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 
 use super::pages::SiteChoice;
@@ -120,7 +121,7 @@ async fn reorder(
             let items = Navigation::new(&mut *work, &caller.0, &app.core.env)
                 .reorder(query.0.site_id, body.0)
                 .await?;
-            Ok(HttpResponse::Ok().json(whole(items)))
+            Ok(HttpResponse::Ok().with_json(&whole(items)))
         })
         .await
 }

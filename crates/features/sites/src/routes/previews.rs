@@ -16,6 +16,7 @@ use portico_web::{
     caller::Caller,
     problem::{Problem, ProblemBody},
     routing::{KEYED, Routes},
+    write::WithJson,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -88,7 +89,7 @@ async fn create(
             let url = format!("{}{ROOT}{}/", app.api.public_url, previews::token(&app, tenant, &grant));
             Ok(HttpResponse::Created()
                 .insert_header((header::LOCATION, url.as_str()))
-                .json(Preview { url, expires_at: grant.expires_at }))
+                .with_json(&Preview { url, expires_at: grant.expires_at }))
         })
         .await
 }

@@ -12,6 +12,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 
 use crate::state::App;
@@ -46,7 +47,7 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let sections = Sections::new(&mut *repositories, &caller.0, &app.core.env).list(path.1).await?;
-    Ok(HttpResponse::Ok().json(whole(sections)))
+    Ok(HttpResponse::Ok().with_json(&whole(sections)))
 }
 
 /// Create a section
@@ -99,7 +100,7 @@ async fn reorder(
         .write(&app.core, async |work| {
             let sections =
                 Sections::new(&mut *work, &caller.0, &app.core.env).reorder(path.1, body.0).await?;
-            Ok(HttpResponse::Ok().json(whole(sections)))
+            Ok(HttpResponse::Ok().with_json(&whole(sections)))
         })
         .await
 }
@@ -125,7 +126,7 @@ async fn bulk(
     caller
         .write(&app.core, async |work| {
             let sections = Sections::new(&mut *work, &caller.0, &app.core.env).bulk(path.1, body.0).await?;
-            Ok(HttpResponse::Ok().json(whole(sections)))
+            Ok(HttpResponse::Ok().with_json(&whole(sections)))
         })
         .await
 }

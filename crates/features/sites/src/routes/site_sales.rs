@@ -18,6 +18,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging},
     routing::{READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -110,7 +111,7 @@ async fn read(app: Data<App>, path: Path<String>) -> Result<HttpResponse, Proble
     let scope = Scope::anonymous(context::info());
     let mut repositories = app.core.reader();
     let site = Sales::new(&mut *repositories, &scope, &app.core.env).on_offer_at(&path).await?;
-    Ok(HttpResponse::Ok().json(OfferView::new(&app, site)))
+    Ok(HttpResponse::Ok().with_json(&OfferView::new(&app, site)))
 }
 
 /// Offer a site for sale

@@ -25,6 +25,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging, Query, sort},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -200,7 +201,7 @@ fn whole<T>(items: Vec<T>) -> List<T> {
 async fn categories(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let categories = Templates::new(&mut *repositories, &visitor.0, &app.core.env).categories().await?;
-    Ok(HttpResponse::Ok().json(whole(categories)))
+    Ok(HttpResponse::Ok().with_json(&whole(categories)))
 }
 
 /// List industries
@@ -215,7 +216,7 @@ async fn categories(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Pr
 async fn industries(app: Data<App>, visitor: Visitor) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let industries = Templates::new(&mut *repositories, &visitor.0, &app.core.env).industries().await?;
-    Ok(HttpResponse::Ok().json(whole(industries)))
+    Ok(HttpResponse::Ok().with_json(&whole(industries)))
 }
 
 /// Read a template
@@ -243,7 +244,7 @@ async fn read(
     Ok(HttpResponse::Ok()
         .insert_header((header::ETAG, tag))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("public, no-cache")))
-        .json(template))
+        .with_json(&template))
 }
 
 /// The entity tag of a template. Uses do not change its version, so the number of uses is part of the tag.
@@ -293,7 +294,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewTemplate>) -> Resu
             Ok(HttpResponse::Created()
                 .insert_header((header::LOCATION, format!("/api/v1/templates/{}", template.id)))
                 .insert_header((header::ETAG, tag_of(&template)))
-                .json(template))
+                .with_json(&template))
         })
         .await
 }
@@ -330,7 +331,7 @@ async fn update(
         .write(&app.core, async |work| {
             let template =
                 Templates::new(&mut *work, &caller.0, &app.core.env).update(&path, body.0, expected).await?;
-            Ok(HttpResponse::Ok().insert_header((header::ETAG, tag_of(&template))).json(template))
+            Ok(HttpResponse::Ok().insert_header((header::ETAG, tag_of(&template))).with_json(&template))
         })
         .await
 }

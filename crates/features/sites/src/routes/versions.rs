@@ -16,6 +16,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
     routing::{KEYED, READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -96,7 +97,7 @@ async fn compare(
 ) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let mut versions = PageVersions::new(&mut *repositories, &caller.0, &app.core.env);
-    Ok(HttpResponse::Ok().json(versions.compare(path.1, query.0.from, query.0.to).await?))
+    Ok(HttpResponse::Ok().with_json(&versions.compare(path.1, query.0.from, query.0.to).await?))
 }
 
 /// Read a version of a page
@@ -117,7 +118,7 @@ async fn read(
 ) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let version = PageVersions::new(&mut *repositories, &caller.0, &app.core.env).get(path.1, path.2).await?;
-    Ok(HttpResponse::Ok().json(version))
+    Ok(HttpResponse::Ok().with_json(&version))
 }
 
 /// Restore a version of a page

@@ -21,6 +21,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -374,7 +375,7 @@ async fn generate_content(
         .write(&app.core, async |work| {
             let generation = flow::request_content(work, &app, &caller.0, *path, expected).await?;
             let location = format!("/api/v1/wizard/{}/content-status", generation.wizard_id);
-            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(generation))
+            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).with_json(&generation))
         })
         .await
 }
@@ -397,7 +398,7 @@ async fn content_status(
 ) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let generation = Wizards::new(&mut *repositories, &caller.0, &app.core.env).content_status(*path).await?;
-    Ok(HttpResponse::Ok().json(generation))
+    Ok(HttpResponse::Ok().with_json(&generation))
 }
 
 /// Complete a wizard
@@ -440,7 +441,7 @@ async fn complete(
             response.insert_header((header::LOCATION, format!("/api/v1/sites/{site}")));
         }
         let url = done.site.map(|site| app.hosting.addresses.site_address(&site));
-        response.json(CompletedWizard {
+        response.with_json(&CompletedWizard {
             wizard: done.wizard,
             url,
             deployment: done.deployment,

@@ -15,6 +15,7 @@ use portico_web::{
     problem::Problem,
     query::{Paged, Paging},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -80,7 +81,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewCannedReply>) -> R
                     header::LOCATION,
                     format!("/api/v1/admin/support/canned-replies/{}", reply.id),
                 ))
-                .json(reply))
+                .with_json(&reply))
         })
         .await
 }
@@ -99,7 +100,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewCannedReply>) -> R
 async fn read(app: Data<App>, caller: Caller, path: Path<CannedReplyId>) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let reply = CannedReplies::new(&mut *repositories, &caller.0, &app.core.env).get(*path).await?;
-    Ok(HttpResponse::Ok().json(reply))
+    Ok(HttpResponse::Ok().with_json(&reply))
 }
 
 /// Update a canned reply
@@ -124,7 +125,7 @@ async fn update(
         .write(&app.core, async |work| {
             let reply =
                 CannedReplies::new(&mut *work, &caller.0, &app.core.env).update(*path, body.0).await?;
-            Ok(HttpResponse::Ok().json(reply))
+            Ok(HttpResponse::Ok().with_json(&reply))
         })
         .await
 }

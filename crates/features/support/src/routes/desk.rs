@@ -22,6 +22,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging},
     routing::{KEYED, MERGE, READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -149,7 +150,7 @@ async fn read(
     let mut repositories = app.core.reader();
     check_customer(&app, &caller, &mut *repositories, customer).await?;
     let thread = Desk::new(&mut *repositories, &caller.0, &app.core.env).get(customer, id).await?;
-    Ok(HttpResponse::Ok().json(thread))
+    Ok(HttpResponse::Ok().with_json(&thread))
 }
 
 /// Update a support ticket
@@ -178,7 +179,7 @@ async fn update(
             let ticket = Desk::new(&mut *work, &caller.0, &app.core.env)
                 .update(customer, id, body.0, &app.rule.targets)
                 .await?;
-            Ok(HttpResponse::Ok().json(ticket))
+            Ok(HttpResponse::Ok().with_json(&ticket))
         })
         .await
 }
@@ -209,7 +210,7 @@ async fn write(
         .write(&app.core, async |work| {
             check_customer(&app, &caller, &mut *work, customer).await?;
             let message = Desk::new(&mut *work, &caller.0, &app.core.env).write(customer, id, body.0).await?;
-            Ok(HttpResponse::Created().json(message))
+            Ok(HttpResponse::Created().with_json(&message))
         })
         .await
 }
@@ -238,7 +239,7 @@ async fn resolve(
         .write(&app.core, async |work| {
             check_customer(&app, &caller, &mut *work, customer).await?;
             let ticket = Desk::new(&mut *work, &caller.0, &app.core.env).resolve(customer, id).await?;
-            Ok(HttpResponse::Ok().json(ticket))
+            Ok(HttpResponse::Ok().with_json(&ticket))
         })
         .await
 }
@@ -267,7 +268,7 @@ async fn close(
         .write(&app.core, async |work| {
             check_customer(&app, &caller, &mut *work, customer).await?;
             let ticket = Desk::new(&mut *work, &caller.0, &app.core.env).close(customer, id).await?;
-            Ok(HttpResponse::Ok().json(ticket))
+            Ok(HttpResponse::Ok().with_json(&ticket))
         })
         .await
 }
@@ -304,7 +305,7 @@ async fn merge(
         .write(&app.core, async |work| {
             check_customer(&app, &caller, &mut *work, customer).await?;
             let ticket = Desk::new(&mut *work, &caller.0, &app.core.env).merge(customer, id, into).await?;
-            Ok(HttpResponse::Ok().json(ticket))
+            Ok(HttpResponse::Ok().with_json(&ticket))
         })
         .await
 }
@@ -334,7 +335,7 @@ async fn attachment(
     path: Path<(TenantId, SupportTicketId, AssetId)>,
 ) -> Result<HttpResponse, Problem> {
     let link = files::link_for_staff(&app, &caller, path.into_inner()).await?;
-    Ok(HttpResponse::Ok().json(link))
+    Ok(HttpResponse::Ok().with_json(&link))
 }
 
 /// Read the mail that a message came by

@@ -14,6 +14,7 @@ use portico_web::{
     caller::Visitor,
     problem::{Problem, ProblemBody},
     routing::{Routes, WRITE},
+    write::WithJson,
 };
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -85,7 +86,7 @@ async fn deliver(
     })?;
     let (recipient, raw) = (&message.original_recipient, message.raw_email.as_bytes());
     let outcome = receive(&app, &visitor.0.request, recipient, raw).await?;
-    Ok(HttpResponse::Ok().json(MailReceipt { outcome }))
+    Ok(HttpResponse::Ok().with_json(&MailReceipt { outcome }))
 }
 
 /// Whether the password is the one of the settings. Where none is set, nobody brings mail.

@@ -21,6 +21,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging},
     routing::{KEYED, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -96,7 +97,7 @@ async fn open(app: Data<App>, caller: Caller, body: Body<NewTicket>) -> Result<H
                 .await?;
             Ok(HttpResponse::Created()
                 .insert_header((header::LOCATION, format!("/api/v1/support/tickets/{}", ticket.id)))
-                .json(ticket))
+                .with_json(&ticket))
         })
         .await
 }
@@ -115,7 +116,7 @@ async fn open(app: Data<App>, caller: Caller, body: Body<NewTicket>) -> Result<H
 async fn read(app: Data<App>, caller: Caller, path: Path<SupportTicketId>) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let thread = Tickets::new(&mut *repositories, &caller.0, &app.core.env).get(*path).await?;
-    Ok(HttpResponse::Ok().json(thread))
+    Ok(HttpResponse::Ok().with_json(&thread))
 }
 
 /// Write to a support ticket
@@ -145,7 +146,7 @@ async fn answer(
             let files = files::of_tenant(&app, &mut *work, tenant, &body.0.attachments).await?;
             let message =
                 Tickets::new(&mut *work, &caller.0, &app.core.env).answer(*path, body.0, &files).await?;
-            Ok(HttpResponse::Created().json(message))
+            Ok(HttpResponse::Created().with_json(&message))
         })
         .await
 }
@@ -166,7 +167,7 @@ async fn close(app: Data<App>, caller: Caller, path: Path<SupportTicketId>) -> R
     caller
         .write(&app.core, async |work| {
             let ticket = Tickets::new(&mut *work, &caller.0, &app.core.env).close(*path).await?;
-            Ok(HttpResponse::Ok().json(ticket))
+            Ok(HttpResponse::Ok().with_json(&ticket))
         })
         .await
 }
@@ -195,7 +196,7 @@ async fn rate(
     caller
         .write(&app.core, async |work| {
             let ticket = Tickets::new(&mut *work, &caller.0, &app.core.env).rate(*path, body.0).await?;
-            Ok(HttpResponse::Ok().json(ticket))
+            Ok(HttpResponse::Ok().with_json(&ticket))
         })
         .await
 }

@@ -13,6 +13,7 @@ use portico_web::{
     problem::Problem,
     query::{Query, cursor_request},
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -192,7 +193,7 @@ async fn export_of_tenant(
 async fn verify_tenant(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let found = Chains::new(&mut *repositories, &caller.0).verify().await?;
-    Ok(HttpResponse::Ok().json(found))
+    Ok(HttpResponse::Ok().with_json(&found))
 }
 
 /// Read the audit trail of the platform
@@ -255,5 +256,5 @@ async fn export_of_all(
 async fn verify_platform(app: Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let found = Chains::new(&mut *repositories, &caller.0).verify_platform().await?;
-    Ok(HttpResponse::Ok().json(found))
+    Ok(HttpResponse::Ok().with_json(&found))
 }

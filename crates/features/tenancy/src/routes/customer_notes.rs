@@ -13,6 +13,7 @@ use portico_web::{
     problem::Problem,
     query::{Paging, Query},
     routing::{KEYED, READ, Routes, WRITE},
+    write::WithJson,
 };
 
 use crate::state::App;
@@ -70,7 +71,7 @@ async fn create(
             let note = CustomerNotes::new(&mut *work, &caller.0, &app.core.env)
                 .create(path.into_inner(), body.0)
                 .await?;
-            Ok(HttpResponse::Created().json(note))
+            Ok(HttpResponse::Created().with_json(&note))
         })
         .await
 }

@@ -22,6 +22,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paged, Paging, sort},
     routing::{KEYED, READ, Routes},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -106,7 +107,7 @@ async fn read(app: Data<App>, caller: Caller, path: Path<TenantId>) -> Result<Ht
     let customer = Customers::new(&mut *repositories, &caller.0, env).get(id).await?;
     let usage = Quotas::new(&mut *repositories).usage_of(&caller.0, id, env.now()).await?;
     let limits = Agreements::new(&mut *repositories, &caller.0, env).find(id).await?;
-    Ok(HttpResponse::Ok().json(CustomerDetails { customer, usage, limits }))
+    Ok(HttpResponse::Ok().with_json(&CustomerDetails { customer, usage, limits }))
 }
 
 /// Suspend a customer

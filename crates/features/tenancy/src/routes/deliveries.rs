@@ -16,6 +16,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Query, cursor_request},
     routing::{KEYED, READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -173,7 +174,7 @@ async fn read(
     path: Path<(TenantId, DeliveryId)>,
 ) -> Result<HttpResponse, Problem> {
     let delivery = Deliveries::new(&mut *app.core.reader(), &caller.0, &app.core.env).get(path.1).await?;
-    Ok(HttpResponse::Ok().json(delivery.view()))
+    Ok(HttpResponse::Ok().with_json(&delivery.view()))
 }
 
 /// Resend a delivery
@@ -201,7 +202,9 @@ async fn resend(
         .write(&app.core, async |work| {
             let delivery = Deliveries::new(&mut *work, &caller.0, &app.core.env).resend(path.1).await?;
             let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
-            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
+            Ok(HttpResponse::Accepted()
+                .insert_header((header::LOCATION, location))
+                .with_json(&delivery.view()))
         })
         .await
 }
@@ -236,7 +239,7 @@ async fn resend_since(
             let planned =
                 Deliveries::new(&mut *work, &caller.0, &app.core.env).resend_since(webhook, body.0).await?;
             let location = format!("/api/v1/tenants/{tenant}/webhooks/{webhook}/deliveries?from={now}");
-            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(planned))
+            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).with_json(&planned))
         })
         .await
 }

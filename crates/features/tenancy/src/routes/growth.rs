@@ -9,6 +9,7 @@ use portico_web::{
     problem::Problem,
     query::Query,
     routing::{READ, Routes},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -50,5 +51,5 @@ async fn report(
     let MonthsOfGrowth { from, to } = query.0;
     let mut repositories = core.reader();
     let report = Growth::new(&mut *repositories, &core.env).report(&caller.0, from, to).await?;
-    Ok(HttpResponse::Ok().json(report))
+    Ok(HttpResponse::Ok().with_json(&report))
 }

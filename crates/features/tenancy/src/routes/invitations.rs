@@ -21,6 +21,7 @@ use portico_web::{
     problem::Problem,
     query::{Paged, Paging, Query},
     routing::{KEYED, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -129,7 +130,7 @@ impl From<ReceivedInvitation> for Received {
 
 fn joined(membership: Membership) -> HttpResponse {
     let Membership { tenant, role, joined_at, .. } = membership;
-    HttpResponse::Ok().json(Joined { tenant_id: tenant, role, joined_at })
+    HttpResponse::Ok().with_json(&Joined { tenant_id: tenant, role, joined_at })
 }
 
 /// List the invitations of a tenant
@@ -179,7 +180,7 @@ async fn create(app: Data<App>, caller: Caller, body: Body<NewInvitation>) -> Re
         .write(&app.core, async |work| {
             let made = invitations::create(work, &app.core.env, &caller.0, body.0).await?;
             let location = format!("/api/v1/tenants/{}/invitations/{}", made.tenant_id, made.id);
-            Ok(HttpResponse::Created().insert_header(("Location", location)).json(made))
+            Ok(HttpResponse::Created().insert_header(("Location", location)).with_json(&made))
         })
         .await
 }
@@ -200,7 +201,7 @@ async fn read(
 ) -> Result<HttpResponse, Problem> {
     let (_, id) = path.into_inner();
     let found = Invitations::new(&mut *app.core.reader(), &caller.0, &app.core.env).get(id).await?;
-    Ok(HttpResponse::Ok().json(found))
+    Ok(HttpResponse::Ok().with_json(&found))
 }
 
 /// Revoke an invitation
@@ -255,7 +256,7 @@ async fn resend(
     caller
         .write(&app.core, async |work| {
             let invitation = Invitations::new(&mut *work, &caller.0, &app.core.env).resend(id).await?;
-            Ok(HttpResponse::Ok().json(invitation))
+            Ok(HttpResponse::Ok().with_json(&invitation))
         })
         .await
 }
@@ -277,7 +278,7 @@ async fn look_up(
 ) -> Result<HttpResponse, Problem> {
     let token = body.0.validate()?;
     let found = invitations::look_up(&app, &visitor.0, &token).await?;
-    Ok(HttpResponse::Ok().json(InvitationPreview::from(found)))
+    Ok(HttpResponse::Ok().with_json(&InvitationPreview::from(found)))
 }
 
 /// Accept an invitation by its link

@@ -17,6 +17,7 @@ use portico_web::{
     problem::Problem,
     query::{Paged, Paging},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -86,7 +87,7 @@ async fn update(
     caller
         .write(&app.core, async |work| {
             let member = Members::new(&mut *work, &caller.0, &app.core.env).change_role(user, body.0).await?;
-            Ok(HttpResponse::Ok().json(member))
+            Ok(HttpResponse::Ok().with_json(&member))
         })
         .await
 }
@@ -147,7 +148,7 @@ async fn transfer(
         .write(&app.core, async |work| {
             Accounts::new(&mut *work, &caller.0, &app.core.env).require_fresh().await?;
             let member = Ownership::new(&mut *work, &caller.0, &app.core.env).transfer(body.0).await?;
-            Ok(HttpResponse::Ok().json(member))
+            Ok(HttpResponse::Ok().with_json(&member))
         })
         .await
 }

@@ -16,6 +16,7 @@ use portico_web::{
     query::{Paged, Paging, sort},
     response_cache::About,
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -186,7 +187,7 @@ async fn remove(app: Data<App>, caller: Caller, request: HttpRequest) -> Result<
             Ok(HttpResponse::Accepted()
                 .insert_header((header::LOCATION, format!("/api/v1/tenants/{}", tenant.id)))
                 .insert_header((header::ETAG, conditional::etag(tenant.version)))
-                .json(tenant))
+                .with_json(&tenant))
         })
         .await
 }

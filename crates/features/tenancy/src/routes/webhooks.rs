@@ -23,6 +23,7 @@ use portico_web::{
     problem::{Problem, ProblemBody},
     query::{Paging, Query},
     routing::{KEYED, MERGE, READ, Routes, WRITE},
+    write::WithJson,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -87,7 +88,9 @@ fn changed(webhook: &Webhook) -> HttpResponse {
 #[utoipa::path(tag = "Webhooks", operation_id = "listEventTypes", responses((status = 200, body = List<EventType>)))]
 #[get("/event-types")]
 async fn types() -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(event_types(catalogue()))
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .with_json(&event_types(catalogue()))
 }
 
 /// List webhooks
@@ -338,7 +341,9 @@ async fn test(
         .write(&app.core, async |work| {
             let delivery = Deliveries::new(&mut *work, &caller.0, &app.core.env).test(path.1).await?;
             let location = format!("/api/v1/tenants/{}/deliveries/{}", delivery.tenant, delivery.id);
-            Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(delivery.view()))
+            Ok(HttpResponse::Accepted()
+                .insert_header((header::LOCATION, location))
+                .with_json(&delivery.view()))
         })
         .await
 }

@@ -18,6 +18,7 @@ use portico_web::{
     conditional,
     problem::{Problem, ProblemBody},
     routing::{KEYED, READ, Routes},
+    write::WithJson,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -97,9 +98,9 @@ async fn apply(
                 stock_pictures: applied.review.stock_pictures,
             };
             if to_page {
-                return Ok(HttpResponse::Ok().json(view));
+                return Ok(HttpResponse::Ok().with_json(&view));
             }
-            Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(view))
+            Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).with_json(&view))
         })
         .await
 }
@@ -123,7 +124,7 @@ async fn page_state(
 ) -> Result<HttpResponse, Problem> {
     let mut repositories = app.core.reader();
     let state = Templates::new(&mut *repositories, &caller.0, &app.core.env).state(path.1).await?;
-    Ok(HttpResponse::Ok().json(state))
+    Ok(HttpResponse::Ok().with_json(&state))
 }
 
 /// Reset a page to its template
@@ -156,7 +157,7 @@ async fn reset(
         .write(&app.core, async |work| {
             let state =
                 Templates::new(&mut *work, &caller.0, &app.core.env).reset(path.1, body.0, expected).await?;
-            Ok(HttpResponse::Ok().json(state))
+            Ok(HttpResponse::Ok().with_json(&state))
         })
         .await
 }
