@@ -32,7 +32,8 @@ const INTRODUCTION: &str = "# Statements of each operation\n\n\
     for reading, with the first table that is read; a statement that writes to several tables names all of them. Background work that \
     follows (events, jobs, mails) is not included, nor are files.\n\n\
     Written by `UPDATE_DOCUMENTS=1 cargo test -p portico --test http statements`, and compared with every run of the tests: who makes a \
-    number grow does so knowingly. Everything is read twice, the second time with more rows, and may not send more then.\n\n\
+    number grow does so knowingly. Everything is read twice, the second time with more rows, and may not send more then, but for one \
+    statement that counts a list which does not end with the page.\n\n\
     | operation | statements | what |\n| --- | ---: | --- |\n";
 
 const INDEXES: &str = "\n## Indexes\n\n\
@@ -199,7 +200,9 @@ async fn every_operation_sends_the_statements_that_are_documented() {
     for (number, method, path) in calls {
         let Some(statements) = found.get(&trace(number)) else { continue };
         let first = table.entry((path, method)).or_insert_with(|| statements.clone());
-        if statements.len() > first.len() {
+        // A list that does not end with the page is counted by one statement more.
+        let counted = statements.strip_suffix(&["select select".to_owned()]);
+        if statements.len() > first.len() && counted != Some(first.as_slice()) {
             failures
                 .push(format!("{method} {path} sends more for more rows: {first:?}, then {statements:?}"));
         }
